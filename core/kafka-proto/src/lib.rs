@@ -1,0 +1,1 @@
+//! Kafka's wire messages at every version, record batches, compression and error codes.

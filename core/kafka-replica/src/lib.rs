@@ -1,0 +1,1 @@
+//! A partition replica: leader and follower state, in-sync replicas, high watermark, delayed produce and fetch.

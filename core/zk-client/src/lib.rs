@@ -1,0 +1,1 @@
+//! The ZooKeeper session machine: connect, ping, pipelined requests, watches, reconnection, chroot.

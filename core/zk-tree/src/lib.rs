@@ -1,0 +1,1 @@
+//! Znodes, sessions, watches, ACLs and quotas: a request becomes a transaction (prep), a transaction becomes state and events (apply).

@@ -1,0 +1,1 @@
+//! The benchmark: Jackdaw, the originals and a bare loop under one load generator.

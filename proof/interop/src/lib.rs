@@ -1,0 +1,1 @@
+//! Real clients, JVM peers, golden files and differential tests.

@@ -1,0 +1,3 @@
+//! `cargo xtask verify | fix | tidy | interop | bench`: one command for people and CI.
+
+fn main() {}
