@@ -1,0 +1,192 @@
+//! What the owner of a [`Server`](crate::Server) tells it, and what the server asks for in return.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+
+use base::{Job, Next, Slow};
+use bytes::Bytes;
+
+/// Names one connection for its whole life. Chosen by the host, never used twice while the server lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// Something happened outside of the state machine.
+#[derive(Debug)]
+pub enum Event {
+    /// A client connected. The first event of a connection.
+    Opened {
+        /// The connection's new name.
+        connection: ConnectionId,
+        /// Where the client is: for limits per address, the `ip` scheme, logs and the `cons` command.
+        peer: SocketAddr,
+        /// Whether it came in through the secure port.
+        secure: bool,
+    },
+    /// Bytes arrived, cut anywhere. The chunk is shared, not copied: what the server keeps for long it copies out.
+    Received {
+        /// Who sent them.
+        connection: ConnectionId,
+        /// What was read from the socket at once; some 64 KiB at most is a good size.
+        bytes: Bytes,
+    },
+    /// The client closed, or the socket failed, or a [`Effect::Close`] was carried out. The last event of a connection;
+    /// nothing is sent to it any more.
+    Closed {
+        /// The connection that is gone.
+        connection: ConnectionId,
+    },
+    /// A [`DiskTask`] is finished.
+    Disk(DiskDone),
+    /// Time has passed: [`Server::deadline`](crate::Server::deadline) is reached.
+    Tick,
+    /// Stop in good order: answer what is in the pipeline, take nothing new, close all connections, then
+    /// [`Effect::Stop`]. Sessions stay open for a later start.
+    Stop,
+}
+
+/// What the server wants done, in this order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send `bytes` behind all earlier bytes of this connection. At most one for each connection and turn.
+    ///
+    /// A client that does not read is the host's to bound: while more than some 1 MiB waits unsent, the host reads
+    /// nothing from that connection, so that it gets no more replies and, pinging no more, loses its session.
+    Send {
+        /// Who gets them.
+        connection: ConnectionId,
+        /// Whole frames.
+        bytes: Bytes,
+    },
+    /// Read no more from this connection until told otherwise (throttling). A chunk read already may still be delivered.
+    PauseReading(ConnectionId),
+    /// Read again.
+    ResumeReading(ConnectionId),
+    /// Close this connection once all bytes sent before are written (or it fails, or does not read them for a while),
+    /// then report [`Event::Closed`]. The server has forgotten it by now and ignores what it still sends.
+    Close(ConnectionId),
+    /// Run this on a disk thread, then report [`Event::Disk`].
+    Disk(DiskTask),
+    /// Write this line to the log.
+    Log(LogLine),
+    /// The server has ended: no further event changes anything. Its disk tasks are finished.
+    Stop(StopReason),
+}
+
+/// Effects in the order in which they are to be carried out.
+pub type Effects = Vec<Effect>;
+
+/// Why a server ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// It was asked to, by [`Event::Stop`].
+    Requested,
+    /// The transaction log could not be written or synced. What is not acknowledged may or may not be there after a
+    /// restart; everything acknowledged is.
+    LogFailed(String),
+    /// A snapshot could not be written. The original ends with exit code 10.
+    SnapshotFailed(String),
+}
+
+impl StopReason {
+    /// The exit code of the process, as in the original's `ExitCode`.
+    pub const fn exit_code(&self) -> i32 {
+        match self {
+            Self::Requested => 0,
+            Self::LogFailed(_) => 1,
+            Self::SnapshotFailed(_) => 10,
+        }
+    }
+}
+
+/// How much a log line matters, as in log4j.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For those who follow single requests.
+    Debug,
+    /// The ordinary course of things.
+    Info,
+    /// Something a person may want to look at.
+    Warn,
+    /// A person must act.
+    Error,
+}
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: Level,
+    /// The original's logger, a Java class name: log4j.properties selects by it.
+    pub logger: &'static str,
+    /// The text.
+    pub message: Cow<'static, str>,
+}
+
+/// Which disk thread a task wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Somebody waits for an answer: never behind a task of the other lane. At most one is under way.
+    Log,
+    /// Snapshots and purging, in the order given.
+    Background,
+}
+
+/// Work that may wait for a disk.
+pub struct DiskTask {
+    lane: Lane,
+    work: Work,
+}
+
+type Work = Box<dyn FnMut(&Slow) -> Option<DiskDone> + Send>;
+
+impl DiskTask {
+    #[expect(dead_code, reason = "the next step drives the log")]
+    pub(crate) fn new(lane: Lane, work: impl FnMut(&Slow) -> Option<DiskDone> + Send + 'static) -> Self {
+        Self { lane, work: Box::new(work) }
+    }
+
+    /// Which thread it wants.
+    pub const fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// Does a bounded piece of the work; the outcome, for [`Event::Disk`], when it is finished.
+    pub fn step(&mut self, slow: &Slow) -> Option<DiskDone> {
+        (self.work)(slow)
+    }
+
+    /// The task as a job of the host, which hands the outcome to `report`.
+    pub fn into_job(self, report: impl FnOnce(DiskDone) + Send + 'static) -> Box<dyn Job> {
+        Box::new(Reporting { task: self, report: Some(report) })
+    }
+}
+
+impl fmt::Debug for DiskTask {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "DiskTask({:?})", self.lane)
+    }
+}
+
+struct Reporting<F> {
+    task: DiskTask,
+    report: Option<F>,
+}
+
+impl<F: FnOnce(DiskDone) + Send> Job for Reporting<F> {
+    fn step(&mut self, slow: &Slow) -> Next {
+        let Some(done) = self.task.step(slow) else { return Next::More };
+        if let Some(report) = self.report.take() {
+            report(done);
+        }
+        Next::Done
+    }
+}
+
+/// The outcome of a [`DiskTask`], to be handed back in [`Event::Disk`].
+#[derive(Debug)]
+pub struct DiskDone(pub(crate) Outcome);
+
+/// What a task reports.
+#[derive(Debug)]
+pub(crate) enum Outcome {}
