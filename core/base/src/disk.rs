@@ -83,6 +83,11 @@ pub trait Disk: Send + Sync {
     /// Makes the names in a folder durable.
     fn sync_dir(&self, dir: &Path, slow: &Slow) -> io::Result<()>;
 
+    /// Locks a file for this process until the guard is dropped or the process ends; the file is made if need be and stays.
+    /// `WouldBlock` if it is locked already, by this process or by another. On the host a POSIX (`fcntl`) write lock, as
+    /// the JVM's `FileChannel.tryLock` takes.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn FileLock>>;
+
     /// Makes everything on the file system of `path` durable (`syncfs`): one call instead of thousands.
     fn sync_file_system(&self, path: &Path, slow: &Slow) -> io::Result<()>;
 
@@ -119,6 +124,9 @@ pub trait Disk: Send + Sync {
         }
     }
 }
+
+/// Holds a file's lock; dropping it unlocks.
+pub trait FileLock: Send + Sync + std::fmt::Debug {}
 
 /// An open file. All positions are explicit, so a handle is shared freely.
 pub trait File: Send + Sync {

@@ -6,6 +6,7 @@
 mod clock;
 mod cursor;
 mod disk;
+mod mem_disk;
 mod parts;
 mod random;
 mod text;
@@ -13,7 +14,8 @@ mod timers;
 
 pub use clock::{Monotonic, Now};
 pub use cursor::{DecodeError, Reader};
-pub use disk::{Disk, DiskEntry, File, Job, Metadata, Next, OpenMode, Slow, once};
+pub use disk::{Disk, DiskEntry, File, FileLock, Job, Metadata, Next, OpenMode, Slow, once};
+pub use mem_disk::{Fault, MemDisk, SlowCall};
 pub use parts::{Part, Parts};
 pub use random::Random;
 pub use text::Str;
