@@ -1,0 +1,129 @@
+//! What can go wrong with a log, by what the caller does about it.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::TopicPartition;
+
+/// An error of a log. Each says which error code of the protocol it becomes.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LogError {
+    /// `OFFSET_OUT_OF_RANGE` (1): the offset lies before the log's start or behind its end.
+    #[error("offset {offset} is not in the log's range {log_start_offset} to {log_end_offset}")]
+    OffsetOutOfRange {
+        /// As asked.
+        offset: i64,
+        /// The first offset that can be read.
+        log_start_offset: i64,
+        /// One behind the last.
+        log_end_offset: i64,
+    },
+    /// `CORRUPT_MESSAGE` (2): a batch that fails its checksum or is no batch.
+    #[error("corrupt batch: {0}")]
+    Corrupt(String),
+    /// `RECORD_LIST_TOO_LARGE` (18): what is appended is larger than a segment may be.
+    #[error("an append of {bytes} bytes is larger than a segment of at most {segment_bytes}")]
+    BatchTooLarge {
+        /// Size of the append.
+        bytes: u64,
+        /// `segment.bytes`.
+        segment_bytes: u32,
+    },
+    /// `OUT_OF_ORDER_SEQUENCE_NUMBER` (45): a gap in an idempotent producer's sequence, or an old duplicate.
+    #[error("producer {producer_id}: sequence {sequence} came after {last_sequence}")]
+    OutOfOrderSequence {
+        /// The producer.
+        producer_id: i64,
+        /// First sequence of the batch.
+        sequence: i32,
+        /// Last sequence in the log, -1 if none.
+        last_sequence: i32,
+    },
+    /// `INVALID_PRODUCER_EPOCH` (47): a newer instance of the producer has written.
+    #[error("producer {producer_id}: epoch {epoch} is older than {last_epoch}")]
+    InvalidProducerEpoch {
+        /// The producer.
+        producer_id: i64,
+        /// The batch's epoch.
+        epoch: i16,
+        /// The newest epoch in the log.
+        last_epoch: i16,
+    },
+    /// `INVALID_TXN_STATE` (48): a plain write of a producer whose transaction is open.
+    #[error("producer {producer_id} wrote outside of its open transaction")]
+    InvalidTransactionState {
+        /// The producer.
+        producer_id: i64,
+    },
+    /// `TRANSACTION_COORDINATOR_FENCED` (52): an end marker of an older coordinator.
+    #[error("producer {producer_id}: marker of coordinator epoch {epoch}, {last_epoch} was seen")]
+    TransactionCoordinatorFenced {
+        /// The producer.
+        producer_id: i64,
+        /// The marker's coordinator epoch.
+        epoch: i32,
+        /// The newest seen.
+        last_epoch: i32,
+    },
+    /// `UNKNOWN_SERVER_ERROR` (-1): a leader sent batches that don't follow each other.
+    #[error("offsets of the append are not in order: {last_offset} behind {offset}")]
+    OffsetsOutOfOrder {
+        /// Last offset of a batch.
+        last_offset: i64,
+        /// Last offset of the batch before it.
+        offset: i64,
+    },
+    /// A follower was given what it has: its first offset lies before the log's end. An empty log may start there instead.
+    #[error("append starts at {first_offset}, before the log's end {log_end_offset}")]
+    UnexpectedAppendOffset {
+        /// First offset of the append.
+        first_offset: i64,
+        /// Last offset of the append.
+        last_offset: i64,
+        /// The log's end.
+        log_end_offset: i64,
+    },
+    /// `UNSUPPORTED_FOR_MESSAGE_FORMAT` (43): a time lookup in a log whose format has no timestamps.
+    #[error("the message format of magic {magic} has no timestamps")]
+    NoTimestamps {
+        /// The log's format.
+        magic: i8,
+    },
+    /// The page cache does not hold what a read of `cached_only` needs: read again where waiting is allowed.
+    #[error("not in the page cache")]
+    Cold,
+    /// `KAFKA_STORAGE_ERROR` (56), for now: the disk is full (reads go on), or the log is being truncated.
+    #[error("{partition} takes no appends: {why}")]
+    AppendsRefused {
+        /// The partition.
+        partition: TopicPartition,
+        /// Why.
+        why: &'static str,
+    },
+    /// `KAFKA_STORAGE_ERROR` (56): the log is closed, deleted, or its directory is offline.
+    #[error("the log of {partition} is closed")]
+    Closed {
+        /// The partition.
+        partition: TopicPartition,
+    },
+    /// `KAFKA_STORAGE_ERROR` (56): the disk failed; its log directory goes offline.
+    #[error("{what} {path}: {source}", path = path.display())]
+    Storage {
+        /// What was tried.
+        what: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// The system's error.
+        source: Arc<io::Error>,
+    },
+}
+
+impl LogError {
+    pub(crate) fn storage(what: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::WouldBlock => Self::Cold,
+            _ => Self::Storage { what, path: path.into(), source: Arc::new(source) },
+        }
+    }
+}
