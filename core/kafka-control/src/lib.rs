@@ -1,1 +1,12 @@
-//! The controller: topics, partition and leader state, configs, broker liveness, and the znode layout of Kafka 2.7.1.
+//! The controller and the znode layout of Kafka 2.7.1.
+//!
+//! The znodes are the truth; the controller is a machine that reads them, decides, and says what to write and what to tell
+//! the brokers. It holds no client: it hands out [`Operation`]s and is given their [`Outcome`]s. Each of its writes is a
+//! multi with a check of `/controller_epoch`, so that a controller that lost its office changes nothing.
+
+mod assignment;
+mod operation;
+pub mod znode;
+
+pub use assignment::{AssignmentError, BrokerRack, assign_replicas};
+pub use operation::{CreateMode, Failure, Operation, Outcome, Reply, ZnodeStat};
