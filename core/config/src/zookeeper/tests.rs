@@ -1,0 +1,187 @@
+//! `zoo.cfg` in, settings or the original's refusal out.
+
+use super::*;
+use crate::notice::Level;
+
+/// Files that do not exist but `zoo.cfg` and those given.
+fn load(config: &str, java: &[(&str, &str)], files: &[(&str, &str)]) -> Result<Loaded, ZooKeeperError> {
+    let java: Properties = java.iter().copied().collect();
+    let mut read = |path: &str| {
+        let found = files.iter().find(|(name, _)| *name == path).map(|(_, text)| *text);
+        let text = if path == "/zoo.cfg" { Some(config) } else { found };
+        text.map(|text| text.as_bytes().to_vec()).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    };
+    ZooKeeperSettings::load("/zoo.cfg", &java, &mut read)
+}
+
+fn settings_of(config: &str) -> ZooKeeperSettings {
+    load(config, &[], &[]).unwrap().settings
+}
+
+fn refusal(config: &str) -> String {
+    load(config, &[], &[]).unwrap_err().lines().join("\n")
+}
+
+const MINIMUM: &str = "dataDir=/data\nclientPort=2181\n";
+
+#[test]
+fn defaults_are_those_of_the_original() {
+    let settings = settings_of(MINIMUM);
+    assert_eq!(settings.data_log_dir, "/data");
+    assert_eq!(settings.client_address, Some(HostPort { host: "0.0.0.0".into(), port: 2181 }));
+    assert_eq!(
+        (settings.tick_time_ms, settings.session_timeout_ms_min, settings.session_timeout_ms_max),
+        (3000, 6000, 60_000)
+    );
+    assert_eq!((settings.connections_per_address_max, settings.connections_max), (60, 0));
+    assert_eq!(settings.limits.request_bytes_max, 0xf_ffff);
+    assert_eq!(settings.storage.snapshot_log_bytes, Some(4 << 30));
+    assert_eq!(settings.storage.preallocate_bytes, 64 << 20);
+    assert_eq!(settings.storage.log_bytes_max, None);
+    assert!(settings.storage.force_sync && settings.storage.digest && !settings.access.skip_acl);
+    assert!(settings.access.words.allow("srvr") && !settings.access.words.allow("ruok"));
+}
+
+#[test]
+fn a_file_is_stronger_than_a_property_and_values_are_trimmed() {
+    let config =
+        "dataDir = /data \nsnapCount=7\n4lw.commands.whitelist=ruok, stat\nminSessionTimeout=1\njute.maxbuffer=5\n";
+    let loaded =
+        load(config, &[("zookeeper.snapCount", "9"), ("jute.maxbuffer", "0x400"), ("zookeeper.forceSync", "no")], &[])
+            .unwrap();
+    let settings = loaded.settings;
+    assert_eq!((settings.data_dir.as_str(), settings.storage.snapshot_transactions), ("/data", 7));
+    assert_eq!((settings.limits.request_bytes_max, settings.limits.transaction_extra_bytes), (1024, 1024));
+    assert!(!settings.storage.force_sync && settings.client_address.is_none());
+    assert!(settings.access.words.allow("stat") && settings.access.words.allow("srvr"));
+    assert!(
+        loaded.notices.iter().any(|notice| notice.level == Level::Warn && notice.text.contains("-Djute.maxbuffer="))
+    );
+}
+
+#[test]
+fn unknown_keys_warn_and_known_ones_without_effect_are_told_once() {
+    let loaded =
+        load(&format!("{MINIMUM}tickTimes=1\nadmin.serverPort=1\nadmin.enableServer=false\ninitLimit=5\n"), &[], &[])
+            .unwrap();
+    let texts: Vec<_> = loaded.notices.iter().map(|notice| notice.text.as_str()).collect();
+    assert_eq!(texts.iter().filter(|text| text.contains("tickTimes is unknown")).count(), 1);
+    assert_eq!(
+        texts
+            .iter()
+            .filter(|text| text.starts_with("zookeeper.admin.enableServer, zookeeper.admin.serverPort: accepted"))
+            .count(),
+        1
+    );
+    assert!(!texts.iter().any(|text| text.contains("initLimit")));
+}
+
+#[test]
+fn refusals_are_in_the_words_of_the_original() {
+    for (config, text) in [
+        ("clientPort=2181", "Caused by: java.lang.IllegalArgumentException: dataDir is not set"),
+        ("dataDir=/d\ntickTime=0", "Caused by: java.lang.IllegalArgumentException: tickTime is not set"),
+        ("dataDir=/d\nclientPort=x", "Caused by: java.lang.NumberFormatException: For input string: \"x\""),
+        ("dataDir=/d\nclientPort=70000", "Caused by: java.lang.IllegalArgumentException: port out of range:70000"),
+        ("dataDir=/d\nclientPortAddress=h", "clientPortAddress is set but clientPort is not set"),
+        (
+            "dataDir=/d\nminSessionTimeout=9\nmaxSessionTimeout=8",
+            "minSessionTimeout must not be larger than maxSessionTimeout",
+        ),
+        ("dataDir=/d\nelectionAlg=0", "ConfigException: Invalid electionAlg value. Only 3 is supported."),
+        ("dataDir=/d\npeerType=king", "ConfigException: Unrecognised peertype: king"),
+        ("dataDir=/d\nstandaloneEnabled=no", "Invalid option no for standalone mode. Choose 'true' or 'false.'"),
+        ("dataDir=/d\nreconfigEnabled=1", "Invalid option 1 for reconfigEnabled flag. Choose 'true' or 'false.'"),
+        ("dataDir=/d\nstandaloneEnabled=false", "standaloneEnabled = false then number of participants should be >0"),
+        ("dataDir=/d\nserver.1=a:1:2:observer", "Observers w/o participants is an invalid configuration"),
+        ("dataDir=/d\nserver.1=a:1:2\nserver.2=a:1:2:observer", "Observers w/o quorum is an invalid configuration"),
+        (
+            "dataDir=/d\nserver.1=a:1:2\ndynamicConfigFile=/x",
+            "parameter: server.1 must be in a separate dynamic config file",
+        ),
+        ("dataDir=/d\\u12", "Malformed \\uxxxx encoding."),
+    ] {
+        let found = refusal(config);
+        assert!(found.contains(text), "{config}: {found}");
+    }
+    let mut missing = |_: &str| Err(io::Error::from(io::ErrorKind::NotFound));
+    let error = ZooKeeperSettings::load("/no.cfg", &Properties::new(), &mut missing).unwrap_err();
+    assert_eq!(error.to_string(), "Error processing /no.cfg: /no.cfg file is missing");
+    assert!(!error.is_usage());
+}
+
+#[test]
+fn bad_values_say_which_key_and_that_comments_are_part_of_them() {
+    for (config, text) in [
+        (
+            "tickTime=2000 # ms",
+            "For input string: \"2000 # ms\" (the value of tickTime) (a properties file has no comment behind a value",
+        ),
+        ("snapCount=many", "For input string: \"many\" (the value of zookeeper.snapCount)"),
+        (
+            "digest.enabled=yes",
+            "Invalid value yes for configuration zookeeper.digest.enabled: it is either true or false",
+        ),
+        ("forceSync=false", "Invalid value false for configuration zookeeper.forceSync: it is either yes or no"),
+        ("snapshot.compression.method=lz4", "the methods are gz, snappy and none at all"),
+        ("serverCnxnFactory=my.Factory", "Class my.Factory could not be found."),
+    ] {
+        let found = refusal(&format!("{MINIMUM}{config}"));
+        assert!(found.contains(text), "{config}: {found}");
+    }
+}
+
+#[test]
+fn security_that_is_not_served_refuses_the_start() {
+    for config in [
+        "secureClientPort=2281",
+        "sslQuorum=true",
+        "quorum.auth.enableSasl=true",
+        "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
+        "sessionRequireClientSASLAuth=true",
+    ] {
+        assert!(refusal(&format!("{MINIMUM}{config}")).contains("served"), "{config}");
+    }
+    settings_of(&format!(
+        "{MINIMUM}sslQuorum=false\nsecureClientPort=0\nauthProvider.d=org.apache.zookeeper.server.auth.DigestAuthenticationProvider"
+    ));
+}
+
+#[test]
+fn one_server_line_stands_alone_and_two_are_an_ensemble() {
+    let one = load(&format!("{MINIMUM}server.3=a:2888:3888;2181"), &[], &[("/data/myid", "3\n")]).unwrap();
+    assert_eq!(one.settings.my_id, Some(3));
+    assert!(
+        one.notices.iter().any(|notice| notice.text == "Invalid configuration, only one server specified (ignoring)")
+    );
+    assert!(refusal(&format!("{MINIMUM}server.1=a:1:2\nserver.2=b:1:2")).contains("2 server lines make an ensemble"));
+    let bad_id = load(MINIMUM, &[], &[("/data/myid", "three\n")]).unwrap_err();
+    assert!(bad_id.to_string().contains("serverid three is not a number"));
+    let other_port = load(&format!("{MINIMUM}server.3=a:2888:3888;2182"), &[], &[("/data/myid", "3")]).unwrap_err();
+    assert!(other_port.to_string().contains("is different from client address found in dynamic file: 0.0.0.0:2182"));
+}
+
+#[test]
+fn the_list_of_servers_may_stand_in_a_file_of_its_own() {
+    let config = "dataDir=/data\ndynamicConfigFile=/zoo.cfg.dynamic.1f\n";
+    let files = [("/zoo.cfg.dynamic.1f", "server.1=a:1:2:participant;2181\n"), ("/data/myid", "1")];
+    let settings = load(config, &[], &files).unwrap().settings;
+    assert_eq!(settings.ensemble.version, 0x1f);
+    assert_eq!(settings.client_address, Some(HostPort { host: "0.0.0.0".into(), port: 2181 }));
+    for (text, error) in [
+        ("version=1", "dynamic file shouldn't have version inside"),
+        ("tickTime=1", "Unrecognised parameter: tickTime"),
+    ] {
+        assert!(load(config, &[], &[("/zoo.cfg.dynamic.1f", text)]).unwrap_err().to_string().contains(error));
+    }
+    assert!(load(config, &[], &[]).unwrap_err().to_string().contains("Error processing /zoo.cfg.dynamic.1f"));
+}
+
+#[test]
+fn arguments_stand_for_a_file() {
+    let loaded = ZooKeeperSettings::from_arguments(&["2181", "/data", "2000"], &Properties::new()).unwrap();
+    assert_eq!((loaded.settings.tick_time_ms, loaded.settings.connections_per_address_max), (2000, 0));
+    for bad in [&["2181"][..], &["x", "/data"]] {
+        assert!(ZooKeeperSettings::from_arguments(bad, &Properties::new()).unwrap_err().is_usage());
+    }
+}
