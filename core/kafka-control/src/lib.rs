@@ -5,8 +5,20 @@
 //! multi with a check of `/controller_epoch`, so that a controller that lost its office changes nothing.
 
 mod assignment;
+mod brokers;
+mod context;
+mod controller;
+mod failover;
+mod message;
 mod operation;
+mod partitions;
+mod topics;
 pub mod znode;
 
 pub use assignment::{AssignmentError, BrokerRack, assign_replicas};
+pub use controller::{Controller, ControllerSettings, Effects, Event};
+pub use message::{
+    BrokerMessage, EPOCH_DURING_DELETE, LEADER_DURING_DELETE, MessageBody, PartitionState, StoppedReplica,
+    TopicPartition,
+};
 pub use operation::{CreateMode, Failure, Operation, Outcome, Reply, ZnodeStat};

@@ -112,6 +112,9 @@ pub enum Failure {
     /// There is one already (-110).
     #[error("node exists")]
     NodeExists,
+    /// A [`Operation::Check`] of a multi found another version: for the controller, another one holds the office.
+    #[error("fenced by a check")]
+    Fenced,
     /// It has another version (-103).
     #[error("bad version")]
     BadVersion,
@@ -121,7 +124,8 @@ pub enum Failure {
     /// The session may not (-102).
     #[error("no authentication")]
     NoAuth,
-    /// The connection broke; whether it was done is unknown. The client has tried again as far as that is safe.
+    /// The connection broke and the broker is stopping. Otherwise the client tries again until it is connected, as the
+    /// original does, so a write may be reported as failed although its first try was done.
     #[error("connection loss")]
     ConnectionLoss,
     /// The session is over, and with it everything that was still under way.

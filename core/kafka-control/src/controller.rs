@@ -1,0 +1,339 @@
+//! The controller's office: how it is won, kept and lost (upstream: `KafkaController`).
+//!
+//! One event at a time. What an event needs from ZooKeeper is one batch of operations after another; each batch has a
+//! continuation that takes the outcomes, and until the last one has run, further events wait in a queue. So the state is
+//! read and changed in one place, in one order, as by the original's single thread.
+
+use std::collections::VecDeque;
+
+use base::Now;
+
+use crate::context::Context;
+use crate::message::{BrokerMessage, MessageBody};
+use crate::operation::{CreateMode, Failure, Operation, Outcome, Reply};
+use crate::znode::{self, ControllerId};
+
+/// What a controller is told by the broker's configuration.
+#[derive(Clone, Debug)]
+pub struct ControllerSettings {
+    /// This broker.
+    pub broker: i32,
+    /// `delete.topic.enable`.
+    pub delete_topic_enable: bool,
+    /// `unclean.leader.election.enable` of the broker; topics may say otherwise.
+    pub unclean_leader_election_enable: bool,
+    /// Whether `inter.broker.protocol.version` is 2.7-IV0 or later: features are versioned (KIP-584).
+    pub feature_versioning: bool,
+}
+
+/// What happens to a controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// This broker is registered in ZooKeeper under this session: stand for election.
+    Registered {
+        /// The session that owns the registration.
+        session: i64,
+    },
+    /// The session is over: the office is lost, and nothing of it may be written any more.
+    SessionExpired,
+    /// A watch fired on this path.
+    Changed(String),
+    /// A broker has deleted the replicas of these topics, or failed to (`false`).
+    ReplicasDeleted {
+        /// Who answers.
+        broker: i32,
+        /// The topics, each with its success.
+        topics: Vec<(String, bool)>,
+    },
+}
+
+/// What a controller wants done.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// One batch for ZooKeeper, pipelined in this order; its outcomes go to [`Controller::outcomes`].
+    pub operations: Vec<Operation>,
+    /// Messages for brokers, in order for each broker.
+    pub messages: Vec<BrokerMessage>,
+    /// Log lines, in the original's words.
+    pub log: Vec<String>,
+}
+
+/// What to do with the outcomes of a batch.
+pub(crate) type Then = Box<dyn FnOnce(&mut Controller, Vec<Outcome>, &mut Turn<'_>) + Send>;
+
+/// One turn of the machine: the time, and where effects go.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Now,
+    pub(crate) effects: &'a mut Effects,
+}
+
+/// The office of this broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Office {
+    /// Another broker holds it, or nobody does.
+    Idle,
+    /// This broker holds it.
+    Active {
+        /// How many controllers there were, this one included.
+        epoch: i32,
+        /// Data version of `/controller_epoch`, which every write checks.
+        epoch_zk_version: i32,
+    },
+}
+
+/// A broker's part in the controller's office.
+pub struct Controller {
+    pub(crate) settings: ControllerSettings,
+    pub(crate) context: Context,
+    office: Office,
+    /// The broker that holds the office, as far as known.
+    elected: Option<i32>,
+    session: Option<i64>,
+    queue: VecDeque<Event>,
+    waiting: Option<Then>,
+}
+
+impl Controller {
+    /// A controller that waits for [`Event::Registered`].
+    pub const fn new(settings: ControllerSettings) -> Self {
+        Self {
+            settings,
+            context: Context::new(),
+            office: Office::Idle,
+            elected: None,
+            session: None,
+            queue: VecDeque::new(),
+            waiting: None,
+        }
+    }
+
+    /// The broker that holds the office, as far as this one knows.
+    pub const fn elected(&self) -> Option<i32> {
+        self.elected
+    }
+
+    /// The epoch of the office if this broker holds it.
+    pub const fn active_epoch(&self) -> Option<i32> {
+        match self.office {
+            Office::Active { epoch, .. } => Some(epoch),
+            Office::Idle => None,
+        }
+    }
+
+    /// Takes an event; runs it at once, or when those before it are done.
+    pub fn handle(&mut self, event: Event, now: Now, effects: &mut Effects) {
+        if event == Event::SessionExpired {
+            // What was asked under the old session will not be answered, and must not be acted on.
+            self.queue.clear();
+            self.waiting = None;
+        }
+        self.queue.push_back(event);
+        self.run(&mut Turn { now, effects });
+    }
+
+    /// Takes the outcomes of the batch that was handed out last, one for each of its operations.
+    pub fn outcomes(&mut self, outcomes: Vec<Outcome>, now: Now, effects: &mut Effects) {
+        let turn = &mut Turn { now, effects };
+        if let Some(then) = self.waiting.take() {
+            then(self, outcomes, turn);
+        }
+        self.run(turn);
+    }
+
+    fn run(&mut self, turn: &mut Turn<'_>) {
+        while self.waiting.is_none() {
+            let Some(event) = self.queue.pop_front() else { return };
+            self.process(event, turn);
+        }
+    }
+
+    fn process(&mut self, event: Event, turn: &mut Turn<'_>) {
+        match event {
+            Event::Registered { session } => {
+                self.session = Some(session);
+                self.elect(turn);
+            }
+            Event::SessionExpired => {
+                self.session = None;
+                self.elected = None;
+                self.resign(turn);
+            }
+            Event::Changed(path) if path == znode::CONTROLLER => self.elect(turn),
+            _ if self.active_epoch().is_none() => {}
+            Event::Changed(path) => self.changed(&path, turn),
+            Event::ReplicasDeleted { broker, topics } => self.replicas_deleted(broker, topics, turn),
+        }
+    }
+
+    fn changed(&mut self, path: &str, turn: &mut Turn<'_>) {
+        match path {
+            znode::BROKER_IDS => self.brokers_changed(turn),
+            znode::TOPICS => self.topics_changed(turn),
+            znode::DELETE_TOPICS => self.deletions_changed(turn),
+            _ => {
+                let is_broker = path.strip_prefix(znode::BROKER_IDS).is_some();
+                match path.strip_prefix(znode::TOPICS).and_then(|rest| rest.strip_prefix('/')) {
+                    Some(topic) => self.partitions_changed(topic.to_owned(), turn),
+                    None if is_broker => self.brokers_changed(turn),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// Asks ZooKeeper, and goes on with `then`; at once if there is nothing to ask.
+    pub(crate) fn ask(
+        &mut self,
+        operations: Vec<Operation>,
+        turn: &mut Turn<'_>,
+        then: impl FnOnce(&mut Self, Vec<Outcome>, &mut Turn<'_>) + Send + 'static,
+    ) {
+        if operations.is_empty() {
+            return then(self, Vec::new(), turn);
+        }
+        debug_assert!(self.waiting.is_none() && turn.effects.operations.is_empty(), "one batch is under way at most");
+        turn.effects.operations = operations;
+        self.waiting = Some(Box::new(then));
+    }
+
+    /// The operation under the fence: it is done only while this controller is the newest.
+    pub(crate) fn fenced(&self, operation: Operation) -> Operation {
+        let Office::Active { epoch_zk_version, .. } = self.office else { return operation };
+        let check = Operation::Check { path: znode::CONTROLLER_EPOCH.to_owned(), version: epoch_zk_version };
+        Operation::Multi(vec![check, operation])
+    }
+
+    /// Says something to each of the brokers that is alive.
+    pub(crate) fn tell(&self, brokers: impl IntoIterator<Item = i32>, body: &MessageBody, turn: &mut Turn<'_>) {
+        let Some(controller_epoch) = self.active_epoch() else { return };
+        for broker in brokers {
+            if let Some(live) = self.context.brokers.get(&broker) {
+                turn.effects.messages.push(BrokerMessage {
+                    broker,
+                    broker_epoch: live.epoch,
+                    controller: self.settings.broker,
+                    controller_epoch,
+                    body: body.clone(),
+                });
+            }
+        }
+    }
+
+    /// After a failure that says the office may be another's: gives it up and stands again.
+    pub(crate) fn step_back(&mut self, failure: Failure, turn: &mut Turn<'_>) {
+        self.log(&format!("Resigning, since a write was refused: {failure}"), turn);
+        self.resign(turn);
+        if failure == Failure::Fenced {
+            self.elect(turn);
+        }
+    }
+
+    pub(crate) fn log(&self, line: &str, turn: &mut Turn<'_>) {
+        turn.effects.log.push(format!("[Controller id={}] {line}", self.settings.broker));
+    }
+
+    fn resign(&mut self, turn: &mut Turn<'_>) {
+        if self.active_epoch().is_some() {
+            self.log("Resigned", turn);
+        }
+        self.office = Office::Idle;
+        self.context = Context::new();
+    }
+
+    /// Reads who is controller, leaving a watch, and stands if nobody is.
+    fn elect(&mut self, turn: &mut Turn<'_>) {
+        let controller = znode::CONTROLLER.to_owned();
+        let operations = vec![
+            Operation::Exists { path: controller.clone(), watch: true },
+            Operation::GetData { path: controller, watch: false },
+            Operation::GetData { path: znode::CONTROLLER_EPOCH.to_owned(), watch: false },
+        ];
+        self.ask(operations, turn, |this, outcomes, turn| match outcomes.as_slice() {
+            [_, Ok(Reply::Data(content, stat)), epoch] => {
+                let elected = ControllerId::decode(content.as_deref().unwrap_or_default());
+                this.elected = elected.ok().map(|elected| elected.broker);
+                let ours = this.elected == Some(this.settings.broker) && Some(stat.ephemeral_owner) == this.session;
+                match (ours, this.active_epoch()) {
+                    (true, Some(_)) => {}
+                    (true, None) => this.take_office(epoch, turn),
+                    (false, _) => this.resign(turn),
+                }
+            }
+            [_, Err(Failure::NoNode), epoch] => {
+                this.resign(turn);
+                this.elected = None;
+                this.stand(epoch.clone(), turn);
+            }
+            _ => this.resign(turn),
+        });
+    }
+
+    /// A registration whose answer was lost has made us controller after all.
+    fn take_office(&mut self, epoch: &Outcome, turn: &mut Turn<'_>) {
+        if let Ok(Reply::Data(content, stat)) = epoch
+            && let Ok(epoch) = znode::decode_epoch(content.as_deref().unwrap_or_default())
+        {
+            self.office = Office::Active { epoch, epoch_zk_version: stat.version };
+            self.fail_over(turn);
+        }
+    }
+
+    /// Nobody is controller: makes the epoch's znode if it is the first, then takes the office and raises the epoch at once.
+    fn stand(&mut self, epoch: Outcome, turn: &mut Turn<'_>) {
+        let (epoch, version) = match epoch {
+            Ok(Reply::Data(content, stat)) => match znode::decode_epoch(content.as_deref().unwrap_or_default()) {
+                Ok(epoch) => (epoch, stat.version),
+                Err(error) => return self.log(&error.to_string(), turn),
+            },
+            Err(Failure::NoNode) => {
+                let create = Operation::Create {
+                    path: znode::CONTROLLER_EPOCH.to_owned(),
+                    data: Some(znode::encode_epoch(0)),
+                    mode: CreateMode::Persistent,
+                };
+                return self.ask(vec![create], turn, |this, outcomes, turn| match outcomes.first() {
+                    Some(Ok(_)) => this.register(0, 0, turn),
+                    _ => this.elect(turn),
+                });
+            }
+            _ => return,
+        };
+        self.register(epoch, version, turn);
+    }
+
+    fn register(&mut self, epoch: i32, version: i32, turn: &mut Turn<'_>) {
+        let me = ControllerId { broker: self.settings.broker, timestamp_ms: turn.now.wall_ms };
+        let operations = Operation::Multi(vec![
+            Operation::Create {
+                path: znode::CONTROLLER.to_owned(),
+                data: Some(me.encode()),
+                mode: CreateMode::Ephemeral,
+            },
+            Operation::SetData {
+                path: znode::CONTROLLER_EPOCH.to_owned(),
+                data: Some(znode::encode_epoch(epoch + 1)),
+                version,
+            },
+        ]);
+        self.ask(vec![operations], turn, move |this, outcomes, turn| match outcomes.into_iter().next() {
+            Some(Ok(Reply::Multi(replies))) => {
+                let Some(Reply::Stat(stat)) = replies.last() else { return };
+                this.office = Office::Active { epoch: epoch + 1, epoch_zk_version: stat.version };
+                this.elected = Some(this.settings.broker);
+                this.log(
+                    &format!(
+                        "{} successfully elected as the controller. Epoch incremented to {} and epoch zk version is now {}",
+                        this.settings.broker,
+                        epoch + 1,
+                        stat.version
+                    ),
+                    turn,
+                );
+                this.fail_over(turn);
+            }
+            Some(Err(Failure::SessionExpired)) | None => {}
+            // Somebody else was quicker, or the answer was lost: look again.
+            Some(_) => this.elect(turn),
+        });
+    }
+}
