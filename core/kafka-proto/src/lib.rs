@@ -1,1 +1,3 @@
 //! Kafka's wire messages at every version, record batches, compression and error codes.
+
+pub mod record;
