@@ -1,0 +1,254 @@
+//! `base::Disk` on the operating system's files.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use base::{Disk, DiskEntry, File, FileLock, Metadata, OpenMode, Slow};
+
+use super::descriptors::{Descriptors, named};
+use super::file::RealFile;
+use super::lock;
+
+/// The file system. Clones share its descriptors, of which only so many are open at a time, however many files are.
+#[derive(Clone, Debug)]
+pub struct RealDisk {
+    descriptors: Arc<Descriptors>,
+}
+
+impl RealDisk {
+    /// A disk that keeps at most `open_max` idle descriptors open. Files that are being read or written, or were removed
+    /// with a handle open, come on top.
+    pub fn new(open_max: usize) -> Self {
+        Self { descriptors: Arc::new(Descriptors::new(open_max)) }
+    }
+}
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let node = self.descriptors.open(path, mode)?;
+        Ok(Arc::new(RealFile::new(Arc::clone(&self.descriptors), node)))
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Option<Metadata>> {
+        match fs::metadata(path) {
+            Ok(metadata) => Ok(Some(metadata_of(&metadata))),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(named(path, &error)),
+        }
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<DiskEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir).map_err(|error| named(dir, &error))? {
+            let entry = entry.map_err(|error| named(dir, &error))?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            // Through the path, so that a symbolic link is what it leads to.
+            if let Some(metadata) = self.metadata(&entry.path())? {
+                entries.push(DiskEntry { name, metadata });
+            }
+        }
+        entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir).map_err(|error| named(dir, &error))
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let status = rustix::fs::statvfs(path).map_err(|error| named(path, &error.into()))?;
+        Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+
+    fn rename(&self, from: &Path, to: &Path, _slow: &Slow) -> io::Result<()> {
+        self.descriptors.rename(from, to, || fs::rename(from, to)).map_err(|error| named(from, &error))
+    }
+
+    fn remove_file(&self, path: &Path, _slow: &Slow) -> io::Result<()> {
+        self.descriptors.detach(path)?;
+        fs::remove_file(path).map_err(|error| named(path, &error))
+    }
+
+    fn remove_dir_all(&self, dir: &Path, _slow: &Slow) -> io::Result<()> {
+        self.descriptors.detach(dir)?;
+        fs::remove_dir_all(dir).map_err(|error| named(dir, &error))
+    }
+
+    fn sync_dir(&self, dir: &Path, _slow: &Slow) -> io::Result<()> {
+        fs::File::open(named_dir(dir)).and_then(|opened| opened.sync_all()).map_err(|error| named(dir, &error))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn FileLock>> {
+        lock::lock(path)
+    }
+
+    fn sync_file_system(&self, path: &Path, _slow: &Slow) -> io::Result<()> {
+        let opened = fs::File::open(path).map_err(|error| named(path, &error))?;
+        rustix::fs::syncfs(&opened).map_err(|error| named(path, &error.into()))
+    }
+}
+
+/// The parent of a bare name is the empty path, which means the working folder.
+fn named_dir(dir: &Path) -> &Path {
+    if dir.as_os_str().is_empty() { Path::new(".") } else { dir }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn metadata_of(metadata: &fs::Metadata) -> Metadata {
+    let modified = metadata.modified().ok().and_then(|modified| modified.duration_since(UNIX_EPOCH).ok());
+    Metadata {
+        len: metadata.len(),
+        modified_ms: modified.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+        is_dir: metadata.is_dir(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use super::*;
+
+    const SLOW: Slow = Slow::allowed();
+
+    fn write(file: &Arc<dyn File>, text: &str) {
+        file.write_at(&[IoSlice::new(text.as_bytes())], 0).unwrap();
+    }
+
+    fn content(file: &Arc<dyn File>) -> String {
+        let mut buffer = vec![0; 64];
+        let read = file.read_at(&mut buffer, 0).unwrap();
+        buffer.truncate(read);
+        String::from_utf8(buffer).unwrap()
+    }
+
+    #[test]
+    fn many_files_share_few_descriptors() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(4);
+        let files: Vec<_> = (0..100)
+            .map(|index| {
+                let file = disk.open(&dir.path().join(index.to_string()), OpenMode::CreateNew).unwrap();
+                write(&file, &format!("file {index}"));
+                file
+            })
+            .collect();
+        assert!(disk.descriptors.open_count() <= 4);
+        for (index, file) in files.iter().enumerate() {
+            assert_eq!(content(file), format!("file {index}"));
+            assert!(disk.descriptors.open_count() <= 4);
+        }
+        drop(files);
+        assert_eq!(disk.descriptors.open_count(), 0);
+    }
+
+    #[test]
+    fn closed_descriptors_follow_renames_of_files_and_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(1);
+        disk.create_dir_all(&dir.path().join("old")).unwrap();
+        let moved = disk.open(&dir.path().join("old/log"), OpenMode::Create).unwrap();
+        write(&moved, "moved");
+        let other = disk.open(&dir.path().join("other"), OpenMode::Create).unwrap();
+        write(&other, "other");
+
+        disk.rename(&dir.path().join("old"), &dir.path().join("new"), &SLOW).unwrap();
+        disk.rename(&dir.path().join("new/log"), &dir.path().join("new/log.swap"), &SLOW).unwrap();
+        assert_eq!(content(&other), "other");
+        assert_eq!(content(&moved), "moved");
+        write(&moved, "MOVED");
+        assert_eq!(disk.read(&dir.path().join("new/log.swap"), 64).unwrap(), b"MOVED");
+    }
+
+    #[test]
+    fn removed_and_replaced_files_stay_with_their_handles() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(1);
+        let open = |name: &str| {
+            let file = disk.open(&dir.path().join(name), OpenMode::Create).unwrap();
+            write(&file, name);
+            file
+        };
+        let (removed, replaced, replacing) = (open("removed"), open("replaced"), open("replacing"));
+        disk.remove_file(&dir.path().join("removed"), &SLOW).unwrap();
+        disk.rename(&dir.path().join("replacing"), &dir.path().join("replaced"), &SLOW).unwrap();
+        let again = open("removed");
+        write(&again, "another");
+        assert_eq!(content(&removed), "removed");
+        assert_eq!(content(&replaced), "replaced");
+        assert_eq!(content(&replacing), "replacing");
+        let by_name = disk.open(&dir.path().join("replaced"), OpenMode::Read).unwrap();
+        assert_eq!(content(&by_name), "replacing");
+        disk.remove_dir_all(dir.path(), &SLOW).unwrap();
+        assert_eq!(content(&again), "another");
+        assert_eq!(content(&by_name), "replacing");
+    }
+
+    #[test]
+    fn a_handle_for_reading_does_not_bar_writing_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(8);
+        let path = dir.path().join("file");
+        fs::write(&path, "text").unwrap();
+        let reader = disk.open(&path, OpenMode::Read).unwrap();
+        assert_eq!(content(&reader), "text");
+        let writer = disk.open(&path, OpenMode::Write).unwrap();
+        write(&writer, "TEXT");
+        assert_eq!(content(&reader), "TEXT");
+        let kind = |result: io::Result<Arc<dyn File>>| result.err().map(|error| error.kind());
+        assert_eq!(kind(disk.open(&path, OpenMode::CreateNew)), Some(io::ErrorKind::AlreadyExists));
+        assert_eq!(kind(disk.open(&dir.path().join("none"), OpenMode::Write)), Some(io::ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn a_file_put_in_the_place_of_an_idle_one_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(1);
+        let file = disk.open(&dir.path().join("file"), OpenMode::Create).unwrap();
+        write(&file, "ours");
+        file.sync_data(&SLOW).unwrap();
+        let _other = disk.open(&dir.path().join("other"), OpenMode::Create).unwrap();
+        fs::write(dir.path().join("theirs"), "theirs").unwrap();
+        fs::rename(dir.path().join("theirs"), dir.path().join("file")).unwrap();
+        assert!(file.read_at(&mut [0; 4], 0).unwrap_err().to_string().contains("replaced"));
+    }
+
+    #[test]
+    fn vectored_writes_beyond_one_call_and_reads_beyond_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(8);
+        let file = disk.open(&dir.path().join("file"), OpenMode::Create).unwrap();
+        let slices: Vec<_> = (0..3000).map(|index| if index % 3 == 0 { &b""[..] } else { &b"xy"[..] }).collect();
+        let slices: Vec<_> = slices.into_iter().map(IoSlice::new).collect();
+        file.write_at(&slices, 10).unwrap();
+        assert_eq!(file.len().unwrap(), 4010);
+        let mut buffer = [1; 20];
+        assert_eq!(file.read_at(&mut buffer, 4000).unwrap(), 10);
+        assert_eq!(file.read_at_cached(&mut buffer, 0).unwrap(), 20);
+        assert_eq!(&buffer, b"\0\0\0\0\0\0\0\0\0\0xyxyxyxyxy");
+        file.truncate(3, &SLOW).unwrap();
+        assert_eq!(file.read_at(&mut buffer, 3).unwrap(), 0);
+    }
+
+    #[test]
+    fn names_are_listed_sorted_and_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(8);
+        disk.create_dir_all(&dir.path().join("b/c")).unwrap();
+        disk.replace(&dir.path().join("a"), b"new", &SLOW).unwrap();
+        let listed = disk.list(dir.path()).unwrap();
+        let names: Vec<_> = listed.iter().map(|entry| (entry.name.as_str(), entry.metadata.is_dir)).collect();
+        assert_eq!(names, [("a", false), ("b", true)]);
+        assert_eq!(disk.metadata(&dir.path().join("a")).unwrap().unwrap().len, 3);
+        assert_eq!(disk.metadata(&dir.path().join("a/x")).unwrap(), None);
+        assert!(disk.free_bytes(dir.path()).unwrap() > 0);
+        disk.sync_dir(dir.path(), &SLOW).unwrap();
+        disk.sync_file_system(dir.path(), &SLOW).unwrap();
+    }
+}
