@@ -1,0 +1,34 @@
+//! AddOffsetsToTxn: registers a group's offsets with a transaction (`AddOffsetsToTxnRequest`, key 25; KIP-98).
+//!
+//! Versions 0-2, none flexible.
+//!
+//! - version 2: may answer PRODUCER_FENCED (KIP-588).
+
+use base::Str;
+use wire_derive::Message;
+
+use crate::ErrorCode;
+
+/// `AddOffsetsToTxnRequest`.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[wire(versions = "0-2", api = AddOffsetsToTxn)]
+pub struct Request {
+    /// Name of the transactional producer.
+    pub transactional_id: Str,
+    /// Id of the producer; -1 if there is none.
+    pub producer_id: i64,
+    /// Epoch of the producer id; -1 if there is none.
+    pub producer_epoch: i16,
+    /// Group whose offsets the transaction is about to commit.
+    pub group_id: Str,
+}
+
+/// `AddOffsetsToTxnResponse`.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[wire(versions = "0-2")]
+pub struct Response {
+    /// Milliseconds that the client is throttled for exceeding a quota; 0 if not.
+    pub throttle_time_ms: i32,
+    /// What went wrong, or [`ErrorCode::NONE`].
+    pub error_code: ErrorCode,
+}
