@@ -11,6 +11,7 @@ mod log;
 mod manager;
 mod partition;
 mod types;
+pub mod validate;
 
 pub use config::LogConfig;
 pub use error::LogError;

@@ -1,0 +1,139 @@
+//! The walk over all records of an append: what is wrong with them, their largest timestamp, whether their offsets are
+//! consecutive.
+
+use base::Str;
+use kafka_proto::record::{Batch, Magic, NO_TIMESTAMP, TimestampType};
+
+use super::{DECOMPRESSED_LEN_MAX, InvalidRecords, RecordError, Rules};
+
+/// The original names every bad record; this many are enough to see what is wrong.
+const RECORD_ERRORS_MAX: usize = 10_000;
+
+/// What the walk found.
+pub(super) struct Survey<'a> {
+    rules: &'a Rules<'a>,
+    /// Number of records.
+    pub(super) count: i64,
+    /// Largest timestamp, -1 if none.
+    pub(super) max_timestamp: i64,
+    /// Offset of the first record that has it, counted from the append's first; -1 if none.
+    pub(super) offset_of_max_timestamp: i64,
+    /// Whether the offsets are 0, 1, 2 and so on.
+    pub(super) consecutive: bool,
+    errors: Vec<RecordError>,
+    invalid_timestamp: bool,
+}
+
+/// A record as the checks see it.
+pub(super) struct Seen {
+    pub(super) magic: Magic,
+    /// Of the record's batch; `None` with magic 0.
+    pub(super) timestamp_type: Option<TimestampType>,
+    /// As the producer set it.
+    pub(super) offset: i64,
+    pub(super) timestamp: i64,
+    pub(super) has_key: bool,
+}
+
+impl<'a> Survey<'a> {
+    pub(super) const fn new(rules: &'a Rules<'a>) -> Self {
+        Self {
+            rules,
+            count: 0,
+            max_timestamp: NO_TIMESTAMP,
+            offset_of_max_timestamp: -1,
+            consecutive: true,
+            errors: Vec::new(),
+            invalid_timestamp: false,
+        }
+    }
+
+    /// Walks the records of a batch of magic 2.
+    pub(super) fn walk(&mut self, batch: &Batch<'_>) -> Result<(), InvalidRecords> {
+        let mut records = batch.records(DECOMPRESSED_LEN_MAX)?;
+        let timestamp_type = batch.timestamp_type();
+        let base_offset = batch.base_offset();
+        while let Some(outline) = records.next_outline()? {
+            let seen = Seen {
+                magic: Magic::V2,
+                timestamp_type: Some(timestamp_type),
+                offset: base_offset.wrapping_add(i64::from(outline.offset_delta)),
+                timestamp: batch.timestamp(outline.timestamp_delta),
+                has_key: outline.key_len >= 0,
+            };
+            // A coordinator's batches may start anywhere.
+            let expected = base_offset.wrapping_add(self.count);
+            self.record(&seen, expected, self.count, || {
+                // Its own words, as the original prints the record here.
+                let (key, value) = (outline.key_len.max(0), outline.value_len.max(0));
+                format!(
+                    "DefaultRecord(offset={}, timestamp={}, key={key} bytes, value={value} bytes)",
+                    seen.offset, seen.timestamp
+                )
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes one record in. `index` is its place in its batch.
+    #[inline]
+    pub(super) fn record(&mut self, seen: &Seen, expected: i64, index: i64, describe: impl Fn() -> String) {
+        let Rules { append, config, timestamp_type, .. } = *self.rules;
+        if config.cleanup_compact && !seen.has_key {
+            let partition = append.partition;
+            self.reject(index, || {
+                format!("Compacted topic cannot accept message without key in topic partition {partition}.")
+            });
+        } else if timestamp_type == TimestampType::CreateTime
+            && out_of_range(seen.timestamp, append.now_ms, config.timestamp_difference_ms_max)
+        {
+            let difference = config.timestamp_difference_ms_max;
+            let (from, to) = (append.now_ms.wrapping_sub(difference), append.now_ms.wrapping_add(difference));
+            self.invalid_timestamp = true;
+            self.reject(index, || {
+                format!(
+                    "Timestamp {} of message with offset {} is out of range. The timestamp should be within [{from}, {to}]",
+                    seen.timestamp, seen.offset
+                )
+            });
+        } else if seen.timestamp_type == Some(TimestampType::LogAppendTime) {
+            self.invalid_timestamp = true;
+            self.reject(index, || {
+                let record = describe();
+                format!(
+                    "Invalid timestamp type in message {record}. Producer should not set timestamp type to LogAppendTime."
+                )
+            });
+        }
+        self.consecutive &= seen.offset == expected;
+        if seen.magic > Magic::V0 && seen.timestamp > self.max_timestamp {
+            self.max_timestamp = seen.timestamp;
+            self.offset_of_max_timestamp = self.count;
+        }
+        self.count += 1;
+    }
+
+    /// Notes a record as bad.
+    #[cold]
+    pub(super) fn reject(&mut self, index: i64, message: impl FnOnce() -> String) {
+        if self.errors.len() < RECORD_ERRORS_MAX {
+            self.errors.push(RecordError { batch_index: index as i32, message: Str::from(message()) });
+        }
+    }
+
+    /// Fails if a record was bad.
+    pub(super) fn finish(&mut self) -> Result<(), InvalidRecords> {
+        if self.errors.is_empty() {
+            return Ok(());
+        }
+        let records = std::mem::take(&mut self.errors);
+        Err(InvalidRecords::Rejected { invalid_timestamp: self.invalid_timestamp, records })
+    }
+}
+
+fn out_of_range(timestamp: i64, now_ms: i64, difference_ms_max: i64) -> bool {
+    // The largest difference is "any".
+    difference_ms_max != i64::MAX
+        && timestamp != NO_TIMESTAMP
+        && timestamp.abs_diff(now_ms) > difference_ms_max.max(0).unsigned_abs()
+}
