@@ -26,9 +26,11 @@ record! {
 }
 
 impl MultiHeader {
-    const END: Self = Self { op: -1, done: true, err: -1 };
+    /// Behind the last part.
+    pub const END: Self = Self { op: -1, done: true, err: -1 };
 
-    fn of(op: OpCode, err: i32, out: &mut BytesMut) {
+    /// Appends the header of a part.
+    pub fn of(op: OpCode, err: i32, out: &mut BytesMut) {
         Self { op: op.code(), done: false, err }.encode(out);
     }
 }

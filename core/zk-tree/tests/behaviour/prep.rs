@@ -1,0 +1,60 @@
+//! Writes: checks in order, error codes, changes on the way.
+
+use zk_proto::requests::{ReadRequest, Request};
+use zk_proto::{ErrorCode, Jute};
+use zk_tree::TreeSettings;
+use zk_tree::prep::{PrepSettings, WriteBody};
+
+use crate::rig::{Rig, create, create_ttl, delete, set};
+
+#[test]
+fn sequential_names_count_the_creations_on_the_way() {
+    let mut rig = Rig::new();
+    rig.write(1, &create("/a", 0)).unwrap();
+    for _ in 0..3 {
+        assert_eq!(rig.prepare(1, WriteBody::Request(&create("/a/n-", 2))), None);
+    }
+    let paths: Vec<_> = rig.apply_all().into_iter().map(|result| result.path.unwrap().to_string()).collect();
+    assert_eq!(paths, ["/a/n-0000000000", "/a/n-0000000001", "/a/n-0000000002"]);
+    rig.write(1, &delete("/a/n-0000000002", -1)).unwrap();
+    assert_eq!(rig.write(1, &create("/a/", 2)).unwrap(), "/a/0000000003");
+    let stat = rig.tree.get("/a").unwrap().stat();
+    // Four creations and one deletion.
+    assert_eq!((stat.cversion, stat.num_children), (5, 3));
+}
+
+#[test]
+fn what_is_on_the_way_counts() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.prepare(1, WriteBody::Request(&create("/a", 0))), None);
+    assert_eq!(rig.prepare(1, WriteBody::Request(&create("/a", 0))), Some(ErrorCode::NodeExists));
+    assert_eq!(rig.prepare(1, WriteBody::Request(&create("/a/b", 0))), None);
+    assert_eq!(rig.prepare(1, WriteBody::Request(&delete("/a", -1))), Some(ErrorCode::NotEmpty));
+    assert_eq!(rig.prepare(1, WriteBody::Request(&set("/a", "x", 0))), None);
+    assert_eq!(rig.prepare(1, WriteBody::Request(&set("/a", "y", 0))), Some(ErrorCode::BadVersion));
+    assert_eq!(rig.prepare(1, WriteBody::Request(&delete("/a/b", -1))), None);
+    assert_eq!(rig.prepare(1, WriteBody::Request(&delete("/a", 1))), None);
+    rig.apply_all();
+    assert!(rig.tree.get("/a").is_none());
+    assert_eq!(rig.tree.node_count(), 5);
+}
+
+#[test]
+fn ttl_nodes_need_the_setting_and_a_ttl() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.write(1, &create_ttl("/t", 5, 100)), Err(ErrorCode::Unimplemented));
+    assert_eq!(rig.write(1, &create("/t", 5)), Err(ErrorCode::Unimplemented));
+    assert_eq!(rig.write(1, &create_ttl("/t", 0, 100)), Err(ErrorCode::BadArguments));
+    let mut rig = Rig::with(TreeSettings { extended_types: true, digest: true }, PrepSettings::default());
+    assert_eq!(rig.write(1, &create("/t", 5)), Err(ErrorCode::BadArguments));
+    assert_eq!(rig.write(1, &create_ttl("/t", 5, 0)), Err(ErrorCode::BadArguments));
+    assert_eq!(rig.write(1, &create_ttl("/t", 0, -1)), Err(ErrorCode::BadArguments));
+    rig.write(1, &create_ttl("/t", 5, 100)).unwrap();
+    rig.write(1, &create_ttl("/t/s", 6, 100)).unwrap();
+    let made = rig.tree.get("/t").unwrap().stat();
+    assert_eq!((made.ephemeral_owner, made.num_children), (0, 1));
+    assert_eq!(rig.tree.reapable(made.mtime + 1000, 0), ["/t/s0000000000"]);
+    assert_eq!(rig.tree.reapable(made.mtime + 100, 0), [""; 0]);
+    let body = rig.read(1, &Request::Exists(ReadRequest { path: "/t".into(), watch: false })).unwrap();
+    assert_eq!(body, made.to_bytes());
+}
