@@ -2,6 +2,10 @@
 
 mod clock;
 mod disk;
+mod net;
+mod zookeeper;
 
 pub use clock::Clock;
 pub use disk::{DiskThreads, Priority, RealDisk, RealFile, SerialLane};
+pub use net::{BindError, Connection, EventLoops, Handler, Limits, Listener};
+pub use zookeeper::{Ground, LogSink, ZooKeeper};

@@ -1,0 +1,529 @@
+//! One connection: a task on its loop reads, anybody sends.
+//!
+//! The task holds no buffer while nothing arrives: it reads into one that its loop's connections share. What is sent is
+//! queued and written at once by whoever sends it, on any thread; only what the socket does not take waits for the task. While too
+//! much waits, nothing is read, so that a peer that does not read can't make us hold ever more.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use base::Part;
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::{Instant, Sleep};
+
+use super::output::Output;
+
+/// How much is read at once, at most.
+const CHUNK_LENGTH: usize = 64 * 1024;
+/// A shared read buffer with less room than this is replaced.
+const CHUNK_LENGTH_MIN: usize = 8 * 1024;
+/// Reads in one turn of the task, after which others come first.
+const READS_MAX: usize = 8;
+/// How long a closed connection may take to read what is left for it.
+const LINGER: Duration = Duration::from_secs(5);
+
+thread_local! {
+    static CHUNK: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+}
+
+/// What is done with what arrives. Lives in the connection's task and is called on its loop alone.
+pub trait Handler: Send + Unpin + 'static {
+    /// Bytes arrived, cut anywhere. The chunk shares a buffer with others: copy what is kept for long.
+    fn received(&mut self, chunk: Bytes);
+
+    /// A frame that is not complete yet, with room for what is missing: the next bytes are read straight into that room, and
+    /// [`Handler::extended`] is called. Without one, and without room, chunks come.
+    fn incomplete(&mut self) -> Option<&mut BytesMut> {
+        None
+    }
+
+    /// Bytes were added to what [`Handler::incomplete`] gave.
+    fn extended(&mut self) {}
+
+    /// Nothing arrives any more: the peer closed, the connection failed, or was closed. Called once.
+    fn closed(&mut self);
+}
+
+/// Bounds of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// While more bytes than this wait to be sent, nothing is read.
+    pub output_max: usize,
+    /// A connection on which nothing arrives for this long is closed.
+    pub idle: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { output_max: 1 << 20, idle: None }
+    }
+}
+
+/// The sending side of a connection, shared by all who send. The socket is closed when the task has ended and the last of these is dropped.
+pub struct Connection {
+    stream: OwnedWriteHalf,
+    peer: SocketAddr,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    output: Output,
+    /// Closed when the output is written.
+    closing: bool,
+    /// Sending failed, or the task has ended: nothing is queued any more.
+    dead: bool,
+    paused: bool,
+    /// The task waits for room in the output before it reads on.
+    held_up: bool,
+    task: Option<Waker>,
+}
+
+impl Connection {
+    /// Where the peer is.
+    pub const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Puts a part behind what waits, to be written by the next [`Connection::flush`].
+    pub fn queue(&self, part: Part) {
+        let mut state = self.state.lock();
+        if !state.dead && !state.closing {
+            state.output.push(part);
+        }
+    }
+
+    /// Writes what the socket takes at once; the connection's task writes the rest when it takes more.
+    pub fn flush(&self) {
+        let mut state = self.state.lock();
+        let done = state.write(self.stream.as_ref());
+        if !done || state.closing || state.held_up {
+            state.wake();
+        }
+    }
+
+    /// Closes when all that was queued is written, or can't be.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        state.closing = true;
+        state.wake();
+    }
+
+    /// Reads no more, until [`Connection::resume`].
+    pub fn pause(&self) {
+        self.state.lock().paused = true;
+    }
+
+    /// Reads again.
+    pub fn resume(&self) {
+        let mut state = self.state.lock();
+        state.paused = false;
+        state.wake();
+    }
+
+    /// Bytes that are queued and not written.
+    pub fn unsent(&self) -> usize {
+        self.state.lock().output.len()
+    }
+
+    /// Serves a connection until it ends. `handler` is made with the sending side.
+    pub async fn serve<H: Handler>(
+        stream: TcpStream,
+        peer: SocketAddr,
+        limits: Limits,
+        handler: impl FnOnce(&Arc<Self>) -> H,
+    ) {
+        let (reader, stream) = stream.into_split();
+        let connection = Arc::new(Self { stream, peer, state: Mutex::default() });
+        let handler = handler(&connection);
+        Task { connection, reader, handler, limits, deadline: None, last_read: Instant::now() }.await;
+    }
+}
+
+impl State {
+    /// Whether nothing is left to write.
+    fn write(&mut self, stream: &TcpStream) -> bool {
+        match self.output.write_to(stream) {
+            Ok(done) => done,
+            Err(_) => {
+                self.dead = true;
+                self.output.clear();
+                false
+            }
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.wake();
+        }
+    }
+}
+
+struct Task<H: Handler> {
+    connection: Arc<Connection>,
+    reader: OwnedReadHalf,
+    handler: H,
+    limits: Limits,
+    deadline: Option<Pin<Box<Sleep>>>,
+    last_read: Instant,
+}
+
+/// What a look at the sending side says.
+enum Sending {
+    Dead,
+    Closed,
+    /// May the task read, and is a close under way?
+    Open {
+        read: bool,
+        closing: bool,
+        unsent: bool,
+    },
+}
+
+impl<H: Handler> Future for Task<H> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let task = &mut *self;
+        for _ in 0..READS_MAX {
+            let (read, closing, unsent) = match task.look_at_sending(context) {
+                Sending::Dead => return Poll::Ready(()),
+                Sending::Closed => {
+                    // A failure means that the peer was faster.
+                    let _ = rustix::net::shutdown(task.connection.stream.as_ref(), rustix::net::Shutdown::Both);
+                    return Poll::Ready(());
+                }
+                Sending::Open { read, closing, unsent } => (read, closing, unsent),
+            };
+            if unsent && task.connection.stream.as_ref().poll_write_ready(context).is_ready() {
+                continue;
+            }
+            if task.is_overdue(closing, context) {
+                return Poll::Ready(());
+            }
+            if !read {
+                return Poll::Pending;
+            }
+            match task.read(context) {
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<H: Handler> Task<H> {
+    fn look_at_sending(&mut self, context: &Context<'_>) -> Sending {
+        let mut state = self.connection.state.lock();
+        let written = state.output.len() == 0 || state.write(self.connection.stream.as_ref());
+        if state.dead {
+            return Sending::Dead;
+        }
+        if state.closing && written {
+            return Sending::Closed;
+        }
+        if state.task.as_ref().is_none_or(|task| !task.will_wake(context.waker())) {
+            state.task = Some(context.waker().clone());
+        }
+        state.held_up = state.output.len() > self.limits.output_max;
+        let read = !state.held_up && !state.paused && !state.closing;
+        Sending::Open { read, closing: state.closing, unsent: !written }
+    }
+
+    /// Reads once; whether there may be more.
+    fn read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if let Some(frame) = self.handler.incomplete().filter(|frame| frame.capacity() > frame.len()) {
+            let read = match pin!(self.reader.read_buf(frame)).poll(context) {
+                Poll::Ready(read) => read?,
+                Poll::Pending => return Poll::Pending,
+            };
+            if read > 0 {
+                self.last_read = Instant::now();
+                self.handler.extended();
+            }
+            return Poll::Ready(Ok(read > 0));
+        }
+        let chunk = CHUNK.with_borrow_mut(|buffer| {
+            if buffer.capacity() < CHUNK_LENGTH_MIN {
+                buffer.reserve(CHUNK_LENGTH);
+            }
+            let read = match pin!(self.reader.read_buf(buffer)).poll(context) {
+                Poll::Ready(read) => read?,
+                Poll::Pending => return Poll::Pending,
+            };
+            Poll::Ready(Ok::<_, io::Error>(buffer.split_to(read).freeze()))
+        });
+        match chunk {
+            Poll::Ready(Ok(chunk)) if chunk.is_empty() => Poll::Ready(Ok(false)),
+            Poll::Ready(Ok(chunk)) => {
+                self.last_read = Instant::now();
+                self.handler.received(chunk);
+                Poll::Ready(Ok(true))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Whether the connection has been idle, or closing, for too long. One timer, which is moved only when it fires.
+    fn is_overdue(&mut self, closing: bool, context: &mut Context<'_>) -> bool {
+        let now = Instant::now;
+        let limit = match (closing, self.limits.idle) {
+            (true, _) => {
+                // From the first look at a connection that closes, whatever was waited for before.
+                if self.limits.idle != Some(LINGER) {
+                    self.limits.idle = Some(LINGER);
+                    self.last_read = now();
+                    self.deadline = None;
+                }
+                LINGER
+            }
+            (false, Some(idle)) => idle,
+            (false, None) => return false,
+        };
+        loop {
+            let due = self.last_read + limit;
+            let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+            if deadline.as_mut().poll(context).is_pending() {
+                return false;
+            }
+            if due <= now() {
+                return true;
+            }
+            deadline.as_mut().reset(due);
+        }
+    }
+}
+
+impl<H: Handler> Drop for Task<H> {
+    fn drop(&mut self) {
+        let mut state = self.connection.state.lock();
+        state.task = None;
+        // What is queued from now on is written if the socket takes it (the reply to a peer that has closed its own side);
+        // what already waits could only be lost.
+        state.output.clear();
+        drop(state);
+        self.handler.closed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{IoSlice, Read, Write};
+    use std::net::{Shutdown, TcpStream as Client};
+    use std::path::Path;
+    use std::sync::mpsc;
+
+    use base::{Disk, File, MemDisk, OpenMode};
+
+    use super::*;
+    use crate::{EventLoops, Listener, RealDisk};
+
+    type Received = Box<dyn FnMut(&Connection, Bytes) + Send>;
+
+    struct Test {
+        connection: Arc<Connection>,
+        received: Received,
+        ended: mpsc::Sender<usize>,
+        frame: Option<BytesMut>,
+    }
+
+    impl Handler for Test {
+        fn received(&mut self, chunk: Bytes) {
+            (self.received)(&self.connection, chunk);
+        }
+
+        fn incomplete(&mut self) -> Option<&mut BytesMut> {
+            self.frame.as_mut()
+        }
+
+        fn extended(&mut self) {
+            if let Some(frame) = self.frame.take_if(|frame| frame.len() == frame.capacity()) {
+                (self.received)(&self.connection, frame.freeze());
+            }
+        }
+
+        fn closed(&mut self) {
+            let _ = self.ended.send(self.connection.unsent());
+        }
+    }
+
+    struct World {
+        loops: EventLoops,
+        client: Client,
+        ended: mpsc::Receiver<usize>,
+    }
+
+    impl Drop for World {
+        fn drop(&mut self) {
+            self.loops.stop();
+        }
+    }
+
+    fn connect(limits: Limits, frame: Option<usize>, received: impl Fn(&Connection, Bytes) + Send + 'static) -> World {
+        let loops = EventLoops::start(1).unwrap();
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).unwrap();
+        let address = listener.address();
+        let (ended, told) = mpsc::channel();
+        let received = Arc::new(Mutex::new(Some(received)));
+        let serve = move |stream, peer, _| {
+            let (ended, received) = (ended.clone(), received.lock().take().expect("one connection"));
+            Connection::serve(stream, peer, limits, move |connection| Test {
+                connection: Arc::clone(connection),
+                received: Box::new(received),
+                ended,
+                frame: frame.map(BytesMut::with_capacity),
+            })
+        };
+        listener.serve(&loops, serve, |error| panic!("{error}"));
+        World { loops, client: Client::connect(address).unwrap(), ended: told }
+    }
+
+    fn echo(connection: &Connection, chunk: Bytes) {
+        connection.queue(Part::Bytes(chunk));
+        connection.flush();
+    }
+
+    #[test]
+    fn answers_and_ends_with_its_peer() {
+        let mut world = connect(Limits::default(), None, echo);
+        let mut buffer = [0; 3];
+        for word in [b"one", b"two"] {
+            world.client.write_all(word).unwrap();
+            world.client.read_exact(&mut buffer).unwrap();
+            assert_eq!(&buffer, word);
+        }
+        world.client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(world.ended.recv().unwrap(), 0);
+        assert_eq!(world.client.read(&mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_is_not_read_from() {
+        let taken = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&taken);
+        let limits = Limits { output_max: 100_000, idle: None };
+        let mut world = connect(limits, None, move |connection, chunk| {
+            *count.lock() += chunk.len();
+            echo(connection, chunk);
+        });
+        // More than all socket buffers hold: written by one thread, which gets stuck until the other reads.
+        let total = 64 << 20;
+        let mut writer = world.client.try_clone().unwrap();
+        let writing = std::thread::spawn(move || writer.write_all(&vec![7; total]));
+        let mut first = [0];
+        world.client.read_exact(&mut first).unwrap();
+        let mut stuck_at = 0;
+        while stuck_at == 0 || *taken.lock() != stuck_at {
+            stuck_at = *taken.lock();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        assert!(stuck_at < total, "all was taken in although nothing was read");
+        let mut read = 1;
+        let mut buffer = vec![0; 1 << 20];
+        while read < total {
+            read += world.client.read(&mut buffer).unwrap();
+        }
+        writing.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn long_frames_are_read_into_their_own_room() {
+        let (told, heard) = mpsc::channel();
+        let mut world = connect(Limits::default(), Some(300_000), move |_, bytes| told.send(bytes.len()).unwrap());
+        world.client.write_all(&[1; 300_000]).unwrap();
+        assert_eq!(heard.recv().unwrap(), 300_000);
+        world.client.write_all(b"after").unwrap();
+        assert_eq!(heard.recv().unwrap(), 5);
+    }
+
+    #[test]
+    fn an_idle_connection_is_closed() {
+        let limits = Limits { idle: Some(Duration::from_millis(50)), ..Limits::default() };
+        let mut world = connect(limits, None, echo);
+        assert_eq!(world.client.read(&mut [0]).unwrap(), 0);
+        world.ended.recv().unwrap();
+    }
+
+    #[test]
+    fn what_was_queued_before_a_close_is_sent_and_nothing_after() {
+        let mut world = connect(Limits::default(), None, |connection, _| {
+            connection.queue(Part::Bytes(Bytes::from(vec![1; 3_000_000])));
+            connection.close();
+            connection.queue(Part::Bytes(Bytes::from_static(b"late")));
+        });
+        world.client.write_all(b"x").unwrap();
+        let mut all = Vec::new();
+        world.client.read_to_end(&mut all).unwrap();
+        assert_eq!(all.len(), 3_000_000);
+    }
+
+    fn send_ranges(file: &Arc<dyn File>) {
+        let range = |position, length| Part::Range { file: Arc::clone(file), position, length };
+        let parts = [
+            Part::Bytes(Bytes::from_static(b"head")),
+            range(0, 1_000_000),
+            range(5, 10),
+            Part::Bytes(Bytes::new()),
+            range(50_000, 32 * 1024 + 1),
+            Part::Bytes(Bytes::from_static(b"tail")),
+        ];
+        let mut world = connect(Limits::default(), None, move |connection, _| {
+            parts.iter().for_each(|part| connection.queue(part.clone()));
+            connection.flush();
+        });
+        world.client.write_all(b"x").unwrap();
+        let content = content();
+        let expected = [b"head", &content[..], &content[5..15], &content[50_000..50_000 + 32 * 1024 + 1], b"tail"];
+        let expected = expected.concat();
+        let mut all = vec![0; expected.len()];
+        world.client.read_exact(&mut all).unwrap();
+        assert!(all == expected);
+    }
+
+    fn content() -> Vec<u8> {
+        (0..1_000_000_u32).map(|index| (index % 251) as u8).collect()
+    }
+
+    #[test]
+    fn ranges_of_files_keep_their_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let disks: [(&dyn Disk, &Path); 2] = [(&RealDisk::new(8), dir.path()), (&MemDisk::new(), Path::new("/"))];
+        for (disk, dir) in disks {
+            let file = disk.open(&dir.join("log"), OpenMode::Create).unwrap();
+            file.write_at(&[IoSlice::new(&content())], 0).unwrap();
+            send_ranges(&file);
+        }
+    }
+
+    #[test]
+    fn a_file_shorter_than_its_range_ends_the_connection() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealDisk::new(8).open(&dir.path().join("log"), OpenMode::Create).unwrap();
+        file.write_at(&[IoSlice::new(&[1; 100_000])], 0).unwrap();
+        let mut world = connect(Limits::default(), None, move |connection, _| {
+            connection.queue(Part::Range { file: Arc::clone(&file), position: 0, length: 200_000 });
+            connection.flush();
+        });
+        world.client.write_all(b"x").unwrap();
+        let mut all = Vec::new();
+        // An end or a reset, as the timing has it; never an answer of the promised length.
+        let _ = world.client.read_to_end(&mut all);
+        assert!(all.len() <= 100_000);
+        world.ended.recv().unwrap();
+    }
+}

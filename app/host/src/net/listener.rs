@@ -1,0 +1,148 @@
+//! A listening socket, and the task that hands out what it accepts.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::EventLoops;
+
+/// `listen`'s backlog where the configuration has none (the JVM's default).
+const BACKLOG_DEFAULT: i32 = 50;
+/// How long accepting rests when the process is out of descriptors.
+const OUT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a port could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindError {
+    /// What was to be bound.
+    pub address: SocketAddr,
+    /// What the system said; `AddrInUse` if the port is taken.
+    pub source: io::Error,
+}
+
+/// A socket that is bound and listens; nothing is accepted before [`Listener::serve`].
+#[derive(Debug)]
+pub struct Listener {
+    socket: std::net::TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds `address` and listens. The wildcard address is that of both families, as in the JVM. A `backlog` of `None`
+    /// or one that is not positive means the JVM's default.
+    pub fn bind(address: SocketAddr, backlog: Option<i32>) -> Result<Self, BindError> {
+        let backlog = backlog.filter(|backlog| *backlog > 0).unwrap_or(BACKLOG_DEFAULT);
+        let failed = |source| BindError { address, source };
+        let both = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), address.port());
+        let socket = if address.ip().is_unspecified() {
+            match open(both, backlog) {
+                Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                    open(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port()), backlog)
+                }
+                result => result,
+            }
+        } else {
+            open(address, backlog)
+        };
+        let socket = socket.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, address })
+    }
+
+    /// Where it listens, with the port that the system chose if 0 was asked for.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts on loop 0 until the future is dropped. Each connection goes to the next loop, where `serve` is called with it
+    /// and its result runs; `failed` is told of errors, which end nothing.
+    pub fn serve<S, F>(
+        self,
+        loops: &EventLoops,
+        serve: S,
+        failed: impl Fn(io::Error) + Send + 'static,
+    ) -> tokio::task::JoinHandle<()>
+    where
+        S: Fn(TcpStream, SocketAddr, usize) -> F + Clone + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let loops = loops.clone();
+        let first = loops.get(0).clone();
+        first.spawn(async move {
+            let listener = match TcpListener::from_std(self.socket) {
+                Ok(listener) => listener,
+                Err(error) => return failed(error),
+            };
+            loop {
+                match listener.accept().await {
+                    Ok((stream, peer)) => hand_over(&loops, stream, peer, serve.clone()),
+                    Err(error) => {
+                        let errno = Errno::from_io_error(&error);
+                        failed(error);
+                        if matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) {
+                            tokio::time::sleep(OUT_OF_DESCRIPTORS_PAUSE).await;
+                        }
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// Moves an accepted connection to its loop. One that fails on the way is dropped: its peer sees it closed.
+fn hand_over<S, F>(loops: &EventLoops, stream: TcpStream, peer: SocketAddr, serve: S)
+where
+    S: Fn(TcpStream, SocketAddr, usize) -> F + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Ok(stream) = stream.into_std() else { return };
+    let index = loops.next();
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    loops.get(index).spawn(async move {
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
+        if stream.set_nodelay(true).is_ok() {
+            serve(stream, peer, index).await;
+        }
+    });
+}
+
+fn open(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_an_error_that_names_it() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let first = Listener::bind(address, None).unwrap();
+        let second = Listener::bind(first.address(), None).unwrap_err();
+        assert_eq!(second.source.kind(), io::ErrorKind::AddrInUse);
+        assert!(second.to_string().contains(&first.address().to_string()));
+    }
+
+    #[test]
+    fn the_wildcard_serves_both_families() {
+        let listener = Listener::bind(SocketAddr::from(([0, 0, 0, 0], 0)), Some(5)).unwrap();
+        std::net::TcpStream::connect(("127.0.0.1", listener.address().port())).unwrap();
+        if listener.address().is_ipv6() {
+            std::net::TcpStream::connect(("::1", listener.address().port())).unwrap();
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Event loops, listeners, and the connections on them.
+
+mod connection;
+mod event_loops;
+mod listener;
+mod output;
+
+pub use connection::{Connection, Handler, Limits};
+pub use event_loops::EventLoops;
+pub use listener::{BindError, Listener};

@@ -1,0 +1,318 @@
+//! Drives one ZooKeeper server: sockets, disk threads and the clock around the state machine of `zk-node`.
+//!
+//! Each event loop collects what its connections bring, and hands it over when all that was ready has been read: one
+//! turn for many events, and for a lone request no other thread. Whoever finds the machine busy leaves its events for the one
+//! that is at it. Replies are queued under the machine's lock, so that their order is the machine's, and written after it, from the
+//! thread that ran the turn. A finished sync is a turn of the disk thread's own.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base::{Disk, Monotonic, Part, Random, Slow};
+use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+use zk_node::{ConnectionId, Effect, Effects, Event, Lane, LogLine, Server, ServerConfig, StartError, StopReason};
+
+use crate::net::{Connection, EventLoops, Handler, Limits, Listener};
+use crate::{Clock, DiskThreads, Priority, SerialLane};
+
+/// Turns that a thread runs for others before it goes back to its own work.
+const TURNS_MAX: usize = 16;
+
+/// Where a server's log lines go.
+pub type LogSink = Arc<dyn Fn(&LogLine) + Send + Sync>;
+
+/// A running ZooKeeper server. Clones share it.
+#[derive(Clone)]
+pub struct ZooKeeper {
+    shared: Arc<Shared>,
+}
+
+/// What a server stands on.
+#[derive(Clone)]
+pub struct Ground {
+    /// Serves the connections.
+    pub loops: EventLoops,
+    /// Holds the data.
+    pub disk: Arc<dyn Disk>,
+    /// Waits for it.
+    pub disk_threads: DiskThreads,
+    /// Both clocks.
+    pub clock: Clock,
+    /// Takes the log lines.
+    pub log: LogSink,
+}
+
+struct Shared {
+    ground: Ground,
+    machine: Mutex<Machine>,
+    /// Events of those who found the machine busy.
+    left: Mutex<Vec<Input>>,
+    /// What each loop has collected.
+    collected: Vec<Collected>,
+    connection_serial: AtomicU64,
+    /// When a tick is wanted, in nanoseconds; `u64::MAX` for never.
+    deadline: AtomicU64,
+    /// The deadline came nearer.
+    deadline_moved: Notify,
+    background_lane: SerialLane,
+    stopped: watch::Sender<Option<StopReason>>,
+}
+
+struct Machine {
+    server: Server,
+    effects: Effects,
+    connections: HashMap<ConnectionId, Arc<Connection>>,
+    /// Connections with output to be written once the lock is free.
+    to_flush: Vec<Arc<Connection>>,
+}
+
+#[derive(Default)]
+struct Collected {
+    inputs: Mutex<Vec<Input>>,
+    some: Notify,
+}
+
+enum Input {
+    Opened(ConnectionId, Arc<Connection>, bool),
+    Event(Event),
+}
+
+impl ZooKeeper {
+    /// Recovers the data and starts the machine; it serves what [`ZooKeeper::serve`] brings. May wait for the disk.
+    pub fn open(config: ServerConfig, ground: Ground, random: Random) -> Result<Self, StartError> {
+        let mut effects = Effects::new();
+        let now = ground.clock.now();
+        let server = Server::open(config, Arc::clone(&ground.disk), random, now, &mut effects, &Slow::allowed())?;
+        let shared = Arc::new(Shared {
+            machine: Mutex::new(Machine { server, effects, connections: HashMap::new(), to_flush: Vec::new() }),
+            left: Mutex::default(),
+            collected: (0..ground.loops.count()).map(|_| Collected::default()).collect(),
+            connection_serial: AtomicU64::new(1),
+            deadline: AtomicU64::new(u64::MAX),
+            deadline_moved: Notify::new(),
+            background_lane: ground.disk_threads.serial(Priority::Background),
+            stopped: watch::channel(None).0,
+            ground,
+        });
+        for index in 0..shared.collected.len() {
+            shared.ground.loops.get(index).spawn(run_turns(Arc::clone(&shared), index));
+        }
+        shared.ground.loops.get(0).spawn(run_ticks(Arc::clone(&shared)));
+        shared.run_turn(&mut Vec::new());
+        Ok(Self { shared })
+    }
+
+    /// Accepts clients on a listener; `secure` marks those of the TLS port.
+    pub fn serve(&self, listener: Listener, secure: bool) {
+        let shared = Arc::clone(&self.shared);
+        let log = Arc::clone(&self.shared.ground.log);
+        let serve = move |stream: TcpStream, peer: SocketAddr, index: usize| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let open = |connection: &Arc<Connection>| shared.open_connection(connection, index, secure);
+                Connection::serve(stream, peer, Limits::default(), open).await;
+            }
+        };
+        listener.serve(&self.shared.ground.loops, serve, move |error: io::Error| {
+            log(&LogLine {
+                level: zk_node::Level::Warn,
+                logger: "org.apache.zookeeper.server.NIOServerCnxnFactory",
+                message: format!("Error accepting new connection: {error}").into(),
+            });
+        });
+    }
+
+    /// Asks the server to stop in good order.
+    pub fn stop(&self) {
+        self.shared.collect(0, Input::Event(Event::Stop));
+    }
+
+    /// Waits for its end.
+    pub async fn stopped(&self) -> StopReason {
+        let mut stopped = self.shared.stopped.subscribe();
+        let reason = stopped.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.unwrap_or(StopReason::Requested)
+    }
+}
+
+/// Runs a turn for the loop whenever something was collected, behind all tasks that are ready.
+async fn run_turns(shared: Arc<Shared>, index: usize) {
+    let Some(collected) = shared.collected.get(index) else { return };
+    let mut inputs = Vec::new();
+    loop {
+        collected.some.notified().await;
+        std::mem::swap(&mut inputs, &mut *collected.inputs.lock());
+        shared.run_turn(&mut inputs);
+    }
+}
+
+/// Brings a tick at each deadline.
+async fn run_ticks(shared: Arc<Shared>) {
+    loop {
+        let deadline = shared.deadline.load(Ordering::Acquire);
+        if deadline == u64::MAX {
+            shared.deadline_moved.notified().await;
+            continue;
+        }
+        let at = shared.ground.clock.instant(Monotonic::from_nanoseconds(deadline));
+        tokio::select! {
+            () = tokio::time::sleep_until(at.into()) => {
+                // The tick's turn sets the next one.
+                if shared.deadline.compare_exchange(deadline, u64::MAX, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                    shared.collect(0, Input::Event(Event::Tick));
+                }
+            }
+            () = shared.deadline_moved.notified() => {}
+        }
+    }
+}
+
+impl Shared {
+    fn open_connection(self: &Arc<Self>, connection: &Arc<Connection>, index: usize, secure: bool) -> ClientHandler {
+        let id = ConnectionId(self.connection_serial.fetch_add(1, Ordering::Relaxed));
+        self.collect(index, Input::Opened(id, Arc::clone(connection), secure));
+        ClientHandler { shared: Arc::clone(self), index, id }
+    }
+
+    /// Adds to what a loop has collected, and calls its turn if it is the first.
+    fn collect(&self, index: usize, input: Input) {
+        let Some(collected) = self.collected.get(index) else { return };
+        let mut inputs = collected.inputs.lock();
+        inputs.push(input);
+        if inputs.len() == 1 {
+            drop(inputs);
+            collected.some.notify_one();
+        }
+    }
+
+    /// Feeds `inputs` to the machine, or leaves them to the thread that is at it. Runs on any thread.
+    fn run_turn(self: &Arc<Self>, inputs: &mut Vec<Input>) {
+        let Some(mut machine) = self.try_lock_or_leave(inputs) else { return };
+        let mut to_flush = Vec::new();
+        for _ in 0..TURNS_MAX {
+            let machine_ref = &mut *machine;
+            // What was left came before: its loop may be the one that now brings more.
+            let left = std::mem::take(&mut *self.left.lock());
+            for input in left.into_iter().chain(inputs.drain(..)) {
+                self.feed(machine_ref, input);
+            }
+            machine_ref.server.end_turn(self.ground.clock.now(), &mut machine_ref.effects);
+            self.carry_out(machine_ref);
+            std::mem::swap(&mut to_flush, &mut machine_ref.to_flush);
+            drop(machine);
+            for connection in to_flush.drain(..) {
+                connection.flush();
+            }
+            // Whoever left something before the lock was free is seen here; later ones find it free.
+            if self.left.lock().is_empty() {
+                return;
+            }
+            match self.machine.try_lock() {
+                Some(again) => machine = again,
+                None => return,
+            }
+        }
+        drop(machine);
+        // Others bring more than this thread should serve at once: a turn of loop 0 takes what is left.
+        self.call_turn(0);
+    }
+
+    fn try_lock_or_leave(&self, inputs: &mut Vec<Input>) -> Option<MutexGuard<'_, Machine>> {
+        self.machine.try_lock().or_else(|| {
+            self.left.lock().append(inputs);
+            self.machine.try_lock()
+        })
+    }
+
+    fn call_turn(&self, index: usize) {
+        if let Some(collected) = self.collected.get(index) {
+            collected.some.notify_one();
+        }
+    }
+
+    fn feed(&self, machine: &mut Machine, input: Input) {
+        let event = match input {
+            Input::Opened(id, connection, secure) => {
+                let peer = connection.peer();
+                machine.connections.insert(id, connection);
+                Event::Opened { connection: id, peer, secure }
+            }
+            Input::Event(event) => {
+                if let Event::Closed { connection } = &event {
+                    machine.connections.remove(connection);
+                }
+                event
+            }
+        };
+        machine.server.handle(event, self.ground.clock.now(), &mut machine.effects);
+    }
+
+    /// Queues what is to be sent, starts disk work, and notes when a tick is wanted.
+    fn carry_out(self: &Arc<Self>, machine: &mut Machine) {
+        for effect in machine.effects.drain(..) {
+            match effect {
+                Effect::Send { connection, bytes } => {
+                    if let Some(connection) = machine.connections.get(&connection) {
+                        connection.queue(Part::Bytes(bytes));
+                        machine.to_flush.push(Arc::clone(connection));
+                    }
+                }
+                Effect::PauseReading(connection) => with(&machine.connections, connection, Connection::pause),
+                Effect::ResumeReading(connection) => with(&machine.connections, connection, Connection::resume),
+                Effect::Close(connection) => with(&machine.connections, connection, Connection::close),
+                Effect::Disk(task) => {
+                    let lane = task.lane();
+                    let shared = Arc::clone(self);
+                    let job = task.into_job(move |done| shared.run_turn(&mut vec![Input::Event(Event::Disk(done))]));
+                    match lane {
+                        // One at a time by itself; the next one starts on another thread while this one still answers.
+                        Lane::Log => self.ground.disk_threads.submit(Priority::Urgent, job),
+                        Lane::Background => self.background_lane.submit(job),
+                    }
+                }
+                Effect::Log(line) => (self.ground.log)(&line),
+                Effect::Stop(reason) => {
+                    self.stopped.send_replace(Some(reason));
+                }
+            }
+        }
+        self.note_deadline(machine.server.deadline());
+    }
+
+    fn note_deadline(&self, deadline: Option<Monotonic>) {
+        let deadline = deadline.map_or(u64::MAX, Monotonic::nanoseconds);
+        let before = self.deadline.swap(deadline, Ordering::AcqRel);
+        if deadline < before {
+            self.deadline_moved.notify_one();
+        }
+    }
+}
+
+fn with(connections: &HashMap<ConnectionId, Arc<Connection>>, id: ConnectionId, act: impl FnOnce(&Connection)) {
+    if let Some(connection) = connections.get(&id) {
+        act(connection);
+    }
+}
+
+/// One client's connection on its loop.
+struct ClientHandler {
+    shared: Arc<Shared>,
+    index: usize,
+    id: ConnectionId,
+}
+
+impl Handler for ClientHandler {
+    fn received(&mut self, bytes: Bytes) {
+        self.shared.collect(self.index, Input::Event(Event::Received { connection: self.id, bytes }));
+    }
+
+    fn closed(&mut self) {
+        self.shared.collect(self.index, Input::Event(Event::Closed { connection: self.id }));
+    }
+}
