@@ -168,6 +168,16 @@ impl Key {
         self
     }
 
+    pub(crate) const fn per_broker(mut self) -> Self {
+        self.update = Update::PerBroker;
+        self
+    }
+
+    pub(crate) const fn cluster_wide(mut self) -> Self {
+        self.update = Update::ClusterWide;
+        self
+    }
+
     pub(crate) const fn no_effect(mut self, why: &'static str) -> Self {
         self.state = State::NoEffect(why);
         self
@@ -175,6 +185,11 @@ impl Key {
 
     pub(crate) const fn refused(mut self, why: &'static str) -> Self {
         self.state = State::Refused(why);
+        self
+    }
+
+    pub(crate) const fn broker_key(mut self, key: &'static str) -> Self {
+        self.broker_synonym = Some(key);
         self
     }
 
@@ -211,6 +226,10 @@ pub(crate) const fn int(name: &'static str) -> Key {
     Key::new(name, Kind::Int)
 }
 
+pub(crate) const fn short(name: &'static str) -> Key {
+    Key::new(name, Kind::Short)
+}
+
 pub(crate) const fn long(name: &'static str) -> Key {
     Key::new(name, Kind::Long)
 }
@@ -221,6 +240,10 @@ pub(crate) const fn double(name: &'static str) -> Key {
 
 pub(crate) const fn list(name: &'static str) -> Key {
     Key::new(name, Kind::List)
+}
+
+pub(crate) const fn class(name: &'static str) -> Key {
+    Key::new(name, Kind::Class)
 }
 
 pub(crate) const fn password(name: &'static str) -> Key {

@@ -5,16 +5,22 @@
 //! lines, `DescribeConfigs`, `docs/compatibility.md` and `--help` come from it. What a user wrote ([`Properties`]) and
 //! what a server runs by ([`ZooKeeperSettings`]) are two types: only resolving makes one of the other.
 
+pub mod broker;
+mod error;
 mod key;
 mod notice;
 mod properties;
+pub mod topic;
 mod value;
 mod version;
 pub mod zookeeper;
 
+pub use broker::{BrokerConfig, BrokerSettings};
+pub use error::{ConfigError, ErrorKind};
 pub use key::{Default, Importance, Key, Kind, State, Update, Valid};
 pub use notice::{Level, Notice};
 pub use properties::{Properties, PropertiesError, comment_hint, trailing_comment};
-pub use value::{Value, ValueError};
+pub use topic::TopicSettings;
+pub use value::Value;
 pub use version::{ApiVersion, UnknownVersion};
 pub use zookeeper::{ZooKeeperError, ZooKeeperSettings};

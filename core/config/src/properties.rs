@@ -158,9 +158,11 @@ impl Iterator for LogicalLines<'_> {
             let mut ends_the_file = false;
             while ends_in_continuation(&line) && !ends_the_file {
                 line.pop();
-                // A continuation line may be blank (it ends the logical line) and may start with '#' (it is no comment).
-                match self.natural() {
-                    Some(more) => line.extend_from_slice(trim_start(more)),
+                match self.natural().map(trim_start) {
+                    // Behind nothing but a backslash a comment is still one; behind text `#` is text.
+                    Some(more) if line.is_empty() && (more.starts_with(b"#") || more.starts_with(b"!")) => {}
+                    // A blank line ends the logical line.
+                    Some(more) => line.extend_from_slice(more),
                     None => ends_the_file = true,
                 }
             }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::error::ConfigError;
 use crate::key::{Key, Kind, Valid};
-use crate::properties::comment_hint;
 use crate::version::ApiVersion;
 
 /// A checked value.
@@ -29,39 +29,12 @@ pub enum Value {
     Password(String),
 }
 
-/// A value that its key does not take. The text is that of `ConfigException` in Kafka 2.7.1; behind it stands what the
-/// original leaves out (that a `# comment` is part of the value).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}{hint}")]
-pub struct ValueError {
-    message: String,
-    hint: String,
-}
-
-impl ValueError {
-    /// `Invalid value x for configuration y: why`.
-    pub(crate) fn invalid(name: &str, value: &str, why: impl fmt::Display) -> Self {
-        Self { message: format!("Invalid value {value} for configuration {name}: {why}"), hint: comment_hint(value) }
-    }
-
-    /// A sentence of the original that names no single value.
-    pub(crate) fn plain(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: String::new() }
-    }
-
-    /// The original's text alone.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-}
-
 impl Key {
     /// Reads `text` as this key's type and checks it by all its rules (`ConfigDef.parseValue` of a value that is set).
     ///
     /// # Errors
     /// The original's message for an ill-typed or forbidden value.
-    pub fn parse(&self, text: &str) -> Result<Value, ValueError> {
+    pub fn parse(&self, text: &str) -> Result<Value, ConfigError> {
         let value = self.parse_type(text)?;
         self.check(&value)?;
         Ok(value)
@@ -71,11 +44,11 @@ impl Key {
     ///
     /// # Errors
     /// For a required key.
-    pub fn default_value(&self) -> Result<Value, ValueError> {
+    pub fn default_value(&self) -> Result<Value, ConfigError> {
         match self.default {
             crate::Default::Null => Ok(Value::Null),
             crate::Default::Is(text) => self.parse_type(text),
-            crate::Default::Required => Err(ValueError::plain(format!(
+            crate::Default::Required => Err(ConfigError::config(format!(
                 "Missing required configuration \"{}\" which has no default value.",
                 self.name
             ))),
@@ -83,15 +56,15 @@ impl Key {
     }
 
     /// `ConfigDef.parseType`.
-    fn parse_type(&self, text: &str) -> Result<Value, ValueError> {
+    fn parse_type(&self, text: &str) -> Result<Value, ConfigError> {
         let trimmed = trim(text);
         let not_a_number =
-            |kind: &str| ValueError::invalid(self.name, text, format_args!("Not a number of type {kind}"));
+            |kind: &str| ConfigError::invalid(self.name, text, format_args!("Not a number of type {kind}"));
         Ok(match self.kind {
             Kind::Boolean if trimmed.eq_ignore_ascii_case("true") => Value::Boolean(true),
             Kind::Boolean if trimmed.eq_ignore_ascii_case("false") => Value::Boolean(false),
             Kind::Boolean => {
-                return Err(ValueError::invalid(self.name, text, "Expected value to be either true or false"));
+                return Err(ConfigError::invalid(self.name, text, "Expected value to be either true or false"));
             }
             Kind::String | Kind::Class => Value::String(trimmed.to_owned()),
             Kind::Password => Value::Password(trimmed.to_owned()),
@@ -108,14 +81,14 @@ impl Key {
     ///
     /// # Errors
     /// The original's message for a forbidden value.
-    pub fn check(&self, value: &Value) -> Result<(), ValueError> {
+    pub fn check(&self, value: &Value) -> Result<(), ConfigError> {
         self.valid.iter().try_for_each(|rule| rule.check(self.name, value))
     }
 }
 
 impl Valid {
-    fn check(&self, name: &str, value: &Value) -> Result<(), ValueError> {
-        let invalid = |why: String| Err(ValueError::invalid(name, &value.to_string(), why));
+    fn check(&self, name: &str, value: &Value) -> Result<(), ConfigError> {
+        let invalid = |why: String| Err(ConfigError::invalid(name, &value.to_string(), why));
         match self {
             Self::AtLeast(_) | Self::AtMost(_) | Self::NonNull if *value == Value::Null => {
                 let (why, null) = if *self == Self::NonNull {
@@ -123,7 +96,7 @@ impl Valid {
                 } else {
                     ("Value must be non-null", "null")
                 };
-                Err(ValueError::invalid(name, null, why))
+                Err(ConfigError::invalid(name, null, why))
             }
             Self::AtLeast(low) if value.as_double() < parse_double(low) => {
                 invalid(format!("Value must be at least {low}"))
@@ -136,7 +109,7 @@ impl Valid {
             }
             Self::EachOneOf(all) => match value.as_list().iter().find(|text| !all.contains(&text.as_str())) {
                 Some(text) => {
-                    Err(ValueError::invalid(name, text, format_args!("String must be one of: {}", all.join(", "))))
+                    Err(ConfigError::invalid(name, text, format_args!("String must be one of: {}", all.join(", "))))
                 }
                 None => Ok(()),
             },
@@ -147,11 +120,10 @@ impl Valid {
             },
             Self::ThrottledReplicas => check_throttled_replicas(name, value.as_list()),
             Self::Classes(known) => match value.class_names().find(|class| !known.contains(class)) {
-                Some(class) => Err(ValueError::invalid(
-                    name,
-                    class,
-                    format_args!("Class {class} could not be found.{}", known_classes(known)),
-                )),
+                Some(class) => {
+                    Err(ConfigError::invalid(name, class, format_args!("Class {class} could not be found."))
+                        .hint(known_classes(known)))
+                }
                 None => Ok(()),
             },
             _ => Ok(()),
@@ -170,7 +142,7 @@ fn known_classes(known: &[&str]) -> String {
 }
 
 /// `ThrottledReplicaListValidator`: `*` first, or `partition:broker` pairs, of which some may be empty.
-fn check_throttled_replicas(name: &str, entries: &[String]) -> Result<(), ValueError> {
+fn check_throttled_replicas(name: &str, entries: &[String]) -> Result<(), ConfigError> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let pair =
         |entry: &str| entry.split_once(':').is_some_and(|(partition, broker)| digits(partition) && digits(broker));
@@ -181,7 +153,7 @@ fn check_throttled_replicas(name: &str, entries: &[String]) -> Result<(), ValueE
     let why = format_args!(
         "{name} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
     );
-    Err(ValueError::invalid(name, &format!("[{}]", entries.join(", ")), why))
+    Err(ConfigError::invalid(name, &format!("[{}]", entries.join(", ")), why))
 }
 
 impl Value {
@@ -215,10 +187,47 @@ impl Value {
         }
     }
 
+    /// As `AbstractConfig` logs it at the start: a list in brackets, a class with the word before it.
+    pub(crate) fn to_log(&self) -> String {
+        match self {
+            Self::List(elements) => format!("[{}]", elements.join(", ")),
+            other => other.to_string(),
+        }
+    }
+
     /// Class names in a class, string or list.
     fn class_names(&self) -> impl Iterator<Item = &str> {
         let single = self.as_str().filter(|text| !text.is_empty());
         single.into_iter().chain(self.as_list().iter().map(String::as_str))
+    }
+}
+
+/// The Rust type of a key's kind; `Option` where the default is null.
+pub(crate) trait FromValue: Sized {
+    fn from_value(value: &Value) -> Option<Self>;
+}
+
+macro_rules! from_value {
+    ($($type:ty: $variant:ident),*) => {$(
+        impl FromValue for $type {
+            fn from_value(value: &Value) -> Option<Self> {
+                match value {
+                    Value::$variant(inner) => Some(inner.clone()),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+from_value!(bool: Boolean, String: String, i32: Int, i16: Short, i64: Long, f64: Double, Vec<String>: List);
+
+impl<T: FromValue> FromValue for Option<T> {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Null => Some(None),
+            value => T::from_value(value).map(Some),
+        }
     }
 }
 

@@ -46,8 +46,22 @@ impl Raw {
             }
         }
         let raw = Self { file, values };
+        raw.check_sasl_between_servers()?;
         raw.check_states(notices)?;
         Ok(raw)
+    }
+
+    /// What the original asks of these three keys, before they are refused as a whole.
+    fn check_sasl_between_servers(&self) -> Result<(), Problem> {
+        const ENABLE: &str = "quorum.auth.enableSasl";
+        const SERVER: &str = "quorum.auth.serverRequireSasl";
+        const LEARNER: &str = "quorum.auth.learnerRequireSasl";
+        for (needed, wanted) in [(ENABLE, SERVER), (ENABLE, LEARNER), (LEARNER, SERVER)] {
+            if self.boolean(wanted)? && !self.boolean(needed)? {
+                return Err(Problem::illegal(format!("{needed} is disabled, so cannot enable {wanted}")));
+            }
+        }
+        Ok(())
     }
 
     /// Refused keys are errors; keys without effect are told once for each reason.
@@ -186,6 +200,10 @@ fn key_check(key: &Key, name: &str, value: &str) -> Result<(), Problem> {
             let fits = number.is_some_and(|number| key.kind == Kind::Long || i32::try_from(number).is_ok());
             fits.then_some(()).ok_or_else(|| not_a_number(name, value))
         }
+        _ if key.name == "metricsProvider.className" => key
+            .parse(value)
+            .map(|_| ())
+            .map_err(|error| Problem::illegal(format!("metrics provider class was not found ({error})"))),
         Kind::Double => parse_double(value).map(|_| ()).ok_or_else(|| not_a_number(name, value)),
         _ => key.parse(value).map(|_| ()).map_err(|error| Problem::illegal(error.to_string())),
     }

@@ -65,7 +65,8 @@ impl Ensemble {
                 let server = Server::parse(number(id)?, value, multiple_addresses)?;
                 ensemble.servers.insert(server.id, server);
             } else if key == "version" {
-                ensemble.version = i64::from_str_radix(value, 16).map_err(|_| Problem::not_a_number(value, ""))?;
+                ensemble.version =
+                    i64::from_str_radix(value, 16).map_err(|_| Problem::not_a_number(value, " under radix 16"))?;
             } else if is_grouped((key, value)) {
                 ensemble.add_group_or_weight(key, value)?;
             } else if strict {

@@ -1,0 +1,24 @@
+//! Why a key has no effect, or refuses the start.
+
+pub(crate) const NO_TLS: &str =
+    "TLS is not served yet: remove the key, or keep this node on the original until TLS is served";
+pub(crate) const NO_SASL: &str = "SASL is not served yet, so nobody could pass these ACLs: remove the key, or keep this node on the original until SASL is served";
+pub(crate) const ZK_TLS: &str = "TLS with ZooKeeper is not served yet, so nothing reads it";
+pub(crate) const THREADS: &str = "event loops and disk threads are chosen by the number of processors and directories; there is no pool of that kind";
+pub(crate) const NO_MOVES: &str = "replicas are not moved between log directories yet";
+pub(crate) const REPLICATION: &str = "brokers do not replicate yet; it is read again when they do";
+pub(crate) const NO_AUTHORIZER: &str =
+    "an authorizer is not served yet: remove the key, or keep this node on the original until authorizers are served";
+pub(crate) const SASL_UNUSED: &str = "SASL is not served yet and no listener uses it, so nothing reads it";
+pub(crate) const TLS_UNUSED: &str = "TLS is not served yet and no listener uses it, so nothing reads it";
+pub(crate) const CLEANER: &str = "the log cleaner is not served yet: compacted topics keep everything";
+pub(crate) const PURGATORY: &str = "a waiting request is dropped as soon as it is answered; nothing needs a purge";
+pub(crate) const BUFFERS: &str = "memory is taken as it is needed; there is no such buffer";
+pub(crate) const TRANSACTIONS: &str = "transactions are not served yet; transactional producers get an error";
+pub(crate) const METRICS: &str = "metrics are not published yet";
+pub(crate) const QUOTAS: &str = "client quotas are not enforced yet";
+pub(crate) const BUILT_IN: &str = "only the built-in behaviour is served";
+pub(crate) const NO_TOKENS: &str =
+    "delegation tokens are not served yet: remove the key, or keep this node on the original until they are served";
+pub(crate) const TOKENS_UNUSED: &str = "delegation tokens are not served yet, so nothing reads it";
+pub(crate) const PASSWORDS_UNUSED: &str = "dynamic passwords are not served yet, so nothing is encrypted";

@@ -1,0 +1,27 @@
+//! Broker keys: how the broker reaches ZooKeeper.
+
+use super::reasons::{NO_SASL, NO_TLS, ZK_TLS};
+use crate::key::{Key, Valid, boolean, int, list, password, string};
+
+pub(crate) static KEYS: &[Key] = &[
+    string("zookeeper.connect").required().high().doc("Hosts of ZooKeeper as host:port,host:port, and behind the last one the path under which this cluster keeps its nodes, as in zk1:2181,zk2:2181/kafka."),
+    int("zookeeper.session.timeout.ms").default("18000").high().doc("Session timeout that the broker asks ZooKeeper for, in milliseconds. A broker that is silent longer counts as dead."),
+    int("zookeeper.connection.timeout.ms").high().doc("Milliseconds that the broker waits at its start for a connection to ZooKeeper. Default: zookeeper.session.timeout.ms."),
+    int("zookeeper.sync.time.ms").default("2000").no_effect("nothing read it in 2.7.1 either").doc("Milliseconds that a ZooKeeper follower may lag behind."),
+    boolean("zookeeper.set.acl").default("false").high().refused(NO_SASL).doc("Protect the broker's nodes by ACLs, so that only brokers change them."),
+    int("zookeeper.max.in.flight.requests").default("10").valid(&[Valid::AtLeast("1")]).high().doc("Requests that the broker sends to ZooKeeper without waiting for the answers."),
+    boolean("zookeeper.ssl.client.enable").default("false").medium().refused(NO_TLS).doc("Speak TLS with ZooKeeper."),
+    string("zookeeper.clientCnxnSocket").medium().no_effect(ZK_TLS).doc("Java class of the connection; TLS asks for the one of Netty."),
+    string("zookeeper.ssl.keystore.location").medium().no_effect(ZK_TLS).doc("File with the broker's certificate and key for ZooKeeper."),
+    password("zookeeper.ssl.keystore.password").medium().no_effect(ZK_TLS).doc("Password of that file."),
+    string("zookeeper.ssl.keystore.type").medium().no_effect(ZK_TLS).doc("Format of that file. Default: by its name."),
+    string("zookeeper.ssl.truststore.location").medium().no_effect(ZK_TLS).doc("File with the certificates that are trusted."),
+    password("zookeeper.ssl.truststore.password").medium().no_effect(ZK_TLS).doc("Password of the file of trusted certificates."),
+    string("zookeeper.ssl.truststore.type").medium().no_effect(ZK_TLS).doc("Format of the file of trusted certificates. Default: by its name."),
+    string("zookeeper.ssl.protocol").default("TLSv1.2").no_effect(ZK_TLS).doc("TLS version that is asked for."),
+    list("zookeeper.ssl.enabled.protocols").no_effect(ZK_TLS).doc("TLS versions that are accepted."),
+    list("zookeeper.ssl.cipher.suites").no_effect(ZK_TLS).doc("Cipher suites that are accepted."),
+    string("zookeeper.ssl.endpoint.identification.algorithm").default("HTTPS").no_effect(ZK_TLS).doc("https checks that the certificate bears ZooKeeper's host name; empty does not."),
+    boolean("zookeeper.ssl.crl.enable").default("false").no_effect(ZK_TLS).doc("Ask revocation lists whether certificates are still good."),
+    boolean("zookeeper.ssl.ocsp.enable").default("false").no_effect(ZK_TLS).doc("Ask OCSP servers whether certificates are still good."),
+];
