@@ -179,10 +179,10 @@ impl Prep {
     }
 
     fn encoded(&self, tree: &Tree, header: TxnHeader, txn: Txn) -> (TxnEntry, Bytes) {
-        let digest = tree
-            .settings()
-            .digest
-            .then(|| TxnDigest { version: TxnDigest::VERSION, tree_digest: self.pending.tree_digest(tree) });
+        // As in the original, an error says no digest.
+        let digested = tree.settings().digest && !matches!(txn, Txn::Error(_));
+        let tree_digest = || self.pending.tree_digest(tree);
+        let digest = digested.then(|| TxnDigest { version: TxnDigest::VERSION, tree_digest: tree_digest() });
         let entry = TxnEntry { header, txn, digest };
         let mut bytes = BytesMut::with_capacity(256);
         entry.encode(&mut bytes);

@@ -12,6 +12,7 @@ impl Turn<'_> {
     pub(super) fn close_session(&mut self) -> Txn {
         let session_id = self.write.session_id;
         let mut paths: BTreeSet<Str> = self.tree.ephemerals(session_id).into_iter().map(Str::from).collect();
+        let mut buckets = buckets_of(paths.len());
         for (path, record) in self.prep.pending.changed() {
             match record {
                 None => {
@@ -19,10 +20,13 @@ impl Turn<'_> {
                 }
                 Some(record) if record.stat.ephemeral_owner == session_id => {
                     paths.insert(path.clone());
+                    buckets = if paths.len() * 4 > buckets * 3 { buckets * 2 } else { buckets };
                 }
                 Some(_) => {}
             }
         }
+        let mut paths: Vec<Str> = paths.into_iter().collect();
+        paths.sort_by_key(|path| bucket(path, buckets));
         for path in &paths {
             let parent_path = zk_proto::path::split(path).map_or(Str::EMPTY, |(parent, _)| Str::copied(parent));
             if let Ok(parent) = self.record(&parent_path) {
@@ -31,6 +35,22 @@ impl Turn<'_> {
         }
         self.sessions.set_closing(session_id);
         let named = self.prep.settings.close_session_txn;
-        Txn::CloseSession(named.then(|| CloseSessionTxn { paths_to_delete: paths.into_iter().collect() }))
+        Txn::CloseSession(named.then_some(CloseSessionTxn { paths_to_delete: paths }))
     }
+}
+
+// The original lists the nodes as a copy of a `java.util.HashSet` gives them. So that log entries are equal to the byte,
+// ours are in that order: by bucket (and by path where two meet in one, where the original goes by age).
+
+/// How many buckets a copied set of `len` strings has.
+fn buckets_of(len: usize) -> usize {
+    match len {
+        0 => 16,
+        len => (len * 4 / 3 + 1).next_power_of_two(),
+    }
+}
+
+fn bucket(text: &str, buckets: usize) -> usize {
+    let hash = text.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
+    (hash ^ (hash >> 16)) as usize & (buckets - 1)
 }
