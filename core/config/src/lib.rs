@@ -6,6 +6,7 @@
 //! what a server runs by ([`ZooKeeperSettings`]) are two types: only resolving makes one of the other.
 
 pub mod broker;
+pub mod client;
 mod error;
 mod key;
 mod notice;
@@ -16,6 +17,7 @@ mod version;
 pub mod zookeeper;
 
 pub use broker::{BrokerConfig, BrokerSettings};
+pub use client::{Client, ClientSettings};
 pub use error::{ConfigError, ErrorKind};
 pub use key::{Default, Importance, Key, Kind, State, Update, Valid};
 pub use notice::{Level, Notice};

@@ -125,11 +125,15 @@ pub fn comment_hint(value: &str) -> String {
 /// Lines with continuations joined, comments and blank lines left out. Items are Latin-1 bytes, still escaped.
 struct LogicalLines<'a> {
     rest: &'a [u8],
+    file_ends_in_backslash: bool,
 }
 
 impl<'a> LogicalLines<'a> {
-    const fn of(file: &'a [u8]) -> Self {
-        Self { rest: file }
+    fn of(file: &'a [u8]) -> Self {
+        Self {
+            rest: file,
+            file_ends_in_backslash: [&b"\\"[..], b"\\\n", b"\\\r"].iter().any(|end| file.ends_with(end)),
+        }
     }
 
     /// The next natural line without its end; `\n`, `\r` and `\r\n` end a line.
@@ -166,8 +170,8 @@ impl Iterator for LogicalLines<'_> {
                     None => ends_the_file = true,
                 }
             }
-            // As the original: nothing joined to nothing is no line, but for a lone backslash at the very end.
-            if !line.is_empty() || ends_the_file {
+            // Nothing joined to nothing is no line, but a lone backslash at the very end (\n or \r may follow, not both) is one.
+            if !line.is_empty() || (ends_the_file && self.file_ends_in_backslash) {
                 return Some(line);
             }
         }
@@ -296,5 +300,14 @@ mod tests {
                 .into_iter()
                 .collect();
         assert_eq!(Properties::parse(all.to_text().as_bytes()), Ok(all));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_pairs_survive_writing_and_any_bytes_are_read(pairs: Vec<(String, String)>, bytes: Vec<u8>) {
+            let all: Properties = pairs.into_iter().collect();
+            proptest::prop_assert_eq!(Properties::parse(all.to_text().as_bytes()), Ok(all));
+            let _no_panic = Properties::parse(&bytes);
+        }
     }
 }
