@@ -41,17 +41,17 @@ fn walk(message: &LegacyMessage<'_>, survey: &mut Survey<'_>, rules: &Rules<'_>)
     let compressed = message.codec()? != Codec::None;
     let mut index = 0;
     inner_messages(message, DECOMPRESSED_LEN_MAX, |inner| {
-        let (key, _) = inner.message.key_value()?;
         if inner.message.magic() != message.magic() {
             let partition = rules.append.partition;
             survey.reject(index, || {
-                let (record, magic) = (describe(&inner), message.magic().byte());
+                let (record, magic) = (describe(&inner, message), message.magic().byte());
                 format!("Record {record}'s magic does not match outer magic {magic} in topic partition {partition}.")
             });
         } else {
             if compressed {
                 inner.message.verify()?;
             }
+            let (key, _) = inner.message.key_value()?;
             let seen = Seen {
                 magic: message.magic(),
                 timestamp_type: message.timestamp_type(),
@@ -60,7 +60,7 @@ fn walk(message: &LegacyMessage<'_>, survey: &mut Survey<'_>, rules: &Rules<'_>)
                 has_key: key.is_some(),
             };
             let expected = survey.count;
-            survey.record(&seen, expected, index, || describe(&inner));
+            survey.record(&seen, expected, index, || describe(&inner, message));
         }
         index += 1;
         Ok::<(), InvalidRecords>(())
@@ -68,18 +68,19 @@ fn walk(message: &LegacyMessage<'_>, survey: &mut Survey<'_>, rules: &Rules<'_>)
 }
 
 /// The record as the original prints it.
-fn describe(inner: &InnerMessage<'_>) -> String {
+fn describe(inner: &InnerMessage<'_>, wrapper: &LegacyMessage<'_>) -> String {
     let InnerMessage { message, offset, timestamp } = inner;
     let (key, value) = message.key_value().unwrap_or_default();
     let (key, value) = (key.map_or(0, <[u8]>::len), value.map_or(0, <[u8]>::len));
     let (magic, checksum) = (message.magic().byte(), message.checksum());
     let attributes = message.bytes().get(17).copied().unwrap_or_default();
     let codec = message.codec().map_or("none", Codec::name).to_uppercase();
-    let time = match message.timestamp_type() {
-        None => String::new(),
-        Some(TimestampType::CreateTime) => format!("CreateTime={timestamp}, "),
-        Some(TimestampType::LogAppendTime) => format!("LogAppendTime={timestamp}, "),
+    let kind = match wrapper.timestamp_type() {
+        None => "NoTimestampType",
+        Some(TimestampType::CreateTime) => "CreateTime",
+        Some(TimestampType::LogAppendTime) => "LogAppendTime",
     };
+    let time = if message.magic() == Magic::V0 { String::new() } else { format!("{kind}={timestamp}, ") };
     format!(
         "LegacyRecordBatch(offset={offset}, Record(magic={magic}, attributes={attributes}, compression={codec}, \
          crc={checksum}, {time}key={key} bytes, value={value} bytes))"

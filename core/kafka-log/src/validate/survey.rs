@@ -2,7 +2,7 @@
 //! consecutive.
 
 use base::Str;
-use kafka_proto::record::{Batch, Magic, NO_TIMESTAMP, TimestampType};
+use kafka_proto::record::{Batch, Codec, Magic, NO_TIMESTAMP, TimestampType};
 
 use super::{DECOMPRESSED_LEN_MAX, InvalidRecords, RecordError, Rules};
 
@@ -53,6 +53,9 @@ impl<'a> Survey<'a> {
         let mut records = batch.records(DECOMPRESSED_LEN_MAX)?;
         let timestamp_type = batch.timestamp_type();
         let base_offset = batch.base_offset();
+        // The original prints a record by another name where it steps over keys and values.
+        let Rules { source, target, magic, .. } = *self.rules;
+        let skipped = source != Codec::None && source == target && magic == Magic::V2;
         while let Some(outline) = records.next_outline()? {
             let seen = Seen {
                 magic: Magic::V2,
@@ -64,12 +67,14 @@ impl<'a> Survey<'a> {
             // A coordinator's batches may start anywhere.
             let expected = base_offset.wrapping_add(self.count);
             self.record(&seen, expected, self.count, || {
-                // Its own words, as the original prints the record here.
-                let (key, value) = (outline.key_len.max(0), outline.value_len.max(0));
-                format!(
-                    "DefaultRecord(offset={}, timestamp={}, key={key} bytes, value={value} bytes)",
-                    seen.offset, seen.timestamp
-                )
+                let (mut kind, mut key, mut value) = ("DefaultRecord", outline.key_len, outline.value_len);
+                if skipped {
+                    kind = "PartialDefaultRecord";
+                } else {
+                    (key, value) = (key.max(0), value.max(0));
+                }
+                let Seen { offset, timestamp, .. } = seen;
+                format!("{kind}(offset={offset}, timestamp={timestamp}, key={key} bytes, value={value} bytes)")
             });
         }
         Ok(())

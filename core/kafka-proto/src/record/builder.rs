@@ -119,7 +119,7 @@ impl RecordsBuilder {
             uncompressed_len: 0,
             count: 0,
             first_timestamp: NO_TIMESTAMP,
-            last_offset: options.base_offset - 1,
+            last_offset: options.base_offset.saturating_sub(1),
             max_timestamp: NO_TIMESTAMP,
             offset_of_max_timestamp: -1,
         })
@@ -167,7 +167,7 @@ impl RecordsBuilder {
             return true;
         }
         let length = if self.options.magic == Magic::V2 {
-            let offset_delta = self.last_offset + 1 - self.options.base_offset;
+            let offset_delta = self.last_offset.wrapping_add(1).wrapping_sub(self.options.base_offset);
             record_len(offset_delta as i32, timestamp.wrapping_sub(self.first_timestamp), key, value, headers)
         } else {
             message_overhead(self.options.magic) + key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len)
@@ -183,7 +183,7 @@ impl RecordsBuilder {
         value: Option<&[u8]>,
         headers: &[Header<'_>],
     ) -> Result<(), RecordError> {
-        self.append_at(self.last_offset + 1, timestamp, key, value, headers)
+        self.append_at(self.last_offset.wrapping_add(1), timestamp, key, value, headers)
     }
 
     /// Appends a record. Offsets grow; headers need magic 2; a timestamp is -1 or at least 0.
@@ -199,7 +199,7 @@ impl RecordsBuilder {
         if offset <= self.last_offset {
             return Err(RecordError::Unsupported("Offsets must increase monotonically"));
         }
-        let Ok(offset_delta) = i32::try_from(offset - base_offset) else {
+        let Some(offset_delta) = offset.checked_sub(base_offset).and_then(|delta| i32::try_from(delta).ok()) else {
             return Err(RecordError::Unsupported("Maximum offset delta exceeded"));
         };
         if timestamp < NO_TIMESTAMP {

@@ -52,6 +52,8 @@ pub(super) struct GzipDecoder<'a> {
     rest: Cursor<'a>,
     inflater: Option<Decompress>,
     checksum: crc32fast::Hasher,
+    /// The member's data has ended; its trailer is next.
+    member_ended: bool,
     finished: bool,
 }
 
@@ -60,12 +62,22 @@ impl<'a> GzipDecoder<'a> {
         let mut rest = Cursor(input);
         read_header(&mut rest)?;
         let inflater = INFLATERS.with(Pool::take).unwrap_or_else(|| Decompress::new(false));
-        Ok(Self { rest, inflater: Some(inflater), checksum: crc32fast::Hasher::new(), finished: false })
+        Ok(Self {
+            rest,
+            inflater: Some(inflater),
+            checksum: crc32fast::Hasher::new(),
+            member_ended: false,
+            finished: false,
+        })
     }
 
     /// Decodes into `room`; 0 at the end of the last member.
     pub(super) fn decode(&mut self, room: &mut [u8]) -> Result<usize, RecordError> {
         while !self.finished {
+            if self.member_ended {
+                self.end_member()?;
+                continue;
+            }
             let inflater = self.inflater.as_mut().expect("taken in drop alone");
             let (read, written) = (inflater.total_in(), inflater.total_out());
             let status = inflater
@@ -75,9 +87,8 @@ impl<'a> GzipDecoder<'a> {
             let written = (inflater.total_out() - written) as usize;
             self.rest.take(read)?;
             self.checksum.update(room.get(..written).unwrap_or_default());
-            if status == Status::StreamEnd {
-                self.end_member()?;
-            } else if written == 0 && read == 0 {
+            self.member_ended = status == Status::StreamEnd;
+            if !self.member_ended && written == 0 && read == 0 {
                 return Err(RecordError::Count("premature EOF reached"));
             }
             if written > 0 {
@@ -89,7 +100,7 @@ impl<'a> GzipDecoder<'a> {
 
     /// Checks the trailer and opens the next member; bytes that are none are ignored, as in the original.
     fn end_member(&mut self) -> Result<(), RecordError> {
-        let ended = |_| RecordError::Count("premature EOF reached");
+        let ended = |_| failed("Corrupt GZIP trailer");
         let checksum = u32::from_le_bytes(self.rest.array().map_err(ended)?);
         let length = u32::from_le_bytes(self.rest.array().map_err(ended)?);
         let inflater = self.inflater.as_mut().expect("taken in drop alone");
@@ -98,6 +109,7 @@ impl<'a> GzipDecoder<'a> {
             return Err(failed("Corrupt GZIP trailer"));
         }
         inflater.reset(false);
+        self.member_ended = false;
         self.finished = read_header(&mut self.rest).is_err();
         Ok(())
     }

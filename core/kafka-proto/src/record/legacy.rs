@@ -222,7 +222,7 @@ fn inner_base_offset(wrapper: &LegacyMessage<'_>, output_max: u64) -> Result<i64
         // Some versions of librdkafka produce wrappers of offset 0 around relative offsets.
         0 => Ok(0),
         offset if offset < last => Err(RecordError::WrapperOffset { wrapper: offset, inner: last }),
-        offset => Ok(offset - last),
+        offset => Ok(offset.wrapping_sub(last)),
     }
 }
 
