@@ -73,7 +73,8 @@ impl Summary {
         let size = i32_at(bytes, 8).ok_or(NoBatch::Incomplete)?;
         let magic = *bytes.get(MAGIC_AT as usize).ok_or(NoBatch::Incomplete)?;
         let size_min = SIZE_MIN.get(usize::from(magic)).ok_or(NoBatch::Corrupt("unknown magic"))?;
-        let size = u64::try_from(size).ok().filter(|size| size >= size_min).ok_or(NoBatch::Corrupt("size too small"))?;
+        let size =
+            u64::try_from(size).ok().filter(|size| size >= size_min).ok_or(NoBatch::Corrupt("size too small"))?;
         if available < LOG_OVERHEAD + size {
             return Err(NoBatch::Incomplete);
         }
@@ -168,9 +169,11 @@ impl ScanError {
     pub(crate) fn at(self, path: std::path::PathBuf) -> LogError {
         match self {
             Self::Io(error) => LogError::storage("reading", path, error),
-            Self::NoBatch(what) => {
-                LogError::storage("reading", path, std::io::Error::new(std::io::ErrorKind::InvalidData, format!("{what:?}")))
-            }
+            Self::NoBatch(what) => LogError::storage(
+                "reading",
+                path,
+                std::io::Error::new(std::io::ErrorKind::InvalidData, format!("{what:?}")),
+            ),
         }
     }
 }

@@ -13,9 +13,9 @@ pub(crate) struct LeaderEpochs {
 
 impl LeaderEpochs {
     /// The entries of a checkpoint, mended where they contradict each other.
-    pub(crate) fn from_entries(entries: Vec<EpochOffset>) -> Self {
+    pub(crate) fn from_entries(entries: &[EpochOffset]) -> Self {
         let mut epochs = Self::default();
-        for entry in &entries {
+        for entry in entries {
             epochs.assign(entry.epoch, entry.offset);
         }
         epochs.dirty = epochs.entries != entries;

@@ -269,6 +269,8 @@ impl<E: Entry> Index<E> {
         if entries > 0 && written.last.is_none() {
             // A zero tail: the entries end before the first zero one.
             written.entries = self.partition_point_in_file(home, written, |entry| !self.is_zero(entry))?;
+            // Blocks of zeros are cached under the old number.
+            written.number = home.cache.next_index();
             written.last = self.last_in_file(home, written)?;
         }
         let mut state = self.state.write();
@@ -293,7 +295,12 @@ impl<E: Entry> Index<E> {
     }
 
     /// Looks at one entry of each block on the way to the right block, then into that block.
-    fn partition_point_in_file(&self, home: &Home, written: Written<E>, before: impl Fn(&E) -> bool) -> Result<u32, LogError> {
+    fn partition_point_in_file(
+        &self,
+        home: &Home,
+        written: Written<E>,
+        before: impl Fn(&E) -> bool,
+    ) -> Result<u32, LogError> {
         let (mut low, mut high) = (0, written.entries.div_ceil(Self::BLOCK_ENTRIES));
         let mut found = 0;
         while low < high {
@@ -398,7 +405,10 @@ mod tests {
             file.truncate(10 << 20, &Slow::allowed()).unwrap();
             let again = Index::<OffsetEntry>::existing(7);
             assert_eq!(again.len(&home).unwrap(), entries);
-            assert_eq!(again.last(&home).unwrap().map(|entry| entry.offset), (entries > 0).then(|| 7 + i64::from(entries)));
+            assert_eq!(
+                again.last(&home).unwrap().map(|entry| entry.offset),
+                (entries > 0).then(|| 7 + i64::from(entries))
+            );
             again.append(&home, OffsetEntry { offset: 5000, position: 77 }).unwrap();
             again.write_out(&home).unwrap();
             assert_eq!(again.get(&home, entries).unwrap().unwrap().offset, 5000);

@@ -27,8 +27,8 @@ mod view;
 
 pub use config::LogConfig;
 pub use error::LogError;
-pub use log::Log;
 pub use loading::{Loading, TopicConfigs};
+pub use log::Log;
 pub use manager::{LogManager, ManagerConfig};
 pub use metadata::BrokerMetadata;
 pub use partition::{FolderKind, TopicPartition, deleted_folder, future_folder, parse_folder};

@@ -167,7 +167,11 @@ fn remove_if_there(disk: &dyn Disk, path: &Path, slow: &Slow) -> Result<(), LogE
     }
 }
 
-fn begin_dir(shared: &Shared, path: &Path, doomed: &mut Vec<PathBuf>) -> Result<(LoadingDir, Option<BrokerMetadata>), LogError> {
+fn begin_dir(
+    shared: &Shared,
+    path: &Path,
+    doomed: &mut Vec<PathBuf>,
+) -> Result<(LoadingDir, Option<BrokerMetadata>), LogError> {
     let disk = shared.disk.as_ref();
     disk.create_dir_all(path).map_err(|error| LogError::storage("creating", path, error))?;
     let lock = disk.lock(&path.join(LOCK)).map_err(|error| match error.kind() {
@@ -181,14 +185,60 @@ fn begin_dir(shared: &Shared, path: &Path, doomed: &mut Vec<PathBuf>) -> Result<
     let metadata = match checkpoint::read_text(disk, &metadata_path)? {
         None => None,
         Some(text) => Some(BrokerMetadata::parse(&text).map_err(|what| {
-            LogError::Start(format!("Failed to read meta.properties file under dir {} due to {what}", metadata_path.display()))
+            LogError::Start(format!(
+                "Failed to read meta.properties file under dir {} due to {what}",
+                metadata_path.display()
+            ))
         })?),
     };
-    let clean = disk.metadata(&path.join(CLEAN_SHUTDOWN)).map_err(|error| LogError::storage("reading", path, error))?.is_some();
-    shared.say(Level::Info, match clean {
-        true => format!("Skipping recovery for all logs in {} since clean shutdown file was found", path.display()),
-        false => format!("Attempting recovery for all logs in {} since no clean shutdown file was found", path.display()),
-    });
+    let clean =
+        disk.metadata(&path.join(CLEAN_SHUTDOWN)).map_err(|error| LogError::storage("reading", path, error))?.is_some();
+    shared.say(
+        Level::Info,
+        match clean {
+            true => format!("Skipping recovery for all logs in {} since clean shutdown file was found", path.display()),
+            false => {
+                format!("Attempting recovery for all logs in {} since no clean shutdown file was found", path.display())
+            }
+        },
+    );
+    let pending = list_partitions(shared, path, doomed)?;
+    let dir = LoadingDir {
+        path: path.to_owned(),
+        lock: Mutex::new(Some(lock)),
+        clean,
+        recovery_points: read_offsets(
+            shared,
+            path,
+            checkpoint::RECOVERY_POINTS,
+            "resetting the recovery checkpoint to 0",
+        ),
+        start_offsets: read_offsets(
+            shared,
+            path,
+            checkpoint::START_OFFSETS,
+            "resetting to the base offset of the first segment",
+        ),
+        high_watermarks: read_offsets(
+            shared,
+            path,
+            checkpoint::HIGH_WATERMARKS,
+            "high watermarks start at the logs' starts",
+        ),
+        pending: Mutex::new(pending),
+        loaded: Mutex::new(Vec::new()),
+        failed: Mutex::new(None),
+    };
+    Ok((dir, metadata))
+}
+
+/// The partitions that have a folder here; folders that wait for deletion go to `doomed`.
+fn list_partitions(
+    shared: &Shared,
+    path: &Path,
+    doomed: &mut Vec<PathBuf>,
+) -> Result<VecDeque<TopicPartition>, LogError> {
+    let disk = shared.disk.as_ref();
     let mut pending = VecDeque::new();
     for entry in disk.list(path).map_err(|error| LogError::storage("listing", path, error))? {
         if !entry.metadata.is_dir {
@@ -198,31 +248,33 @@ fn begin_dir(shared: &Shared, path: &Path, doomed: &mut Vec<PathBuf>) -> Result<
             Some((partition, FolderKind::Current)) => pending.push_back(partition),
             Some((_, FolderKind::Deleted)) => doomed.push(path.join(&entry.name)),
             Some((_, FolderKind::Future)) => {
-                shared.say(Level::Warn, format!("Leaving {} alone: moving replicas between log directories is not supported yet", entry.name));
+                shared.say(
+                    Level::Warn,
+                    format!(
+                        "Leaving {} alone: moving replicas between log directories is not supported yet",
+                        entry.name
+                    ),
+                );
             }
-            None => shared.say(Level::Warn, format!("Passing over {}: no partition's folder is called so", path.join(&entry.name).display())),
+            None => shared.say(
+                Level::Warn,
+                format!("Passing over {}: no partition's folder is called so", path.join(&entry.name).display()),
+            ),
         }
     }
-    let dir = LoadingDir {
-        path: path.to_owned(),
-        lock: Mutex::new(Some(lock)),
-        clean,
-        recovery_points: read_offsets(shared, path, checkpoint::RECOVERY_POINTS, "resetting the recovery checkpoint to 0"),
-        start_offsets: read_offsets(shared, path, checkpoint::START_OFFSETS, "resetting to the base offset of the first segment"),
-        high_watermarks: read_offsets(shared, path, checkpoint::HIGH_WATERMARKS, "high watermarks start at the logs' starts"),
-        pending: Mutex::new(pending),
-        loaded: Mutex::new(Vec::new()),
-        failed: Mutex::new(None),
-    };
-    Ok((dir, metadata))
+    Ok(pending)
 }
 
 /// A checkpoint that can't be read costs a longer recovery, not the start.
 fn read_offsets(shared: &Shared, dir: &Path, name: &str, instead: &str) -> PartitionOffsets {
     let text = checkpoint::read_text(shared.disk.as_ref(), &dir.join(name)).map_err(|error| error.to_string());
-    let offsets = text.and_then(|text| checkpoint::parse_offsets(&text.unwrap_or_default()).map_err(|error| error.to_string()));
+    let offsets =
+        text.and_then(|text| checkpoint::parse_offsets(&text.unwrap_or_default()).map_err(|error| error.to_string()));
     offsets.unwrap_or_else(|error| {
-        shared.say(Level::Warn, format!("Error occurred while reading {name} file of directory {}, {instead}: {error}", dir.display()));
+        shared.say(
+            Level::Warn,
+            format!("Error occurred while reading {name} file of directory {}, {instead}: {error}", dir.display()),
+        );
         PartitionOffsets::new()
     })
 }
@@ -247,7 +299,9 @@ impl Job for LoadJob {
         match Log::open(&self.work.shared, partition, config, from, self.work.now, slow) {
             Ok(log) => dir.loaded.lock().push(log),
             Err(error) => {
-                self.work.shared.say(Level::Error, format!("Error while loading log dir {}: {error}", dir.path.display()));
+                self.work
+                    .shared
+                    .say(Level::Error, format!("Error while loading log dir {}: {error}", dir.path.display()));
                 dir.failed.lock().get_or_insert(error);
                 dir.pending.lock().clear();
             }

@@ -1,6 +1,6 @@
 //! All logs of a broker: its log directories, and the work that is done from time to time (`kafka.log.LogManager`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -176,7 +176,7 @@ impl LogManager {
         &self,
         partition: &TopicPartition,
         is_new: bool,
-        config: LogConfig,
+        config: &LogConfig,
         now: Now,
         slow: &Slow,
     ) -> Result<Arc<Log>, LogError> {
@@ -220,7 +220,12 @@ impl LogManager {
 
     /// Renames the partitions' folders for deletion and writes the checkpoints without them; files go after
     /// `file.delete.delay.ms`. A partition that has no log here is no error, unless it may lie in a directory that is offline.
-    pub fn delete(&self, partitions: &[TopicPartition], now: Now, slow: &Slow) -> Vec<(TopicPartition, Result<(), LogError>)> {
+    pub fn delete(
+        &self,
+        partitions: &[TopicPartition],
+        now: Now,
+        slow: &Slow,
+    ) -> Vec<(TopicPartition, Result<(), LogError>)> {
         let _one_at_a_time = self.0.changing.lock();
         let mut dirs = Vec::new();
         let mut results = Vec::with_capacity(partitions.len());
@@ -244,7 +249,10 @@ impl LogManager {
     fn delete_one(&self, partition: &TopicPartition, now: Now, slow: &Slow) -> Result<Option<PathBuf>, LogError> {
         let Some(log) = self.0.logs.write().remove(partition) else {
             return match self.online().len() < self.0.config.dirs.len() {
-                true => Err(LogError::Offline { partition: partition.clone(), why: "it may lie in a log directory that is offline" }),
+                true => Err(LogError::Offline {
+                    partition: partition.clone(),
+                    why: "it may lie in a log directory that is offline",
+                }),
                 false => Ok(None),
             };
         };
@@ -253,10 +261,40 @@ impl LogManager {
         let name = deleted_folder(partition, &mut self.0.shared.random.lock());
         let renamed = log.rename(&name, slow);
         renamed.inspect_err(|error| self.0.shared.surroundings.directory_failed(&dir, error))?;
-        let line = format!("Log for partition {partition} is renamed to {} and is scheduled for deletion", log.dir().display());
+        let line = format!(
+            "Log for partition {partition} is renamed to {} and is scheduled for deletion",
+            log.dir().display()
+        );
         self.0.shared.say(Level::Info, line);
         self.remove_dir_later(log.dir(), log.config().file_delete_delay_ms, now);
         Ok(Some(dir))
+    }
+
+    /// Cuts logs back to offsets, as followers do; true for each that was longer. The recovery points are on disk before anything is
+    /// cut: else a crash could take new records for old ones that are known to be good.
+    pub fn truncate_to(&self, targets: &[(Arc<Log>, i64)], now: Now, slow: &Slow) -> Vec<Result<bool, LogError>> {
+        self.lower_recovery_points(targets, slow);
+        targets.iter().map(|(log, offset)| log.truncate_to(*offset, now, slow)).collect()
+    }
+
+    /// Drops all of a log and starts it at `offset`.
+    pub fn truncate_fully_and_start_at(
+        &self,
+        log: &Arc<Log>,
+        offset: i64,
+        now: Now,
+        slow: &Slow,
+    ) -> Result<(), LogError> {
+        self.lower_recovery_points(&[(Arc::clone(log), offset.min(log.offsets().log_start))], slow);
+        log.truncate_fully_and_start_at(offset, now, slow)
+    }
+
+    fn lower_recovery_points(&self, targets: &[(Arc<Log>, i64)], slow: &Slow) {
+        let lowered = targets.iter().filter(|(log, offset)| log.lower_recovery_point(*offset));
+        let dirs: BTreeSet<PathBuf> = lowered.map(|(log, _)| log.log_dir()).collect();
+        for dir in dirs {
+            self.checkpoint(&dir, Task::RecoveryPoints, slow);
+        }
     }
 
     pub(crate) fn remove_dir_later(&self, dir: PathBuf, delay_ms: i64, now: Now) {
@@ -294,11 +332,14 @@ impl LogManager {
         match task {
             Task::Retention => {
                 for log in self.logs() {
-                    self.told(&log, log.delete_old_segments(now, slow));
+                    self.told(&log, &log.delete_old_segments(now, slow));
                 }
             }
             Task::Flush => {
-                let policy = FlushPolicy { age_ms: self.0.config.background_flush_ms, bytes: self.0.config.background_flush_bytes };
+                let policy = FlushPolicy {
+                    age_ms: self.0.config.background_flush_ms,
+                    bytes: self.0.config.background_flush_bytes,
+                };
                 for log in self.logs().into_iter().filter(|log| log.wants_flush(now.monotonic, policy)) {
                     // Reported where it was met.
                     let _ = log.flush(now, slow);
@@ -308,7 +349,7 @@ impl LogManager {
             Task::RecoveryPoints => {
                 for dir in self.online() {
                     if self.checkpoint(&dir, task, slow) {
-                        self.logs_in(&dir).iter().for_each(|log| self.told(log, log.remove_old_snapshots(slow)));
+                        self.logs_in(&dir).iter().for_each(|log| self.told(log, &log.remove_old_snapshots(slow)));
                     }
                 }
             }
@@ -320,8 +361,8 @@ impl LogManager {
         }
     }
 
-    fn told<T>(&self, log: &Log, result: Result<T, LogError>) {
-        if let Err(error @ LogError::Storage { .. }) = &result
+    fn told<T>(&self, log: &Log, result: &Result<T, LogError>) {
+        if let Err(error @ LogError::Storage { .. }) = result
             && !crate::shared::is_full(error)
         {
             self.0.shared.surroundings.directory_failed(&log.log_dir(), error);
@@ -330,7 +371,13 @@ impl LogManager {
 
     /// Writes one of a directory's checkpoints, if it changed. False if it can't be written.
     fn checkpoint(&self, dir: &Path, task: Task, slow: &Slow) -> bool {
-        let Some(written) = self.0.dirs.read().iter().find(|known| known.path == dir && known.lock.is_some()).map(|known| Arc::clone(&known.written))
+        let Some(written) = self
+            .0
+            .dirs
+            .read()
+            .iter()
+            .find(|known| known.path == dir && known.lock.is_some())
+            .map(|known| Arc::clone(&known.written))
         else {
             return false;
         };
@@ -357,10 +404,13 @@ impl LogManager {
         let logs = self.logs_in(dir).into_iter();
         let named = |log: &Arc<Log>, offset| (log.partition().clone(), offset);
         match task {
-            Task::StartOffsets => {
-                (checkpoint::START_OFFSETS, logs.filter_map(|log| log.start_to_checkpoint().map(|offset| named(&log, offset))).collect())
+            Task::StartOffsets => (
+                checkpoint::START_OFFSETS,
+                logs.filter_map(|log| log.start_to_checkpoint().map(|offset| named(&log, offset))).collect(),
+            ),
+            Task::HighWatermarks => {
+                (checkpoint::HIGH_WATERMARKS, logs.map(|log| named(&log, log.offsets().high_watermark)).collect())
             }
-            Task::HighWatermarks => (checkpoint::HIGH_WATERMARKS, logs.map(|log| named(&log, log.offsets().high_watermark)).collect()),
             _ => (checkpoint::RECOVERY_POINTS, logs.map(|log| named(&log, log.recovery_point())).collect()),
         }
     }

@@ -18,10 +18,15 @@ pub struct BrokerMetadata {
 impl BrokerMetadata {
     /// Reads the file's text; the error says what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let value = |wanted: &str| text.lines().filter_map(entry).filter(|(key, _)| key == wanted).last().map(|(_, value)| value);
+        let value =
+            |wanted: &str| text.lines().filter_map(entry).rfind(|(key, _)| key == wanted).map(|(_, value)| value);
         let number = |key: &str| {
             let value = value(key).ok_or_else(|| format!("Missing required property '{key}'"))?;
-            value.parse::<i32>().ok().filter(|number| *number >= 0).ok_or_else(|| format!("{key} has value {value}, a number from 0 on is wanted"))
+            value
+                .parse::<i32>()
+                .ok()
+                .filter(|number| *number >= 0)
+                .ok_or_else(|| format!("{key} has value {value}, a number from 0 on is wanted"))
         };
         match number("version")? {
             0 => Ok(Self { broker_id: number("broker.id")?, cluster_id: value("cluster.id") }),
@@ -116,7 +121,10 @@ mod tests {
     fn the_text_is_javas() {
         let metadata = BrokerMetadata { broker_id: 3, cluster_id: Some("vPeOCWypqUOSepEvx0cbog".into()) };
         let text = metadata.format(1_795_466_124_000);
-        assert_eq!(text, "#\n#Mon Nov 23 20:35:24 UTC 2026\ncluster.id=vPeOCWypqUOSepEvx0cbog\nversion=0\nbroker.id=3\n");
+        assert_eq!(
+            text,
+            "#\n#Mon Nov 23 20:35:24 UTC 2026\ncluster.id=vPeOCWypqUOSepEvx0cbog\nversion=0\nbroker.id=3\n"
+        );
         assert_eq!(BrokerMetadata::parse(&text), Ok(metadata));
         assert_eq!(java_date(951_782_400_000), "Tue Feb 29 00:00:00 UTC 2000");
         assert_eq!(java_date(0), "Thu Jan 01 00:00:00 UTC 1970");

@@ -109,6 +109,7 @@ pub(crate) struct Update {
 
 /// What the check of an append says.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "short-lived, and the large one is the usual case")]
 pub(crate) enum Verdict {
     /// Write it, then apply this.
     Append(Update),
@@ -151,7 +152,11 @@ impl Producers {
     }
 
     /// Checks an append against the producers' state.
-    pub(crate) fn check<'a>(&self, batches: impl Iterator<Item = Appended<'a>>, origin: Origin) -> Result<Verdict, LogError> {
+    pub(crate) fn check<'a>(
+        &self,
+        batches: impl Iterator<Item = Appended<'a>>,
+        origin: Origin,
+    ) -> Result<Verdict, LogError> {
         let mut update = Update::default();
         for (batch, marker) in batches {
             let Some(producer) = batch.producer else { continue };
@@ -353,7 +358,12 @@ mod tests {
         batch
     }
 
-    fn append(producers: &mut Producers, batch: &Summary, marker: Option<EndMarker>, origin: Origin) -> Result<Option<AppendedBatch>, LogError> {
+    fn append(
+        producers: &mut Producers,
+        batch: &Summary,
+        marker: Option<EndMarker>,
+        origin: Origin,
+    ) -> Result<Option<AppendedBatch>, LogError> {
         match producers.check([(batch, marker)].into_iter(), origin)? {
             Verdict::Duplicate(found) => Ok(Some(found)),
             Verdict::Append(update) => {
@@ -364,7 +374,13 @@ mod tests {
         }
     }
 
-    fn client(producers: &mut Producers, base_offset: i64, count: i32, epoch: i16, sequence: i32) -> Result<Option<AppendedBatch>, LogError> {
+    fn client(
+        producers: &mut Producers,
+        base_offset: i64,
+        count: i32,
+        epoch: i16,
+        sequence: i32,
+    ) -> Result<Option<AppendedBatch>, LogError> {
         append(producers, &batch(base_offset, count, epoch, sequence), None, Origin::Client)
     }
 
@@ -379,7 +395,10 @@ mod tests {
             assert_eq!((found.first_offset(), found.last_offset), (i64::from(number) * 10, i64::from(number) * 10 + 1));
             assert_eq!(found.timestamp, 1000 + i64::from(number) * 10);
         }
-        assert!(matches!(client(&mut producers, 99, 2, 0, 0), Err(LogError::OutOfOrderSequence { last_sequence: 11, .. })));
+        assert!(matches!(
+            client(&mut producers, 99, 2, 0, 0),
+            Err(LogError::OutOfOrderSequence { last_sequence: 11, .. })
+        ));
         assert!(matches!(client(&mut producers, 99, 2, 0, 13), Err(LogError::OutOfOrderSequence { sequence: 13, .. })));
         assert!(client(&mut producers, 99, 2, 0, 12).unwrap().is_none());
     }
@@ -395,7 +414,10 @@ mod tests {
         let fenced = client(&mut producers, 9, 1, 0, 2);
         assert!(matches!(fenced, Err(LogError::InvalidProducerEpoch { epoch: 0, last_epoch: 1, .. })));
         assert!(append(&mut producers.clone(), &batch(9, 1, 0, 2), None, Origin::Replication).is_ok());
-        assert!(matches!(client(&mut producers, 9, 1, 2, 5), Err(LogError::OutOfOrderSequence { .. })), "a new epoch starts at 0");
+        assert!(
+            matches!(client(&mut producers, 9, 1, 2, 5), Err(LogError::OutOfOrderSequence { .. })),
+            "a new epoch starts at 0"
+        );
         assert!(client(&mut producers, 9, 1, 2, 0).unwrap().is_none());
         let mut wrapped = Producers::default();
         client(&mut wrapped, 0, 1, 0, i32::MAX).unwrap();
@@ -412,8 +434,16 @@ mod tests {
         append(&mut producers, &data(1, 2, 0), None, Origin::Client).unwrap();
         assert_eq!(producers.first_unstable_offset(), Some(0));
         let mut stable = Vec::new();
-        let Verdict::Append(update) = producers.check([(&end(2, 1), marker)].into_iter(), Origin::Coordinator).unwrap() else { panic!() };
-        producers.apply(update, |done, offset| { stable.push((done.first_offset, done.last_offset, offset)); Ok::<(), LogError>(()) }).unwrap();
+        let Verdict::Append(update) = producers.check([(&end(2, 1), marker)].into_iter(), Origin::Coordinator).unwrap()
+        else {
+            panic!()
+        };
+        producers
+            .apply(update, |done, offset| {
+                stable.push((done.first_offset, done.last_offset, offset));
+                Ok::<(), LogError>(())
+            })
+            .unwrap();
         assert_eq!(stable, [(0, 2, 1)], "the other transaction holds the last stable offset");
         assert_eq!(producers.first_unstable_offset(), Some(0));
         producers.high_watermark_reached(2);
@@ -431,7 +461,10 @@ mod tests {
         append(&mut producers, &data(5, 1, 1), None, Origin::Client).unwrap();
         let mut outside = data(6, 1, 2);
         outside.producer.as_mut().unwrap().transactional = false;
-        assert!(matches!(append(&mut producers, &outside, None, Origin::Client), Err(LogError::InvalidTransactionState { .. })));
+        assert!(matches!(
+            append(&mut producers, &outside, None, Origin::Client),
+            Err(LogError::InvalidTransactionState { .. })
+        ));
     }
 
     #[test]

@@ -51,7 +51,12 @@ pub(crate) struct Growth {
 
 impl Segment {
     /// Makes an empty segment and its files.
-    pub(crate) fn create(home: &Arc<Home>, base_offset: i64, roll_jitter_ms: i64, now_ms: i64) -> Result<Arc<Self>, LogError> {
+    pub(crate) fn create(
+        home: &Arc<Home>,
+        base_offset: i64,
+        roll_jitter_ms: i64,
+        now_ms: i64,
+    ) -> Result<Arc<Self>, LogError> {
         let offsets = Index::empty(home, base_offset);
         let times = Index::empty(home, base_offset);
         let segment = Self::with(home, base_offset, offsets, times, false, 0);
@@ -73,7 +78,14 @@ impl Segment {
 
     /// A segment that exists; nothing is read yet.
     pub(crate) fn existing(home: &Arc<Home>, base_offset: i64, size: u64, has_transactions: bool, now_ms: i64) -> Self {
-        let segment = Self::with(home, base_offset, Index::existing(base_offset), Index::existing(base_offset), has_transactions, size);
+        let segment = Self::with(
+            home,
+            base_offset,
+            Index::existing(base_offset),
+            Index::existing(base_offset),
+            has_transactions,
+            size,
+        );
         segment.state.lock().created_ms = now_ms;
         segment
     }
@@ -86,7 +98,8 @@ impl Segment {
         has_transactions: bool,
         size: u64,
     ) -> Self {
-        let state = SegmentState { created_ms: 0, first_timestamp: None, newest: None, unindexed_bytes: 0, roll_jitter_ms: 0 };
+        let state =
+            SegmentState { created_ms: 0, first_timestamp: None, newest: None, unindexed_bytes: 0, roll_jitter_ms: 0 };
         Self {
             base_offset,
             home: Arc::clone(home),
@@ -154,7 +167,8 @@ impl Segment {
         if let Some(timestamp) = self.state.lock().first_timestamp {
             return Ok(timestamp);
         }
-        let first = Scanner::new(self.file()?.as_ref(), 0, self.size(), 64).next().map_err(|error| self.scan_failed(error))?;
+        let first =
+            Scanner::new(self.file()?.as_ref(), 0, self.size(), 64).next().map_err(|error| self.scan_failed(error))?;
         let timestamp = first.map_or(-1, |placed| placed.batch.max_timestamp);
         self.state.lock().first_timestamp = first.map(|_| timestamp);
         Ok(timestamp)

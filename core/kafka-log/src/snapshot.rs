@@ -9,7 +9,7 @@ use crate::producers::{AppendedBatch, ProducerEntry, Producers};
 /// A version, a checksum, a count: what the snapshot of no producers is.
 pub(crate) const EMPTY_LEN: u64 = 10;
 const VERSION: i16 = 1;
-const ENTRY_LEN: usize = 50;
+const ENTRY_LEN: usize = 46;
 /// The checksum covers what follows it.
 const COVERED_AT: usize = 6;
 
@@ -60,7 +60,10 @@ pub(crate) fn decode(content: &Bytes, end_offset: i64) -> Option<Producers> {
             batches.push(AppendedBatch { last_sequence, last_offset, offset_delta, timestamp });
         }
         let transaction_start = (transaction_start >= 0).then_some(transaction_start);
-        producers.load(producer_id, ProducerEntry { epoch, coordinator_epoch, last_timestamp: timestamp, transaction_start, batches });
+        producers.load(
+            producer_id,
+            ProducerEntry { epoch, coordinator_epoch, last_timestamp: timestamp, transaction_start, batches },
+        );
     }
     reader.finish().ok()?;
     Some(producers)
@@ -71,7 +74,7 @@ mod tests {
     use super::*;
 
     fn some() -> Producers {
-        let mut producers = Producers { end_offset: 40, ..Producers::default() };
+        let mut producers = Producers::at(40);
         for id in [7, 1000] {
             let batch = AppendedBatch { last_sequence: 3, last_offset: id + 20, offset_delta: 2, timestamp: 99 };
             let entry = ProducerEntry {

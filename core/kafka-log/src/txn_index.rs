@@ -42,12 +42,8 @@ impl AbortedEntry {
             rest = behind;
             Some(i64::from_be_bytes(*value))
         };
-        let entry = Self {
-            producer_id: field()?,
-            first_offset: field()?,
-            last_offset: field()?,
-            last_stable_offset: field()?,
-        };
+        let entry =
+            Self { producer_id: field()?, first_offset: field()?, last_offset: field()?, last_stable_offset: field()? };
         (i16::from_be_bytes(*version) == 0).then_some(entry)
     }
 }
@@ -65,7 +61,11 @@ impl TransactionIndex {
         Self { base, entries: Mutex::new((!exists).then(Vec::new)) }
     }
 
-    fn with<T>(&self, home: &Home, work: impl FnOnce(&mut Vec<AbortedEntry>) -> Result<T, LogError>) -> Result<T, LogError> {
+    fn with<T>(
+        &self,
+        home: &Home,
+        work: impl FnOnce(&mut Vec<AbortedEntry>) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
         let mut entries = self.entries.lock();
         if let Some(entries) = entries.as_mut() {
             return work(entries);
@@ -93,7 +93,8 @@ impl TransactionIndex {
         self.with(home, |entries| {
             let kept = entries.partition_point(|entry| entry.last_offset < offset);
             let path = home.path(&FileKind::TransactionIndex.name(self.base));
-            let exists = home.disk.metadata(&path).map_err(|error| LogError::storage("reading", &path, error))?.is_some();
+            let exists =
+                home.disk.metadata(&path).map_err(|error| LogError::storage("reading", &path, error))?.is_some();
             if exists {
                 let file = home.open(FileKind::TransactionIndex, self.base, OpenMode::Write)?;
                 let cut = file.truncate((kept * AbortedEntry::SIZE) as u64, slow);
@@ -119,7 +120,13 @@ impl TransactionIndex {
     }
 
     /// Adds the transactions that overlap `from..to`; true if later segments can't have more.
-    pub(crate) fn collect(&self, home: &Home, from: i64, to: i64, found: &mut Vec<AbortedTransaction>) -> Result<bool, LogError> {
+    pub(crate) fn collect(
+        &self,
+        home: &Home,
+        from: i64,
+        to: i64,
+        found: &mut Vec<AbortedTransaction>,
+    ) -> Result<bool, LogError> {
         self.with(home, |entries| {
             for entry in entries.iter() {
                 if entry.last_offset >= from && entry.first_offset < to {

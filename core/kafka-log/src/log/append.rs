@@ -34,7 +34,13 @@ struct After {
 
 impl Log {
     /// Appends what [`validate::check`] found good, with offsets from the log's end on and the leader's epoch.
-    pub fn append_as_leader(&self, records: Checked, leader_epoch: i32, origin: Origin, now: Now) -> Result<AppendInfo, LogError> {
+    pub fn append_as_leader(
+        &self,
+        records: Checked,
+        leader_epoch: i32,
+        origin: Origin,
+        now: Now,
+    ) -> Result<AppendInfo, LogError> {
         let config = self.config();
         let mut after = After::default();
         let result = {
@@ -117,9 +123,9 @@ impl Log {
         let segment = self.segment_for(state, &view, first, &growth, config, now, after)?;
         let position = segment.size();
         let slices = records.slices().map(IoSlice::new);
-        let written = segment.file().and_then(|file| {
-            file.write_at(&slices, position).map_err(|error| segment.failed("writing", error))
-        });
+        let written = segment
+            .file()
+            .and_then(|file| file.write_at(&slices, position).map_err(|error| segment.failed("writing", error)));
         written.map_err(|error| self.write_failed(state, error, after))?;
         match segment.grown(&growth, config) {
             // The entry waits in memory for a disk with room.
@@ -127,8 +133,13 @@ impl Log {
             grown => grown.inspect_err(|error| after.failed = Some(error.clone()))?,
         }
         after.epochs_changed |= self.note_epochs(&batches, config);
-        let indexed = state.producers.apply(update, |done, last_stable_offset| segment.end_transaction(done, last_stable_offset));
-        let end = OffsetPosition { offset: growth.last_offset + 1, segment: segment.base_offset, position: position + growth.bytes };
+        let indexed =
+            state.producers.apply(update, |done, last_stable_offset| segment.end_transaction(done, last_stable_offset));
+        let end = OffsetPosition {
+            offset: growth.last_offset + 1,
+            segment: segment.base_offset,
+            position: position + growth.bytes,
+        };
         state.producers.end_offset = end.offset;
         let log_start_offset = self.publish_end(state, end, indexed.is_ok());
         // An aborted transaction that is not indexed would be read as committed: the directory is not to be used.
@@ -140,7 +151,11 @@ impl Log {
             first_offset: first.base_offset,
             last_offset: growth.last_offset,
             max_timestamp: growth.max_timestamp,
-            log_append_time: if config.log_append_time && origin != Origin::Replication { growth.max_timestamp } else { -1 },
+            log_append_time: if config.log_append_time && origin != Origin::Replication {
+                growth.max_timestamp
+            } else {
+                -1
+            },
             log_start_offset,
             log_end_offset: end.offset,
             duplicate: false,
@@ -366,6 +381,7 @@ pub(super) fn end_marker(batch: &Summary, bytes: &[u8]) -> Result<Option<EndMark
     if !batch.producer.is_some_and(|producer| producer.control) {
         return Ok(None);
     }
-    let marker = Batch::new(bytes).and_then(|batch| EndTransactionMarker::of_batch(&batch)).map_err(InvalidRecords::from)?;
+    let marker =
+        Batch::new(bytes).and_then(|batch| EndTransactionMarker::of_batch(&batch)).map_err(InvalidRecords::from)?;
     Ok(marker.map(|marker| end(&marker, batch.max_timestamp)))
 }

@@ -142,7 +142,8 @@ impl Loader<'_> {
             segment.set_roll_jitter(self.shared.roll_jitter_ms(self.config));
             segment.create_indexes_if(!files.index || !files.time_index)?;
             self.segments.push(Arc::new(segment));
-            let sane = !files.transactions || self.segments.last().is_none_or(|last| last.transactions.is_sane(&self.home).unwrap_or(false));
+            let sane = !files.transactions
+                || self.segments.last().is_none_or(|last| last.transactions.is_sane(&self.home).unwrap_or(false));
             if !files.index || !sane {
                 self.reindex_last(base_offset)?;
             }
@@ -202,7 +203,8 @@ impl Loader<'_> {
                 false => self.remove(&name)?,
             }
         }
-        let orphans: Vec<i64> = files.iter().filter(|(_, files)| files.log_len.is_none()).map(|(base, _)| *base).collect();
+        let orphans: Vec<i64> =
+            files.iter().filter(|(_, files)| files.log_len.is_none()).map(|(base, _)| *base).collect();
         for base in orphans {
             self.remove_segment_files(base)?;
             files.remove(&base);
@@ -256,7 +258,7 @@ impl Loader<'_> {
         let path = self.home.path(checkpoint::LEADER_EPOCHS);
         let Some(text) = checkpoint::read_text(self.shared.disk.as_ref(), &path)? else { return Ok(()) };
         match checkpoint::parse_epochs(&text) {
-            Ok(entries) => self.epochs = LeaderEpochs::from_entries(entries),
+            Ok(entries) => self.epochs = LeaderEpochs::from_entries(&entries),
             Err(error) => self.say(Level::Warn, &format!("Ignoring {}: {error}", path.display())),
         }
         if self.config.message_magic < 2 {
@@ -273,7 +275,10 @@ impl Loader<'_> {
         let len = active.size();
         let (offset, end) = if len == 0 { (active.base_offset, 0) } else { active.find_end(len)? };
         if end < len {
-            self.say(Level::Warn, &format!("Cutting {} bytes behind the last whole batch at offset {offset}", len - end));
+            self.say(
+                Level::Warn,
+                &format!("Cutting {} bytes behind the last whole batch at offset {offset}", len - end),
+            );
             active.cut_file(end, self.slow)?;
         }
         self.remove_snapshots(|snapshot| snapshot > offset)?;
@@ -300,9 +305,13 @@ impl Loader<'_> {
             let (offset, cut) = self.recover_segment(&segment, from.max(segment.base_offset), &mut producers)?;
             end = offset;
             if cut > 0 {
-                self.say(Level::Warn, &format!(
-                    "Corruption found in segment {}, truncating to offset {offset} ({cut} bytes)", segment.base_offset
-                ));
+                self.say(
+                    Level::Warn,
+                    &format!(
+                        "Corruption found in segment {}, truncating to offset {offset} ({cut} bytes)",
+                        segment.base_offset
+                    ),
+                );
                 self.drop_segments(index + 1)?;
                 break;
             }
@@ -329,7 +338,12 @@ impl Loader<'_> {
     }
 
     /// The offset behind the last good batch, and how many bytes were cut behind it.
-    fn recover_segment(&mut self, segment: &Segment, from: i64, producers: &mut Producers) -> Result<(i64, u64), LogError> {
+    fn recover_segment(
+        &mut self,
+        segment: &Segment,
+        from: i64,
+        producers: &mut Producers,
+    ) -> Result<(i64, u64), LogError> {
         let start = segment.begin_reindex(from, self.slow)?;
         let file = Arc::clone(segment.file()?);
         let len = file.len().map_err(|error| segment.failed("reading", error))?;
@@ -349,7 +363,8 @@ impl Loader<'_> {
                 break;
             }
             if !segment.can_hold(batch.last_offset) {
-                return Err(segment.failed("indexing", std::io::Error::other("offsets too far apart for one segment (KAFKA-6264)")));
+                return Err(segment
+                    .failed("indexing", std::io::Error::other("offsets too far apart for one segment (KAFKA-6264)")));
             }
             let indexed = kept_entry.is_some_and(|entry| entry.offset == batch.last_offset);
             segment.reindex(&placed, indexed, self.config)?;
@@ -365,7 +380,13 @@ impl Loader<'_> {
     }
 
     /// Epochs and producers of a batch that recovery found good.
-    fn take_in(&mut self, segment: &Segment, scanner: &mut Scanner<'_>, placed: &Placed, producers: &mut Producers) -> Result<(), LogError> {
+    fn take_in(
+        &mut self,
+        segment: &Segment,
+        scanner: &mut Scanner<'_>,
+        placed: &Placed,
+        producers: &mut Producers,
+    ) -> Result<(), LogError> {
         let batch = &placed.batch;
         if batch.magic < 2 || batch.base_offset < producers.end_offset {
             return Ok(());
@@ -382,7 +403,8 @@ impl Loader<'_> {
     fn rebuild_producers(&mut self, offset: i64) -> Result<Producers, LogError> {
         let log_start = self.from.log_start.max(self.segments.first().map_or(0, |first| first.base_offset));
         let expiration_ms = self.shared.producer_expiration_ms;
-        let (producers, bad) = load_snapshot(&self.home, &self.snapshots, log_start, offset, self.now.wall_ms, expiration_ms);
+        let (producers, bad) =
+            load_snapshot(&self.home, &self.snapshots, log_start, offset, self.now.wall_ms, expiration_ms);
         self.remove_snapshots(|snapshot| bad.contains(&snapshot))?;
         replay_segments(&self.segments, producers, offset)
     }
@@ -435,7 +457,11 @@ pub(super) fn load_snapshot(
 }
 
 /// Takes in the batches from the producers' offset up to `offset`, by their headers.
-pub(super) fn replay_segments(segments: &[Arc<Segment>], mut producers: Producers, offset: i64) -> Result<Producers, LogError> {
+pub(super) fn replay_segments(
+    segments: &[Arc<Segment>],
+    mut producers: Producers,
+    offset: i64,
+) -> Result<Producers, LogError> {
     let first = segments.partition_point(|segment| segment.base_offset <= producers.end_offset).saturating_sub(1);
     for segment in segments.iter().skip(first).take_while(|segment| segment.base_offset < offset) {
         let Some(start) = segment.find(producers.end_offset, segment.size(), false)? else { continue };
@@ -458,7 +484,8 @@ fn marker_of(segment: &Segment, scanner: &mut Scanner<'_>, placed: &Placed) -> R
     if !placed.batch.producer.is_some_and(|producer| producer.control) {
         return Ok(None);
     }
-    let bytes = scanner.bytes(placed.position, placed.batch.size as usize).map_err(|error| segment.scan_failed(error))?;
+    let bytes =
+        scanner.bytes(placed.position, placed.batch.size as usize).map_err(|error| segment.scan_failed(error))?;
     end_marker(&placed.batch, bytes)
 }
 

@@ -36,12 +36,17 @@ impl Log {
         if view.closed {
             return Err(self.closed());
         }
-        self.report(view.segments.iter().find_map(|segment| match segment.retention_timestamp() {
-            Ok(newest) if newest < timestamp => None,
-            // The original looks at this segment only, even if its newest record lies before the log's start.
-            Ok(_) => Some(find_timestamp(segment, timestamp, view.log_start)),
-            Err(error) => Some(Err(error)),
-        }).unwrap_or(Ok(None)))
+        self.report(
+            view.segments
+                .iter()
+                .find_map(|segment| match segment.retention_timestamp() {
+                    Ok(newest) if newest < timestamp => None,
+                    // The original looks at this segment only, even if its newest record lies before the log's start.
+                    Ok(_) => Some(find_timestamp(segment, timestamp, view.log_start)),
+                    Err(error) => Some(Err(error)),
+                })
+                .unwrap_or(Ok(None)),
+        )
     }
 
     /// ListOffsets v0: up to `offsets_max` segment starts (and the end) that were last changed at `timestamp` or before, newest
@@ -58,9 +63,12 @@ impl Log {
         let count = match timestamp {
             LATEST => starts.len(),
             EARLIEST => 1,
-            timestamp => starts.iter().rposition(|(_, modified_ms)| *modified_ms <= timestamp).map_or(0, |last| last + 1),
+            timestamp => {
+                starts.iter().rposition(|(_, modified_ms)| *modified_ms <= timestamp).map_or(0, |last| last + 1)
+            }
         };
-        let mut offsets: Vec<i64> = starts.iter().take(count).rev().take(offsets_max).map(|(offset, _)| *offset).collect();
+        let mut offsets: Vec<i64> =
+            starts.iter().take(count).rev().take(offsets_max).map(|(offset, _)| *offset).collect();
         offsets.sort_unstable_by(|one, other| other.cmp(one));
         Ok(offsets)
     }
@@ -96,7 +104,8 @@ fn find_record(
     timestamp: i64,
     from: i64,
 ) -> Result<Option<TimestampOffset>, LogError> {
-    let bytes = scanner.bytes(placed.position, placed.batch.size as usize).map_err(|error| segment.scan_failed(error))?;
+    let bytes =
+        scanner.bytes(placed.position, placed.batch.size as usize).map_err(|error| segment.scan_failed(error))?;
     let found = match BatchView::new(bytes) {
         Ok(BatchView::V2(batch)) => find_in_batch(&batch, timestamp, from),
         Ok(BatchView::Legacy(message)) => find_in_message(&message, timestamp, from),
@@ -121,7 +130,11 @@ fn find_in_batch(batch: &Batch<'_>, timestamp: i64, from: i64) -> Result<Option<
     Ok(None)
 }
 
-fn find_in_message(message: &LegacyMessage<'_>, timestamp: i64, from: i64) -> Result<Option<TimestampOffset>, RecordError> {
+fn find_in_message(
+    message: &LegacyMessage<'_>,
+    timestamp: i64,
+    from: i64,
+) -> Result<Option<TimestampOffset>, RecordError> {
     let mut found = None;
     inner_messages::<RecordError>(message, DECOMPRESSED_MAX, |inner| {
         if found.is_none() && inner.timestamp >= timestamp && inner.offset >= from {

@@ -3,11 +3,11 @@
 use base::Part;
 
 use super::Log;
+use crate::LogError;
 use crate::batch::Placed;
 use crate::segment::Segment;
 use crate::types::{AbortedTransaction, Bound, Fetched, OffsetPosition, ReadRequest};
 use crate::view::{Mark, View};
-use crate::LogError;
 
 impl Log {
     /// Reads without the append lock. Nothing at the bound or behind it is an error up to the log's end: the answer is empty.
@@ -15,7 +15,9 @@ impl Log {
         let view = self.view.read().clone();
         let result = self.read_view(&view, request);
         match result {
-            Err(LogError::Storage { .. }) if self.was_deleted(&view, request.offset) => Err(out_of_range(&view, request.offset)),
+            Err(LogError::Storage { .. }) if self.was_deleted(&view, request.offset) => {
+                Err(out_of_range(&view, request.offset))
+            }
             result => self.report(result),
         }
     }
@@ -48,12 +50,18 @@ impl Log {
             offsets: view.offsets(),
         };
         if offset >= bound.offset {
-            let place = if offset == bound.offset { self.place(view, bound, request.cached_only)? } else { self.find(view, offset, request.cached_only)? };
+            let place = if offset == bound.offset {
+                self.place(view, bound, request.cached_only)?
+            } else {
+                self.find(view, offset, request.cached_only)?
+            };
             return Ok(empty(place));
         }
         let end = self.place(view, bound, request.cached_only)?;
         for index in floor..view.segments.len() {
-            let Some(segment) = view.segments.get(index).filter(|segment| segment.base_offset <= end.segment) else { break };
+            let Some(segment) = view.segments.get(index).filter(|segment| segment.base_offset <= end.segment) else {
+                break;
+            };
             if let Some(found) = segment.find(offset, segment.size(), request.cached_only)? {
                 let fetched = slice(view, segment, found, end, request)?;
                 return match request.bound {
@@ -101,7 +109,13 @@ fn out_of_range(view: &View, offset: i64) -> LogError {
 }
 
 /// The bytes from the batch that was found, as far as the bound and the sizes allow.
-fn slice(view: &View, segment: &Segment, found: Placed, end: OffsetPosition, request: &ReadRequest) -> Result<Fetched, LogError> {
+fn slice(
+    view: &View,
+    segment: &Segment,
+    found: Placed,
+    end: OffsetPosition,
+    request: &ReadRequest,
+) -> Result<Fetched, LogError> {
     let limit = if end.segment == segment.base_offset { end.position } else { segment.size() };
     let max_bytes = match request.min_one_message {
         true => u64::from(request.max_bytes).max(found.batch.size),

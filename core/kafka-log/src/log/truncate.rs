@@ -8,16 +8,16 @@ use base::{Now, Slow};
 
 use super::load::{load_snapshot, replay_segments};
 use super::{Log, Mode, State, refresh_unstable};
+use crate::LogError;
 use crate::partition::FileKind;
 use crate::producers::Producers;
 use crate::segment::Segment;
 use crate::types::{Level, OffsetPosition};
 use crate::view::{Mark, View};
-use crate::LogError;
 
 impl Log {
     /// Cuts the log so that it ends at `offset`, and no batch reaches behind it; false if it ended there or before.
-    pub fn truncate_to(&self, offset: i64, now: Now, slow: &Slow) -> Result<bool, LogError> {
+    pub(crate) fn truncate_to(&self, offset: i64, now: Now, slow: &Slow) -> Result<bool, LogError> {
         let offset = offset.max(0);
         let view = self.begin_truncation()?;
         let result = if offset >= view.end.offset {
@@ -33,10 +33,18 @@ impl Log {
     }
 
     /// Drops all and starts at `offset`.
-    pub fn truncate_fully_and_start_at(&self, offset: i64, now: Now, slow: &Slow) -> Result<(), LogError> {
+    pub(crate) fn truncate_fully_and_start_at(&self, offset: i64, now: Now, slow: &Slow) -> Result<(), LogError> {
         let view = self.begin_truncation()?;
         let result = self.restart_at(&view, offset.max(0), now, slow);
         self.truncated(result)
+    }
+
+    /// Nothing from `offset` on counts as durable any more; false if it did not before.
+    pub(crate) fn lower_recovery_point(&self, offset: i64) -> bool {
+        let mut state = self.state.lock();
+        let lowered = offset < state.recovery_point;
+        state.recovery_point = state.recovery_point.min(offset);
+        lowered
     }
 
     fn begin_truncation(&self) -> Result<View, LogError> {
@@ -44,7 +52,10 @@ impl Log {
         match state.mode {
             Mode::Open | Mode::Trimming => {}
             Mode::Truncating => {
-                return Err(LogError::AppendsRefused { partition: self.partition.clone(), why: "the log is being truncated" });
+                return Err(LogError::AppendsRefused {
+                    partition: self.partition.clone(),
+                    why: "the log is being truncated",
+                });
             }
             Mode::Closed => return Err(self.closed()),
         }

@@ -82,7 +82,10 @@ impl Log {
         let new_names = view.segments.iter().skip(first).any(|segment| segment.base_offset >= from);
         if new_names {
             let dir = self.home.dir();
-            self.shared.disk.sync_dir(&dir, slow).map_err(|error| LogError::storage("syncing", dir, error))?;
+            // The folder itself may be new as well.
+            for dir in [dir.as_path(), dir.parent().unwrap_or(&dir)] {
+                self.shared.disk.sync_dir(dir, slow).map_err(|error| LogError::storage("syncing", dir, error))?;
+            }
         }
         Ok(())
     }
@@ -94,7 +97,8 @@ impl Log {
         }
         let Some(entries) = self.epochs.write().take_dirty() else { return Ok(()) };
         let path = self.home.path(checkpoint::LEADER_EPOCHS);
-        let written = checkpoint::write_text(self.shared.disk.as_ref(), &path, &checkpoint::format_epochs(&entries), slow);
+        let written =
+            checkpoint::write_text(self.shared.disk.as_ref(), &path, &checkpoint::format_epochs(&entries), slow);
         written.inspect_err(|_| self.epochs.write().mark_dirty())
     }
 
@@ -128,7 +132,8 @@ impl Log {
             deleted += self.delete_oversize(&config, now, slow)?;
         }
         let log_start = self.offsets().log_start;
-        let before_start = |_: &Segment, next: Option<&Segment>| Ok(next.is_some_and(|next| next.base_offset <= log_start));
+        let before_start =
+            |_: &Segment, next: Option<&Segment>| Ok(next.is_some_and(|next| next.base_offset <= log_start));
         deleted += self.delete_while(before_start, "log start offset breach", &config, now, slow)?;
         Ok(deleted)
     }
@@ -183,7 +188,15 @@ impl Log {
         }
     }
 
-    fn delete_first(&self, seen: &View, count: usize, why: &str, config: &LogConfig, now: Now, slow: &Slow) -> Result<usize, LogError> {
+    fn delete_first(
+        &self,
+        seen: &View,
+        count: usize,
+        why: &str,
+        config: &LogConfig,
+        now: Now,
+        slow: &Slow,
+    ) -> Result<usize, LogError> {
         let doomed = seen.segments.get(..count).unwrap_or_default();
         {
             let mut state = self.state.lock();
@@ -199,7 +212,12 @@ impl Log {
                 self.roll_locked(&mut state, seen.end.offset, config, now)?;
             }
             let mut view = self.view.write();
-            let kept: Vec<_> = view.segments.iter().filter(|segment| !doomed.iter().any(|gone| Arc::ptr_eq(gone, segment))).cloned().collect();
+            let kept: Vec<_> = view
+                .segments
+                .iter()
+                .filter(|segment| !doomed.iter().any(|gone| Arc::ptr_eq(gone, segment)))
+                .cloned()
+                .collect();
             let Some(first) = kept.first().map(|first| first.base_offset) else { return Ok(0) };
             view.segments = Arc::new(kept);
             if first > view.log_start {
@@ -207,7 +225,10 @@ impl Log {
             }
         }
         for segment in doomed {
-            self.say(Level::Info, &format!("Deleting segment {} ({} bytes) due to {why}", segment.base_offset, segment.size()));
+            self.say(
+                Level::Info,
+                &format!("Deleting segment {} ({} bytes) due to {why}", segment.base_offset, segment.size()),
+            );
             // Oldest first: a crash in between leaves a log without holes.
             segment.mark_deleted(slow)?;
         }
@@ -225,7 +246,8 @@ impl Log {
     pub(crate) fn remove_old_snapshots(&self, slow: &Slow) -> Result<(), LogError> {
         let view = self.view.read().clone();
         let recovery_point = self.recovery_point();
-        let before = |offset: i64| view.segments.iter().rev().map(|segment| segment.base_offset).find(|base| *base < offset);
+        let before =
+            |offset: i64| view.segments.iter().rev().map(|segment| segment.base_offset).find(|base| *base < offset);
         let active = view.end.segment;
         let retained = before(active).unwrap_or(active).min(before(recovery_point).unwrap_or(recovery_point));
         let log_start = view.log_start;
