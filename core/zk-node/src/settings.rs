@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use zk_store::Compression;
+
 /// Settings of one server. [`ServerConfig::new`] gives the original's defaults.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -31,6 +33,8 @@ pub struct ServerConfig {
     pub sessionless_timeout_ms: u32,
     /// `jute.maxbuffer`: the longest frame that is taken, in bytes.
     pub frame_length_max: u32,
+    /// `jute.maxbuffer.extrasize`: how much longer than a frame a transaction may be, in bytes.
+    pub entry_length_extra: u32,
     /// `globalOutstandingLimit`: requests under way at which connections with requests under way are read no more.
     pub outstanding_max: usize,
     /// `request_throttle_max_requests`: requests under way at which new ones wait unread; 0 = no limit.
@@ -49,14 +53,25 @@ pub struct ServerConfig {
     /// The lines of `envi`, in the order of output.
     pub environment: Vec<(String, String)>,
 
+    /// Counts the process's file descriptors, for `mntr`.
+    pub descriptors: fn() -> Descriptors,
+
+    /// `datadir.autocreate`: missing folders are made.
+    pub create_folders: bool,
     /// `forceSync`: whether a write is acknowledged only when it is on the device.
     pub force_sync: bool,
     /// `fsync.warningthresholdms`: a slower sync is worth a warning.
     pub fsync_warning_ms: u64,
+    /// `flushDelay`: how long a write may wait so that more are synced together; 0 = not at all.
+    pub flush_delay_ms: u64,
+    /// `maxBatchSize`: so many writes wait no longer.
+    pub batch_max: u64,
     /// `preAllocSize` in bytes: how far ahead the log is filled with zeros.
     pub preallocation: u64,
     /// `txnLogSizeLimitInKb` in bytes: a longer log file is rolled; `None` = never by size.
     pub log_file_length_max: Option<u64>,
+    /// `snapshot.compression.method`.
+    pub compression: Compression,
     /// `snapCount`: transactions between snapshots, at least 2.
     pub snapshot_count: u32,
     /// `snapSizeLimitInKb` in bytes: log bytes between snapshots; `None` = not by size.
@@ -74,20 +89,18 @@ pub struct ServerConfig {
 
     /// `extendedTypesEnabled`: TTL nodes.
     pub extended_types: bool,
-    /// `emulate353TTLNodes`: TTL nodes in the form of 3.5.3.
-    pub emulate_353_ttl: bool,
+    /// `reconfigEnabled`: a `reconfig` is answered with another error.
+    pub reconfig: bool,
     /// `skipACL`: every access is allowed.
     pub skip_acl: bool,
     /// `DigestAuthenticationProvider.superDigest`: `super:<digest>` of the user that may do everything.
     pub super_digest: Option<String>,
-    /// `enableEagerACLCheck`: an ensemble's follower checks before it forwards; without effect here.
-    pub sasl_required: bool,
     /// `znode.container.checkIntervalMs`: how often empty containers and outdated TTL nodes are looked for.
     pub container_check_interval_ms: u64,
     /// `znode.container.maxPerMinute`: how many of them are deleted in a minute.
     pub container_per_minute_max: u32,
     /// `znode.container.maxNeverUsedIntervalMs`: a container that never had a child goes after this; `None` = never.
-    pub container_never_used_ms: Option<u64>,
+    pub container_never_used_ms: Option<i64>,
 }
 
 impl ServerConfig {
@@ -107,6 +120,7 @@ impl ServerConfig {
             connections_max: 0,
             sessionless_timeout_ms: 10_000,
             frame_length_max: 0xf_ffff,
+            entry_length_extra: 0xf_ffff,
             outstanding_max: 1000,
             in_process_max: 0,
             large_request_threshold: None,
@@ -115,10 +129,15 @@ impl ServerConfig {
             four_letter_words: String::new(),
             read_only_mode: false,
             environment: Vec::new(),
+            descriptors: || Descriptors { open: 0, max: 0 },
+            create_folders: true,
             force_sync: true,
+            flush_delay_ms: 0,
+            batch_max: 1000,
             fsync_warning_ms: 1000,
             preallocation: 64 * 1024 * 1024,
             log_file_length_max: None,
+            compression: Compression::None,
             snapshot_count: 100_000,
             snapshot_log_bytes: Some(4_194_304 * 1024),
             purge_retain_count: 3,
@@ -127,15 +146,28 @@ impl ServerConfig {
             digest: true,
             close_session_paths: true,
             extended_types: false,
-            emulate_353_ttl: false,
+            reconfig: false,
             skip_acl: false,
             super_digest: None,
-            sasl_required: false,
             container_check_interval_ms: 60_000,
             container_per_minute_max: 10_000,
             container_never_used_ms: None,
         }
     }
+
+    /// Whether a request of this length counts as a large one.
+    pub(crate) fn is_large(&self, length: usize) -> bool {
+        self.large_request_threshold.is_some_and(|threshold| length > threshold as usize)
+    }
+}
+
+/// File descriptors of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Descriptors {
+    /// How many are open.
+    pub open: u64,
+    /// How many may be.
+    pub max: u64,
 }
 
 /// `connection_throttle_*`: a bucket of tokens for new and renewed sessions (upstream `BlueThrottle`).
