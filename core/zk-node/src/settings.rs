@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use config::ZooKeeperSettings;
+use config::zookeeper::{SnapshotCompression, Words};
 use zk_store::Compression;
 
 /// Settings of one server. [`ServerConfig::new`] gives the original's defaults.
@@ -161,6 +163,71 @@ impl ServerConfig {
     }
 }
 
+/// From what `zoo.cfg` and the properties say. What only the host knows is left as it is by default: `secure_client_port`,
+/// `environment`, `descriptors`, and `client_port` if it is 0.
+impl From<&ZooKeeperSettings> for ServerConfig {
+    fn from(settings: &ZooKeeperSettings) -> Self {
+        let ZooKeeperSettings { limits, storage, access, nodes, .. } = settings;
+        Self {
+            client_port: settings.client_address.as_ref().map_or(-1, |address| i32::from(address.port)),
+            client_port_listen_backlog: settings.client_listen_backlog.unwrap_or(-1),
+            data_log_dir: (&settings.data_log_dir).into(),
+            tick_time_ms: unsigned(settings.tick_time_ms),
+            session_timeout_min_ms: settings.session_timeout_ms_min,
+            session_timeout_max_ms: settings.session_timeout_ms_max,
+            connections_per_address_max: unsigned(settings.connections_per_address_max),
+            connections_max: unsigned(settings.connections_max),
+            sessionless_timeout_ms: unsigned(settings.sessionless_connection_timeout_ms),
+            frame_length_max: unsigned(limits.request_bytes_max),
+            entry_length_extra: unsigned(limits.transaction_extra_bytes),
+            outstanding_max: unsigned(limits.outstanding_max) as usize,
+            in_process_max: unsigned(limits.throttle_requests_max) as usize,
+            large_request_threshold: u32::try_from(limits.large_request_bytes_from).ok(),
+            large_request_bytes_max: unsigned(limits.large_request_bytes_max) as usize,
+            connection_throttle: (&settings.connection_throttle).into(),
+            four_letter_words: match &access.words {
+                Words::All => "*".to_owned(),
+                Words::Only(words) => words.iter().map(String::as_str).collect::<Vec<_>>().join(","),
+            },
+            force_sync: storage.force_sync,
+            create_folders: storage.create_folders,
+            flush_delay_ms: u64::try_from(storage.flush_delay_ms).unwrap_or(0),
+            batch_max: u64::try_from(storage.batch_max).ok().filter(|max| *max > 0).unwrap_or(u64::MAX),
+            fsync_warning_ms: u64::try_from(storage.sync_warning_ms).unwrap_or(0),
+            preallocation: storage.preallocate_bytes,
+            log_file_length_max: storage.log_bytes_max,
+            compression: match storage.snapshot_compression {
+                SnapshotCompression::None => Compression::None,
+                SnapshotCompression::Gzip => Compression::Gzip,
+                SnapshotCompression::Snappy => Compression::Snappy,
+            },
+            snapshot_count: unsigned(storage.snapshot_transactions),
+            snapshot_log_bytes: storage.snapshot_log_bytes,
+            purge_retain_count: unsigned(settings.purge.snapshots_retained),
+            purge_interval_ms: u64::try_from(settings.purge.interval_hours)
+                .ok()
+                .filter(|hours| *hours > 0)
+                .map(|hours| hours * 3_600_000),
+            trust_empty_snapshot: storage.trust_empty_snapshot,
+            digest: storage.digest,
+            close_session_paths: storage.close_session_lists_ephemerals,
+            extended_types: nodes.extended_types,
+            reconfig: settings.reconfig_enabled,
+            skip_acl: access.skip_acl,
+            super_digest: access.super_digest.clone(),
+            container_check_interval_ms: u64::from(unsigned(nodes.container_check_interval_ms)),
+            container_per_minute_max: unsigned(nodes.containers_per_minute_max),
+            container_never_used_ms: Some(nodes.container_never_used_ms).filter(|ms| *ms != 0),
+            ..Self::new(&settings.data_dir)
+        }
+    }
+}
+
+/// Settings below zero mean none, as 0 does.
+fn unsigned(setting: i32) -> u32 {
+    u32::try_from(setting).unwrap_or(0)
+}
+
 /// File descriptors of the process.
 #[derive(Clone, Copy, Debug)]
 pub struct Descriptors {
@@ -192,6 +259,22 @@ pub struct ConnectionThrottle {
     pub weights: Option<(u32, u32)>,
 }
 
+impl From<&config::zookeeper::ConnectionThrottle> for ConnectionThrottle {
+    fn from(settings: &config::zookeeper::ConnectionThrottle) -> Self {
+        let weights = (unsigned(settings.global_session_weight), unsigned(settings.renew_session_weight));
+        Self {
+            tokens: unsigned(settings.tokens),
+            fill_time_ms: u64::from(unsigned(settings.fill_time_ms)),
+            fill_count: unsigned(settings.fill_count),
+            freeze_time_ms: u64::try_from(settings.freeze_time_ms).ok(),
+            drop_increase: settings.drop_increase,
+            drop_decrease: settings.drop_decrease,
+            decrease_ratio: settings.decrease_ratio,
+            weights: settings.weight_enabled.then_some(weights),
+        }
+    }
+}
+
 impl Default for ConnectionThrottle {
     fn default() -> Self {
         Self {
@@ -204,5 +287,26 @@ impl Default for ConnectionThrottle {
             decrease_ratio: 0.0,
             weights: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use config::Properties;
+
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_says_little_gives_the_defaults() {
+        let loaded =
+            ZooKeeperSettings::from_arguments(&["2181", "/data", "3000", "60"], &Properties::default()).unwrap();
+        let resolved = format!("{:?}", ServerConfig::from(&loaded.settings));
+        let defaults = ServerConfig { client_port: 2181, ..ServerConfig::new("/data") };
+        let defaults = ServerConfig { four_letter_words: "srvr".to_owned(), ..defaults };
+        // The descriptors' counter is told as an address, which differs.
+        let told = |text: &str| text.split("descriptors").next().map(str::to_owned);
+        assert_eq!(told(&resolved), told(&format!("{defaults:?}")));
+        let storage = |text: &str| text.split_once("create_folders").map(|(_, rest)| rest.to_owned());
+        assert_eq!(storage(&resolved), storage(&format!("{defaults:?}")));
     }
 }
