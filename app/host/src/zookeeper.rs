@@ -11,21 +11,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use base::{Disk, Monotonic, Part, Random, Slow};
-use bytes::Bytes;
+use base::{Monotonic, Part, Random, Slow};
+use bytes::BytesMut;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
-use zk_node::{ConnectionId, Effect, Effects, Event, Lane, LogLine, Server, ServerConfig, StartError, StopReason};
+use zk_node::{ConnectionId, Effect, Effects, Event, Lane, Server, ServerConfig, StartError, StopReason};
 
-use crate::net::{Connection, EventLoops, Handler, Limits, Listener};
-use crate::{Clock, DiskThreads, Priority, SerialLane};
+use crate::logging::{Level, Log};
+use crate::net::{Connection, Handler, Limits, Listener};
+use crate::{Priority, SerialLane, System};
 
 /// Turns that a thread runs for others before it goes back to its own work.
 const TURNS_MAX: usize = 16;
 
-/// Where a server's log lines go.
-pub type LogSink = Arc<dyn Fn(&LogLine) + Send + Sync>;
+/// The original's class that accepts clients.
+const ACCEPT_LOGGER: &str = "org.apache.zookeeper.server.NIOServerCnxnFactory";
 
 /// A running ZooKeeper server. Clones share it.
 #[derive(Clone)]
@@ -33,23 +34,9 @@ pub struct ZooKeeper {
     shared: Arc<Shared>,
 }
 
-/// What a server stands on.
-#[derive(Clone)]
-pub struct Ground {
-    /// Serves the connections.
-    pub loops: EventLoops,
-    /// Holds the data.
-    pub disk: Arc<dyn Disk>,
-    /// Waits for it.
-    pub disk_threads: DiskThreads,
-    /// Both clocks.
-    pub clock: Clock,
-    /// Takes the log lines.
-    pub log: LogSink,
-}
-
 struct Shared {
-    ground: Ground,
+    system: System,
+    log: Log,
     machine: Mutex<Machine>,
     /// Events of those who found the machine busy.
     left: Mutex<Vec<Input>>,
@@ -85,25 +72,26 @@ enum Input {
 
 impl ZooKeeper {
     /// Recovers the data and starts the machine; it serves what [`ZooKeeper::serve`] brings. May wait for the disk.
-    pub fn open(config: ServerConfig, ground: Ground, random: Random) -> Result<Self, StartError> {
+    pub fn open(config: ServerConfig, system: System, log: Log, random: Random) -> Result<Self, StartError> {
         let mut effects = Effects::new();
-        let now = ground.clock.now();
-        let server = Server::open(config, Arc::clone(&ground.disk), random, now, &mut effects, &Slow::allowed())?;
+        let now = system.clock.now();
+        let server = Server::open(config, Arc::clone(&system.disk), random, now, &mut effects, &Slow::allowed())?;
         let shared = Arc::new(Shared {
             machine: Mutex::new(Machine { server, effects, connections: HashMap::new(), to_flush: Vec::new() }),
             left: Mutex::default(),
-            collected: (0..ground.loops.count()).map(|_| Collected::default()).collect(),
+            collected: (0..system.loops.count()).map(|_| Collected::default()).collect(),
             connection_serial: AtomicU64::new(1),
             deadline: AtomicU64::new(u64::MAX),
             deadline_moved: Notify::new(),
-            background_lane: ground.disk_threads.serial(Priority::Background),
+            background_lane: system.disk_threads.serial(Priority::Background),
             stopped: watch::channel(None).0,
-            ground,
+            system,
+            log,
         });
         for index in 0..shared.collected.len() {
-            shared.ground.loops.get(index).spawn(run_turns(Arc::clone(&shared), index));
+            shared.system.loops.get(index).spawn(run_turns(Arc::clone(&shared), index));
         }
-        shared.ground.loops.get(0).spawn(run_ticks(Arc::clone(&shared)));
+        shared.system.loops.get(0).spawn(run_ticks(Arc::clone(&shared)));
         shared.run_turn(&mut Vec::new());
         Ok(Self { shared })
     }
@@ -111,7 +99,7 @@ impl ZooKeeper {
     /// Accepts clients on a listener; `secure` marks those of the TLS port.
     pub fn serve(&self, listener: Listener, secure: bool) {
         let shared = Arc::clone(&self.shared);
-        let log = Arc::clone(&self.shared.ground.log);
+        let log = self.shared.log.clone();
         let serve = move |stream: TcpStream, peer: SocketAddr, index: usize| {
             let shared = Arc::clone(&shared);
             async move {
@@ -119,12 +107,8 @@ impl ZooKeeper {
                 Connection::serve(stream, peer, Limits::default(), open).await;
             }
         };
-        listener.serve(&self.shared.ground.loops, serve, move |error: io::Error| {
-            log(&LogLine {
-                level: zk_node::Level::Warn,
-                logger: "org.apache.zookeeper.server.NIOServerCnxnFactory",
-                message: format!("Error accepting new connection: {error}").into(),
-            });
+        listener.serve(&self.shared.system.loops, serve, move |error: io::Error| {
+            log.write(Level::Warn, ACCEPT_LOGGER, format!("Error accepting new connection: {error}"));
         });
     }
 
@@ -160,7 +144,7 @@ async fn run_ticks(shared: Arc<Shared>) {
             shared.deadline_moved.notified().await;
             continue;
         }
-        let at = shared.ground.clock.instant(Monotonic::from_nanoseconds(deadline));
+        let at = shared.system.clock.instant(Monotonic::from_nanoseconds(deadline));
         tokio::select! {
             () = tokio::time::sleep_until(at.into()) => {
                 // The tick's turn sets the next one.
@@ -202,7 +186,7 @@ impl Shared {
             for input in left.into_iter().chain(inputs.drain(..)) {
                 self.feed(machine_ref, input);
             }
-            machine_ref.server.end_turn(self.ground.clock.now(), &mut machine_ref.effects);
+            machine_ref.server.end_turn(self.system.clock.now(), &mut machine_ref.effects);
             self.carry_out(machine_ref);
             std::mem::swap(&mut to_flush, &mut machine_ref.to_flush);
             drop(machine);
@@ -250,7 +234,7 @@ impl Shared {
                 event
             }
         };
-        machine.server.handle(event, self.ground.clock.now(), &mut machine.effects);
+        machine.server.handle(event, self.system.clock.now(), &mut machine.effects);
     }
 
     /// Queues what is to be sent, starts disk work, and notes when a tick is wanted.
@@ -272,11 +256,11 @@ impl Shared {
                     let job = task.into_job(move |done| shared.run_turn(&mut vec![Input::Event(Event::Disk(done))]));
                     match lane {
                         // One at a time by itself; the next one starts on another thread while this one still answers.
-                        Lane::Log => self.ground.disk_threads.submit(Priority::Urgent, job),
+                        Lane::Log => self.system.disk_threads.submit(Priority::Urgent, job),
                         Lane::Background => self.background_lane.submit(job),
                     }
                 }
-                Effect::Log(line) => (self.ground.log)(&line),
+                Effect::Log(line) => self.log.write(line.level.into(), line.logger, line.message),
                 Effect::Stop(reason) => {
                     self.stopped.send_replace(Some(reason));
                 }
@@ -308,7 +292,8 @@ struct ClientHandler {
 }
 
 impl Handler for ClientHandler {
-    fn received(&mut self, bytes: Bytes) {
+    fn received(&mut self, chunk: BytesMut) {
+        let bytes = chunk.freeze();
         self.shared.collect(self.index, Input::Event(Event::Received { connection: self.id, bytes }));
     }
 

@@ -144,20 +144,25 @@ impl Prep {
         let entry_bytes_max = self.settings.entry_bytes_max;
         self.pending.begin();
         let mut turn = Turn { prep: self, tree, sessions, write, header, now };
-        let (txn, mut error) = turn.txn().unwrap_or_else(|error| (failed(error), Some(error)));
+        let (mut txn, mut error) = match turn.txn() {
+            Ok((txn, error)) => (txn, error),
+            Err(error) => (Txn::Error(ErrorTxn { err: error.code() }), Some(error)),
+        };
         if matches!(txn, Txn::Error(_)) {
             turn.prep.pending.roll_back();
         }
-        let (mut entry, mut bytes) = self.encoded(tree, header, txn);
+        let (mut entry, mut bytes) = self.encoded(tree, header, txn.clone());
         if bytes.len() > entry_bytes_max {
-            if matches!(entry.txn, Txn::CloseSession(_)) {
+            if matches!(txn, Txn::CloseSession(_)) {
                 // Every tree knows the session's nodes. No digest either, which an older reader takes for the list.
-                entry = TxnEntry { header, txn: Txn::CloseSession(None), digest: None };
+                txn = Txn::CloseSession(None);
+                entry = TxnEntry { header, txn, digest: None };
                 bytes = entry.to_bytes();
             } else {
                 error = Some(ErrorCode::MarshallingError);
                 self.pending.roll_back();
-                (entry, bytes) = self.encoded(tree, header, failed(ErrorCode::MarshallingError));
+                txn = Txn::Error(ErrorTxn { err: ErrorCode::MarshallingError.code() });
+                (entry, bytes) = self.encoded(tree, header, txn);
             }
         }
         Prepared { entry, bytes, error }
@@ -318,26 +323,27 @@ impl Turn<'_> {
     /// All parts under one zxid. Behind a part that fails, the others are not tried, and those before it are taken back.
     fn multi(&mut self, multi: &Multi) -> (Txn, Option<ErrorCode>) {
         let mut parts = Vec::with_capacity(multi.ops.len());
-        let mut first_error = None;
+        let mut failed = None;
         for op in &multi.ops {
-            let part = match first_error {
+            let part = match failed {
                 Some(_) => Err(ErrorCode::RuntimeInconsistency),
                 None => self.part(op),
             };
             parts.push(part.unwrap_or_else(|error| {
-                if first_error.is_none() {
-                    first_error = Some(error);
+                if failed.is_none() {
+                    failed = Some(error);
                     self.prep.pending.roll_back();
                 }
-                failed(error)
+                Txn::Error(ErrorTxn { err: error.code() })
             }));
         }
-        match first_error {
+        match failed {
             // A part of a kind that the original can't cast fails the request as a whole.
             Some(ErrorCode::MarshallingError) => {
-                (failed(ErrorCode::MarshallingError), Some(ErrorCode::MarshallingError))
+                let error = ErrorCode::MarshallingError;
+                (Txn::Error(ErrorTxn { err: error.code() }), Some(error))
             }
-            error => (Txn::Multi(parts), error),
+            failed => (Txn::Multi(parts), failed),
         }
     }
 
@@ -352,10 +358,6 @@ impl Turn<'_> {
             Op::GetChildren(_) | Op::GetData(_) => Err(ErrorCode::MarshallingError),
         }
     }
-}
-
-fn failed(error: ErrorCode) -> Txn {
-    Txn::Error(ErrorTxn { err: error.code() })
 }
 
 /// The parent of a node that may be deleted.

@@ -10,11 +10,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use base::Part;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -39,7 +39,7 @@ thread_local! {
 /// What is done with what arrives. Lives in the connection's task and is called on its loop alone.
 pub trait Handler: Send + Unpin + 'static {
     /// Bytes arrived, cut anywhere. The chunk shares a buffer with others: copy what is kept for long.
-    fn received(&mut self, chunk: Bytes);
+    fn received(&mut self, chunk: BytesMut);
 
     /// A frame that is not complete yet, with room for what is missing: the next bytes are read straight into that room, and
     /// [`Handler::extended`] is called. Without one, and without room, chunks come.
@@ -49,6 +49,9 @@ pub trait Handler: Send + Unpin + 'static {
 
     /// Bytes were added to what [`Handler::incomplete`] gave.
     fn extended(&mut self) {}
+
+    /// The waker that [`Connection::waker`] gave was used.
+    fn woken(&mut self) {}
 
     /// Nothing arrives any more: the peer closed, the connection failed, or was closed. Called once.
     fn closed(&mut self);
@@ -87,12 +90,31 @@ struct State {
     /// The task waits for room in the output before it reads on.
     held_up: bool,
     task: Option<Waker>,
+    /// The handler is to be told that it was woken.
+    woken: bool,
+}
+
+impl Wake for Connection {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        state.woken = true;
+        state.wake();
+    }
 }
 
 impl Connection {
     /// Where the peer is.
     pub const fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// Wakes the connection's handler, from any thread: [`Handler::woken`].
+    pub fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::clone(self))
     }
 
     /// Puts a part behind what waits, to be written by the next [`Connection::flush`].
@@ -197,6 +219,10 @@ impl<H: Handler> Future for Task<H> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let task = &mut *self;
         for _ in 0..READS_MAX {
+            let woken = std::mem::take(&mut task.connection.state.lock().woken);
+            if woken {
+                task.handler.woken();
+            }
             let (read, closing, unsent) = match task.look_at_sending(context) {
                 Sending::Dead => return Poll::Ready(()),
                 Sending::Closed => {
@@ -265,7 +291,7 @@ impl<H: Handler> Task<H> {
                 Poll::Ready(read) => read?,
                 Poll::Pending => return Poll::Pending,
             };
-            Poll::Ready(Ok::<_, io::Error>(buffer.split_to(read).freeze()))
+            Poll::Ready(Ok::<_, io::Error>(buffer.split_to(read)))
         });
         match chunk {
             Poll::Ready(Ok(chunk)) if chunk.is_empty() => Poll::Ready(Ok(false)),
@@ -329,11 +355,12 @@ mod tests {
     use std::sync::mpsc;
 
     use base::{Disk, File, MemDisk, OpenMode};
+    use bytes::Bytes;
 
     use super::*;
     use crate::{EventLoops, Listener, RealDisk};
 
-    type Received = Box<dyn FnMut(&Connection, Bytes) + Send>;
+    type Received = Box<dyn FnMut(&Arc<Connection>, Bytes) + Send>;
 
     struct Test {
         connection: Arc<Connection>,
@@ -343,8 +370,12 @@ mod tests {
     }
 
     impl Handler for Test {
-        fn received(&mut self, chunk: Bytes) {
-            (self.received)(&self.connection, chunk);
+        fn received(&mut self, chunk: BytesMut) {
+            (self.received)(&self.connection, chunk.freeze());
+        }
+
+        fn woken(&mut self) {
+            (self.received)(&self.connection, Bytes::from_static(b"woken"));
         }
 
         fn incomplete(&mut self) -> Option<&mut BytesMut> {
@@ -374,7 +405,11 @@ mod tests {
         }
     }
 
-    fn connect(limits: Limits, frame: Option<usize>, received: impl Fn(&Connection, Bytes) + Send + 'static) -> World {
+    fn connect(
+        limits: Limits,
+        frame: Option<usize>,
+        received: impl Fn(&Arc<Connection>, Bytes) + Send + 'static,
+    ) -> World {
         let loops = EventLoops::start(1).unwrap();
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).unwrap();
         let address = listener.address();
@@ -393,7 +428,7 @@ mod tests {
         World { loops, client: Client::connect(address).unwrap(), ended: told }
     }
 
-    fn echo(connection: &Connection, chunk: Bytes) {
+    fn echo(connection: &Arc<Connection>, chunk: Bytes) {
         connection.queue(Part::Bytes(chunk));
         connection.flush();
     }
@@ -439,6 +474,22 @@ mod tests {
             read += world.client.read(&mut buffer).unwrap();
         }
         writing.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_handler_is_woken_from_another_thread() {
+        let mut world = connect(Limits::default(), None, |connection: &Arc<Connection>, chunk| {
+            if &chunk[..] == b"wait" {
+                let waker = connection.waker();
+                std::thread::spawn(move || waker.wake());
+            } else {
+                echo(connection, chunk);
+            }
+        });
+        world.client.write_all(b"wait").unwrap();
+        let mut buffer = [0; 5];
+        world.client.read_exact(&mut buffer).unwrap();
+        assert_eq!(&buffer, b"woken");
     }
 
     #[test]

@@ -3,7 +3,4 @@
 
 mod golden;
 mod prep;
-mod random;
 mod rig;
-mod sessions;
-mod watches;

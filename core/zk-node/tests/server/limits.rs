@@ -1,1 +1,0 @@
-//! Throttling and limits.
