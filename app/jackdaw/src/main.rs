@@ -1,3 +1,84 @@
 //! The binary: picks a server or a tool by subcommand, or by the name it was called by.
 
-fn main() {}
+mod dev;
+mod install;
+mod java;
+mod server_start;
+mod zookeeper_server;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const HELP: &str = "\
+Jackdaw: ZooKeeper and Kafka in one binary
+
+Usage: jackdaw COMMAND [ARGUMENTS]
+
+  dev                               ZooKeeper and a broker for trying things out; see `jackdaw dev --help`
+  install DIR                       lay out DIR/zookeeper and DIR/kafka with the upstream scripts
+  zookeeper-server-start FILE       a ZooKeeper server, as set in FILE (zoo.cfg)
+  kafka-server-start FILE           a broker, as set in FILE (server.properties)
+  zkCli, kafka-topics, ...          the tools, by their upstream names, with or without `.sh`
+  --version                         which version this is
+
+A link to the binary under the name of a command is that command.
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let called = command_name(&arguments.next().unwrap_or_default());
+    let mut arguments: Vec<OsString> = arguments.collect();
+    let name = if called == "jackdaw" {
+        if arguments.is_empty() {
+            eprint!("{HELP}");
+            return ExitCode::FAILURE;
+        }
+        command_name(&arguments.remove(0))
+    } else {
+        called
+    };
+    // The codes that processes have are 0 to 255.
+    ExitCode::from(run(&name, &arguments) as u8)
+}
+
+fn run(name: &str, arguments: &[OsString]) -> i32 {
+    match name {
+        "-h" | "--help" | "help" => {
+            print!("{HELP}");
+            0
+        }
+        "-V" | "--version" | "version" => {
+            println!("jackdaw {} (ZooKeeper 3.6.3, Kafka 2.7.1)", env!("CARGO_PKG_VERSION"));
+            0
+        }
+        "dev" => dev::run(arguments),
+        "install" => install::run(arguments),
+        "java" => java::run(arguments),
+        "kafka-run-class" => server_start::run_class(arguments),
+        "zookeeper-server-start" => server_start::run(&server_start::ZOOKEEPER, arguments),
+        "kafka-server-start" => server_start::run(&server_start::KAFKA, arguments),
+        "zookeeper-server-stop" => server_start::stop(&server_start::ZOOKEEPER),
+        "kafka-server-stop" => server_start::stop(&server_start::KAFKA),
+        _ => match cli::run(name, arguments) {
+            Some(code) => code,
+            None if install::COMMANDS.iter().any(|command| command.name == name) => {
+                eprintln!("{name}: this command is not part of this version of Jackdaw yet.");
+                1
+            }
+            None => {
+                eprintln!("jackdaw: there is no command {name:?}; `jackdaw --help` lists them");
+                1
+            }
+        },
+    }
+}
+
+/// The file name without folders and `.sh`.
+fn command_name(path: &OsString) -> String {
+    let name = Path::new(path).file_name().unwrap_or(path).to_string_lossy();
+    name.strip_suffix(".sh").unwrap_or(&name).to_owned()
+}

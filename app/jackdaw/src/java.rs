@@ -1,0 +1,154 @@
+//! `jackdaw java [OPTIONS] CLASS [ARGUMENTS]`: a server as its JVM original would be started.
+//!
+//! The upstream scripts end in such a line; ours do too, so that `ps` shows the class, and options for the JVM are taken
+//! where they mean something: `-D` sets a property, `-X` and the like are passed over.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use config::Properties;
+use host::logging::{KAFKA_CONSOLE, KAFKA_DEFAULT, Log, LogSettings, ZOOKEEPER_DEFAULT};
+
+use crate::zookeeper_server;
+
+/// The class of a ZooKeeper server.
+pub(crate) const ZOOKEEPER_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
+/// The class of a broker.
+pub(crate) const KAFKA_CLASS: &str = "kafka.Kafka";
+/// A property of ours: the command that started a server without a home, whose log goes to the console in Kafka's layout.
+pub(crate) const KAFKA_STYLE: &str = "jackdaw.kafka.console";
+
+/// Variables whose words are options, as in the upstream scripts: they come before those of the command line.
+const VARIABLES: [&str; 8] = [
+    "KAFKA_HEAP_OPTS",
+    "KAFKA_JVM_PERFORMANCE_OPTS",
+    "KAFKA_GC_LOG_OPTS",
+    "KAFKA_JMX_OPTS",
+    "KAFKA_LOG4J_OPTS",
+    "KAFKA_OPTS",
+    "SERVER_JVMFLAGS",
+    "JVMFLAGS",
+];
+
+/// A JVM's command line, understood as far as it concerns us.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Java {
+    /// `-Dname=value`
+    pub(crate) properties: Properties,
+    /// `-cp`
+    class_path: String,
+    /// What is meant for a JVM.
+    passed_over: Vec<String>,
+    /// What would have changed the program, had it been a JVM.
+    ignored: Vec<String>,
+    class: String,
+    arguments: Vec<String>,
+}
+
+impl Java {
+    fn parse(words: impl Iterator<Item = String>) -> Self {
+        let mut java = Self::default();
+        let mut words = words.peekable();
+        while let Some(word) = words.next_if(|word| word.starts_with('-')) {
+            if let Some(property) = word.strip_prefix("-D") {
+                let (name, value) = property.split_once('=').unwrap_or((property, ""));
+                java.properties.set(name, value);
+            } else if word == "-cp" || word == "-classpath" || word == "--class-path" {
+                java.class_path = words.next().unwrap_or_default();
+            } else if word.starts_with("-javaagent") || word.starts_with("-agent") {
+                java.ignored.push(word);
+            } else {
+                java.passed_over.push(word);
+            }
+        }
+        java.class = words.next().unwrap_or_default();
+        java.arguments = words.collect();
+        java
+    }
+
+    /// The log as `log4j.properties` says: that of `log4j.configuration`, that on the class path, or the original's own.
+    pub(crate) fn log(&self) -> anyhow::Result<Log> {
+        let mut complaints = Vec::new();
+        let found = self.log4j_file().and_then(|path| match std::fs::read(&path) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                complaints.push(format!("Could not read configuration file [{}]: {error}", path.display()));
+                None
+            }
+        });
+        let default = match (self.properties.get("kafka.logs.dir"), self.properties.get(KAFKA_STYLE)) {
+            (Some(_), _) => KAFKA_DEFAULT,
+            (None, Some(_)) => KAFKA_CONSOLE,
+            (None, None) => ZOOKEEPER_DEFAULT,
+        };
+        let text = found.as_deref().unwrap_or(default.as_bytes());
+        let settings = LogSettings::parse(&Properties::parse(text)?, &self.properties, &mut complaints);
+        for complaint in complaints {
+            eprintln!("log4j:WARN {complaint}");
+        }
+        Ok(Log::start(settings)?)
+    }
+
+    fn log4j_file(&self) -> Option<PathBuf> {
+        if let Some(location) = self.properties.get("log4j.configuration") {
+            return Some(location.strip_prefix("file:").unwrap_or(location).into());
+        }
+        let mut folders = self.class_path.split(':').filter(|folder| !folder.is_empty());
+        folders.find_map(|folder| Some(PathBuf::from(folder).join("log4j.properties")).filter(|file| file.is_file()))
+    }
+
+    /// Lines for the log about options that have no effect.
+    pub(crate) fn notes(&self) -> Vec<(host::logging::Level, String)> {
+        use host::logging::Level;
+        let mut notes = Vec::new();
+        if !self.passed_over.is_empty() {
+            notes.push((Level::Info, format!("Passed over, meant for a JVM: {}", self.passed_over.join(" "))));
+        }
+        for option in &self.ignored {
+            notes.push((Level::Warn, format!("Ignored: {option} is code for a JVM, and this is none")));
+        }
+        if std::env::var_os("JMX_PORT").is_some_and(|port| !port.is_empty()) {
+            notes.push((Level::Warn, "Ignored: JMX_PORT is set, and there is no JMX without a JVM".to_owned()));
+        }
+        notes
+    }
+}
+
+/// Runs a class that has a counterpart here.
+pub(crate) fn run(arguments: &[OsString]) -> i32 {
+    let variables = VARIABLES.iter().filter_map(|name| std::env::var(name).ok());
+    let of_variables: Vec<String> =
+        variables.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let of_line = arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
+    let java = Java::parse(of_variables.into_iter().chain(of_line));
+    match java.class.as_str() {
+        ZOOKEEPER_CLASS => zookeeper_server::run(&java, &java.arguments),
+        KAFKA_CLASS => {
+            eprintln!("{KAFKA_CLASS}: the broker is not part of this version of Jackdaw yet.");
+            1
+        }
+        class => {
+            eprintln!("Error: Could not find or load main class {class}");
+            1
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_as_the_scripts_write_it() {
+        let line = "-Xmx1G -server -Dkafka.logs.dir=/l -cp /conf:/libs/* -javaagent:x.jar -Dflag kafka.Kafka s.properties \
+                    --override -Da=b";
+        let java = Java::parse(line.split_whitespace().map(str::to_owned));
+        assert_eq!(java.properties.get("kafka.logs.dir"), Some("/l"));
+        assert_eq!(java.properties.get("flag"), Some(""));
+        assert_eq!(java.class_path, "/conf:/libs/*");
+        assert_eq!(java.passed_over, ["-Xmx1G", "-server"]);
+        assert_eq!(java.ignored, ["-javaagent:x.jar"]);
+        assert_eq!(java.class, "kafka.Kafka");
+        assert_eq!(java.arguments, ["s.properties", "--override", "-Da=b"]);
+    }
+}
