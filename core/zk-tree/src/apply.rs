@@ -4,8 +4,6 @@
 //! again. What fails then (no such node, node exists) is of no harm.
 
 use base::Str;
-use zk_proto::multi::{MultiResponse, OpResult};
-use zk_proto::responses::{Create2Response, ErrorResponse, PathResponse, Response, StatResponse};
 use zk_proto::txn::{CloseSessionTxn, CreateTxn, TxnHeader};
 use zk_proto::{Acl, EphemeralType, ErrorCode, OpCode, Stat, StatPersisted, Txn};
 
@@ -24,40 +22,6 @@ pub struct TxnResult {
     pub stat: Option<Stat>,
     /// The parts of a multi.
     pub parts: Vec<TxnResult>,
-}
-
-impl TxnResult {
-    /// The body of the reply to a request that did not fail.
-    pub fn response(&self) -> Response {
-        let path = self.path.clone().unwrap_or_default();
-        let stat = self.stat.unwrap_or_default();
-        match self.op {
-            OpCode::Create => Response::Path(PathResponse { path }),
-            OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
-                Response::Create2(Create2Response { path, stat })
-            }
-            OpCode::SetData | OpCode::SetAcl | OpCode::Check => Response::Stat(StatResponse { stat }),
-            OpCode::Multi => {
-                Response::Multi(MultiResponse { results: self.parts.iter().map(Self::op_result).collect() })
-            }
-            _ => Response::Empty,
-        }
-    }
-
-    fn op_result(&self) -> OpResult {
-        let path = self.path.clone().unwrap_or_default();
-        let stat = self.stat.unwrap_or_default();
-        match self.op {
-            OpCode::Create => OpResult::Create(PathResponse { path }),
-            OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
-                OpResult::Create2(Create2Response { path, stat })
-            }
-            OpCode::Delete | OpCode::DeleteContainer => OpResult::Delete,
-            OpCode::SetData => OpResult::SetData(StatResponse { stat }),
-            OpCode::Check => OpResult::Check,
-            _ => OpResult::Error(ErrorResponse { err: self.err }),
-        }
-    }
 }
 
 /// A node to be made.
@@ -146,8 +110,7 @@ impl Tree {
             }
             Txn::Check(check) => {
                 result.path = Some(check.path.clone());
-                // The original answers a lone check with nothing at all, and stops.
-                Ok(self.get(&check.path).map(|node| node.stat()))
+                Ok(None)
             }
             Txn::CreateSession(create) => {
                 self.sessions.insert(header.session_id, create.timeout_ms);

@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, VecDeque};
 use base::{Monotonic, Next, Now, Reader};
 use bytes::{Bytes, BytesMut};
 use zk_proto::connect::session_password;
+use zk_proto::multi::{MultiResponse, OpResult};
 use zk_proto::requests::Request;
-use zk_proto::responses::{GetChildren2Response, GetChildrenResponse, Response};
+use zk_proto::responses::{
+    Create2Response, ErrorResponse, GetChildren2Response, GetChildrenResponse, PathResponse, Response, StatResponse,
+};
 use zk_proto::snapshot::{AclRecord, FileHeader, LOG_MAGIC, NodeRecord, SNAPSHOT_MAGIC, SessionRecord};
 use zk_proto::{Acl, ErrorCode, Id, Jute, OpCode, Perms, StatPersisted, TxnEntry, WatcherEvent};
 use zk_tree::prep::{Prep, PrepSettings, Write, WriteBody};
 use zk_tree::reads::{self, Client};
 use zk_tree::session::Sessions;
 use zk_tree::watch::{Notification, Watches};
-use zk_tree::{Restore, Tree, TreeSettings};
+use zk_tree::{Restore, Tree, TreeSettings, TxnResult};
 
 const SETTINGS: TreeSettings = TreeSettings { extended_types: true, digest: true };
 
@@ -146,7 +149,7 @@ impl Server {
             Some(error) => Err(error),
             None => {
                 let mut out = BytesMut::new();
-                result.response().encode(&mut out);
+                response(&result).encode(&mut out);
                 Ok(out.freeze())
             }
         }
@@ -181,6 +184,31 @@ impl Server {
         let (auth, ids) = (&self.prep.settings().auth, &self.connections[&watcher].ids);
         let allowed = mine.filter(|told| told.acl.as_ref().is_none_or(|acl| auth.allows(acl, Perms::READ, ids)));
         allowed.map(|told| WatcherEvent { event: told.event.code(), state: 3, path: told.path }.to_bytes()).collect()
+    }
+}
+
+/// The body of the reply to a write that did not fail.
+fn response(result: &TxnResult) -> Response {
+    let (path, stat) = (result.path.clone().unwrap_or_default(), result.stat.unwrap_or_default());
+    match result.op {
+        OpCode::Create => Response::Path(PathResponse { path }),
+        OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
+            Response::Create2(Create2Response { path, stat })
+        }
+        OpCode::SetData | OpCode::SetAcl => Response::Stat(StatResponse { stat }),
+        OpCode::Multi => Response::Multi(MultiResponse { results: result.parts.iter().map(op_result).collect() }),
+        _ => Response::Empty,
+    }
+}
+
+fn op_result(result: &TxnResult) -> OpResult {
+    match response(result) {
+        Response::Path(body) => OpResult::Create(body),
+        Response::Create2(body) => OpResult::Create2(body),
+        Response::Stat(body) => OpResult::SetData(body),
+        _ if result.op == OpCode::Delete => OpResult::Delete,
+        _ if result.op == OpCode::Check => OpResult::Check,
+        _ => OpResult::Error(ErrorResponse { err: result.err }),
     }
 }
 

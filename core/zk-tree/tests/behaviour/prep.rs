@@ -1,11 +1,11 @@
 //! Writes: checks in order, error codes, changes on the way.
 
-use zk_proto::requests::{ReadRequest, Request};
-use zk_proto::{ErrorCode, Jute};
+use zk_proto::requests::{CheckVersionRequest, ReadRequest, Request, SetAclRequest};
+use zk_proto::{Acl, ErrorCode, Id, Jute, Perms, Txn};
 use zk_tree::TreeSettings;
 use zk_tree::prep::{PrepSettings, WriteBody};
 
-use crate::rig::{Rig, create, create_ttl, delete, set};
+use crate::rig::{Rig, create, create_ttl, create_with, delete, set};
 
 #[test]
 fn sequential_names_count_the_creations_on_the_way() {
@@ -57,4 +57,35 @@ fn ttl_nodes_need_the_setting_and_a_ttl() {
     assert_eq!(rig.tree.reapable(made.mtime + 100, 0), [""; 0]);
     let body = rig.read(1, &Request::Exists(ReadRequest { path: "/t".into(), watch: false })).unwrap();
     assert_eq!(body, made.to_bytes());
+}
+
+#[test]
+fn a_lone_check_is_logged_as_a_multi_that_every_server_can_read() {
+    let mut rig = Rig::new();
+    rig.write(1, &create("/a", 0)).unwrap();
+    let check = |version| Request::Check(CheckVersionRequest { path: "/a".into(), version });
+    assert_eq!(rig.prepare(1, WriteBody::Request(&check(0))), None);
+    assert!(matches!(&rig.log.last().unwrap().txn, Txn::Multi(parts) if matches!(parts[..], [Txn::Check(_)])));
+    assert_eq!(rig.prepare(1, WriteBody::Request(&check(1))), Some(ErrorCode::BadVersion));
+    assert_eq!(rig.apply_all()[0].parts[0].path.as_deref(), Some("/a"));
+}
+
+#[test]
+fn permissions_are_those_of_the_parent_for_children_and_of_the_node_for_itself() {
+    let mut rig = Rig::new();
+    let only = |perms| vec![Acl { perms, id: Id::from_static("world", "anyone") }];
+    let set_acl = |path: &str| Request::SetAcl(SetAclRequest { path: path.into(), acl: vec![Acl::OPEN], version: -1 });
+    for (name, perms) in [("c", Perms::CREATE), ("d", Perms::DELETE), ("w", Perms::WRITE), ("a", Perms::ADMIN)] {
+        rig.write(1, &create_with(&format!("/{name}"), 0, only(perms))).unwrap();
+        let no_auth = |allowed: &str| if name == allowed { None } else { Some(ErrorCode::NoAuth) };
+        let path = format!("/{name}/x");
+        assert_eq!(rig.write(1, &create(&path, 0)).err(), no_auth("c"), "create {path}");
+        let not_there = if name == "d" { Some(ErrorCode::NoNode) } else { Some(ErrorCode::NoAuth) };
+        assert_eq!(rig.write(1, &delete(&path, -1)).err(), not_there, "delete {path}");
+        assert_eq!(rig.write(1, &set(&format!("/{name}"), "x", -1)).err(), no_auth("w"), "set /{name}");
+        assert_eq!(rig.write(1, &set_acl(&format!("/{name}"))).err(), no_auth("a"), "setACL /{name}");
+    }
+    rig.ids.push(Id::from_static("super", ""));
+    rig.write(1, &delete("/c/x", -1)).unwrap();
+    rig.write(1, &set_acl("/c")).unwrap();
 }
