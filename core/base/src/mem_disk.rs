@@ -59,9 +59,16 @@ struct State {
     /// Bytes that may still be written; `None` for no limit.
     free: Option<u64>,
     faults: Vec<(PathBuf, Fault)>,
+    /// Changing calls until the power goes off.
+    calls_left: Option<u64>,
     slow_calls: Option<Vec<SlowCall>>,
     wall_ms: i64,
 }
+
+/// The error of a call while the power is off.
+#[derive(Debug, thiserror::Error)]
+#[error("the power is off")]
+struct PowerOff;
 
 type Names = BTreeMap<PathBuf, Node>;
 
@@ -107,6 +114,7 @@ impl MemDisk {
         let mut state = self.0.lock();
         state.generation += 1;
         state.locks.clear();
+        state.calls_left = None;
         let pending = std::mem::take(&mut state.pending);
         let survive = usize::try_from(random.below(pending.len() as u64 + 1)).unwrap_or(pending.len());
         for change in pending.iter().take(survive) {
@@ -125,6 +133,7 @@ impl MemDisk {
         let mut state = self.0.lock();
         state.generation += 1;
         state.locks.clear();
+        state.calls_left = None;
         state.forget_unsynced_names();
         for node in state.names.values() {
             if let Node::File(content) = node {
@@ -151,6 +160,12 @@ impl MemDisk {
     /// Lets all calls of one kind fail for what lies under `prefix`, until [`MemDisk::heal`].
     pub fn inject(&self, prefix: impl Into<PathBuf>, fault: Fault) {
         self.0.lock().faults.push((prefix.into(), fault));
+    }
+
+    /// Lets the power go off after `calls` more calls that write, change names or sync: all such calls fail from then on and
+    /// change nothing, until [`MemDisk::crash`] decides what had reached the device. So a test stops at each step in turn.
+    pub fn power_off_after(&self, calls: u64) {
+        self.0.lock().calls_left = Some(calls);
     }
 
     /// Takes back all injected faults.
@@ -214,7 +229,7 @@ impl Disk for MemDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DiskEntry>> {
-        let state = self.0.lock();
+        let mut state = self.0.lock();
         state.check(dir, Fault::Read)?;
         state.is_dir(dir)?;
         let inside = state.names.iter().filter(|(path, _)| path.parent() == Some(dir));
@@ -287,6 +302,9 @@ impl Disk for MemDisk {
         state.record(|| SlowCall::SyncDir(dir.into()));
         state.is_dir(dir)?;
         let failed = state.check(dir, Fault::Sync);
+        if is_power_off(&failed) {
+            return failed;
+        }
         let (synced, pending) = std::mem::take(&mut state.pending).into_iter().partition(|change| change.touches(dir));
         state.pending = pending;
         if failed.is_ok() {
@@ -312,6 +330,9 @@ impl Disk for MemDisk {
         let mut state = self.0.lock();
         state.record(|| SlowCall::SyncFileSystem(path.into()));
         let failed = state.check(path, Fault::Sync);
+        if is_power_off(&failed) {
+            return failed;
+        }
         for node in state.names.values() {
             if let Node::File(content) = node {
                 content.lock().synced(failed.is_ok());
@@ -326,7 +347,13 @@ impl Disk for MemDisk {
 }
 
 impl State {
-    fn check(&self, path: &Path, kind: Fault) -> io::Result<()> {
+    fn check(&mut self, path: &Path, kind: Fault) -> io::Result<()> {
+        if kind != Fault::Read && self.calls_left == Some(0) {
+            return Err(io::Error::other(PowerOff));
+        }
+        if kind != Fault::Read {
+            self.calls_left = self.calls_left.map(|calls| calls - 1);
+        }
         match self.faults.iter().any(|(prefix, fault)| *fault == kind && path.starts_with(prefix)) {
             true => Err(io::Error::other(format!("injected fault {kind:?} at {}", path.display()))),
             false => Ok(()),
@@ -562,7 +589,7 @@ struct MemFile {
 impl MemFile {
     /// The disk's state, unless this handle died in a crash or the kind of call is to fail.
     fn begin(&self, kind: Fault) -> io::Result<parking_lot::MutexGuard<'_, State>> {
-        let state = self.disk.0.lock();
+        let mut state = self.disk.0.lock();
         if state.generation != self.generation {
             return Err(io::Error::other("a handle from before the crash"));
         }
@@ -616,14 +643,11 @@ impl File for MemFile {
 
     fn sync_data(&self, _slow: &Slow) -> io::Result<()> {
         self.disk.0.lock().record(|| SlowCall::SyncData(self.path.clone()));
-        match self.begin(Fault::Sync) {
-            Ok(_state) => self.content.lock().synced(true),
-            Err(error) => {
-                self.content.lock().synced(false);
-                return Err(error);
-            }
+        let failed = self.begin(Fault::Sync).map(drop);
+        if !is_power_off(&failed) {
+            self.content.lock().synced(failed.is_ok());
         }
-        Ok(())
+        failed
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -652,6 +676,10 @@ impl Drop for MemLock {
             state.locks.retain(|locked| *locked != self.path);
         }
     }
+}
+
+fn is_power_off(result: &io::Result<()>) -> bool {
+    result.as_ref().is_err_and(|error| error.get_ref().is_some_and(|inner| inner.is::<PowerOff>()))
 }
 
 fn split(position: u64) -> (u64, usize) {
@@ -764,6 +792,20 @@ mod tests {
         assert_eq!(content(&disk, "/log").unwrap(), b"two");
         disk.crash_losing_all();
         assert_eq!(content(&disk, "/log").unwrap(), b"one");
+    }
+
+    #[test]
+    fn the_power_goes_off_at_a_step() {
+        let disk = MemDisk::new();
+        let file = write(&disk, "/log", b"one");
+        disk.power_off_after(2);
+        file.sync_data(&SLOW).unwrap();
+        disk.sync_dir(Path::new("/"), &SLOW).unwrap();
+        assert!(file.write_at(&[IoSlice::new(b"two")], 0).is_err());
+        assert!(file.sync_data(&SLOW).is_err());
+        assert_eq!(content(&disk, "/log").unwrap(), b"one");
+        disk.crash(&mut Random::from_seed(1));
+        write(&disk, "/log", b"two");
     }
 
     #[test]

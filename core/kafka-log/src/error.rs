@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::TopicPartition;
+use crate::validate::InvalidRecords;
 
 /// An error of a log. Each says which error code of the protocol it becomes.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -19,9 +20,9 @@ pub enum LogError {
         /// One behind the last.
         log_end_offset: i64,
     },
-    /// `CORRUPT_MESSAGE` (2): a batch that fails its checksum or is no batch.
-    #[error("corrupt batch: {0}")]
-    Corrupt(String),
+    /// The records themselves are refused, each kind with its own code.
+    #[error(transparent)]
+    Invalid(#[from] InvalidRecords),
     /// `RECORD_LIST_TOO_LARGE` (18): what is appended is larger than a segment may be.
     #[error("an append of {bytes} bytes is larger than a segment of at most {segment_bytes}")]
     BatchTooLarge {
@@ -66,14 +67,6 @@ pub enum LogError {
         /// The newest seen.
         last_epoch: i32,
     },
-    /// `UNKNOWN_SERVER_ERROR` (-1): a leader sent batches that don't follow each other.
-    #[error("offsets of the append are not in order: {last_offset} behind {offset}")]
-    OffsetsOutOfOrder {
-        /// Last offset of a batch.
-        last_offset: i64,
-        /// Last offset of the batch before it.
-        offset: i64,
-    },
     /// A follower was given what it has: its first offset lies before the log's end. An empty log may start there instead.
     #[error("append starts at {first_offset}, before the log's end {log_end_offset}")]
     UnexpectedAppendOffset {
@@ -106,6 +99,17 @@ pub enum LogError {
     Closed {
         /// The partition.
         partition: TopicPartition,
+    },
+    /// A start that cannot go on: no usable log directory, one that another process has locked, one that is named twice.
+    #[error("{0}")]
+    Start(String),
+    /// `KAFKA_STORAGE_ERROR` (56): the partition may lie in a log directory that is offline, or none is online.
+    #[error("no log for {partition}: {why}")]
+    Offline {
+        /// The partition.
+        partition: TopicPartition,
+        /// Why.
+        why: &'static str,
     },
     /// `KAFKA_STORAGE_ERROR` (56): the disk failed; its log directory goes offline.
     #[error("{what} {path}: {source}", path = path.display())]

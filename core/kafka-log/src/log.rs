@@ -1,130 +1,301 @@
-//! One partition's log.
+//! One partition's log (`kafka.log.Log`).
+//!
+//! Two locks. The *append lock* (`state`) orders appends, rolls and truncations; under it are offset assignment, the producers'
+//! check, a write to the page cache and the publication of the result, nothing that waits for a device. The *view* is what is
+//! published: readers copy it (a reference count and some numbers) and go on without a lock. Lock order: state, view, epochs.
 
-use std::sync::Arc;
+mod append;
+mod load;
+mod lookup;
+mod read;
+mod truncate;
+mod upkeep;
 
-use base::{Now, Slow};
-use bytes::Bytes;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
-use crate::types::{AppendInfo, EpochOffset, Fetched, Offsets, Origin, ReadRequest, TimestampOffset};
+use base::Monotonic;
+use parking_lot::{Mutex, RwLock};
+
+use crate::epochs::LeaderEpochs;
+use crate::home::Home;
+use crate::producers::Producers;
+use crate::shared::Shared;
+use crate::types::{EpochOffset, Level, OffsetPosition, Offsets};
+use crate::view::{Mark, View};
 use crate::{LogConfig, LogError, TopicPartition};
 
+pub(crate) use load::LoadFrom;
+pub(crate) use upkeep::FlushPolicy;
+
 /// A partition's log. Shared by all threads: appends take a short lock, reads use what was last published.
-#[derive(Debug)]
-pub struct Log {}
+pub struct Log {
+    partition: TopicPartition,
+    shared: Arc<Shared>,
+    home: Arc<Home>,
+    config: RwLock<Arc<LogConfig>>,
+    view: RwLock<View>,
+    epochs: RwLock<LeaderEpochs>,
+    state: Mutex<State>,
+    /// One flush at a time; a second one finds nothing to do.
+    flushing: Mutex<()>,
+    flush_queued: AtomicBool,
+    warned_compacted: AtomicBool,
+    me: Weak<Log>,
+}
+
+/// What the append lock guards.
+struct State {
+    producers: Producers,
+    mode: Mode,
+    /// Everything before it is durable.
+    recovery_point: i64,
+    /// Counts truncations: a flush that began before one must not move the recovery point.
+    truncations: u64,
+    last_flush: Monotonic,
+    /// Size of the log at the last flush, and when the first append after it came.
+    flushed_size: u64,
+    dirty_since: Option<Monotonic>,
+    /// Size of the log at the last snapshot that a flush wrote, and that snapshot's offset.
+    snapshot_size: u64,
+    flush_snapshot: Option<i64>,
+    /// Offsets of the producer snapshots in the folder, rising.
+    snapshots: Vec<i64>,
+}
+
+/// Whether appends are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Open,
+    /// A failed write may have left a part behind the log's end, which a job cuts off first.
+    Trimming,
+    Truncating,
+    Closed,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Log").field("partition", &self.partition).field("offsets", &self.offsets()).finish()
+    }
+}
 
 impl Log {
     /// The partition.
-    pub fn partition(&self) -> &TopicPartition {
-        todo!()
+    pub const fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// The partition's folder.
+    pub fn dir(&self) -> PathBuf {
+        self.home.dir()
+    }
+
+    /// The log directory that holds the folder.
+    pub fn log_dir(&self) -> PathBuf {
+        self.home.dir().parent().map(PathBuf::from).unwrap_or_default()
     }
 
     /// The settings in force.
     pub fn config(&self) -> Arc<LogConfig> {
-        todo!()
+        Arc::clone(&self.config.read())
     }
 
     /// New settings, from the next append on.
-    pub fn set_config(&self, _config: LogConfig) {
-        todo!()
-    }
-
-    // append_as_leader(&self, records: validate::Checked, leader_epoch: i32, origin: Origin, now: Now)
-    //   -> Result<AppendInfo, LogError>
-
-    /// Appends what the leader sent, with the offsets and epochs it bears. Bytes behind the last whole batch are passed over.
-    pub fn append_as_follower(&self, _records: &Bytes, _now: Now) -> Result<AppendInfo, LogError> {
-        let _ = Origin::Replication;
-        todo!()
-    }
-
-    /// Reads without the append lock.
-    pub fn read(&self, _request: &ReadRequest) -> Result<Fetched, LogError> {
-        todo!()
+    pub fn set_config(&self, config: LogConfig) {
+        *self.config.write() = Arc::new(config);
     }
 
     /// Start, last stable offset, high watermark and end, taken together.
     pub fn offsets(&self) -> Offsets {
-        todo!()
+        self.view.read().offsets()
     }
 
-    /// Sets the high watermark, kept between start and end of the log; for followers and at start. Returns what it became.
-    pub fn update_high_watermark(&self, _offset: i64) -> i64 {
-        todo!()
-    }
-
-    /// Raises the high watermark; `None` if it stands there or beyond, else what it was. For leaders.
-    pub fn increment_high_watermark(&self, _offset: i64) -> Option<i64> {
-        todo!()
-    }
-
-    /// Raises the log's start (DeleteRecords, or a leader's start); false if it stands there or beyond. Not beyond the high watermark.
-    pub fn increment_log_start_offset(&self, _offset: i64) -> Result<bool, LogError> {
-        todo!()
-    }
-
-    /// The first record at or after a time (milliseconds). May wait for a device: run it where that is allowed.
-    pub fn offset_for_timestamp(&self, _timestamp: i64) -> Result<Option<TimestampOffset>, LogError> {
-        todo!()
-    }
-
-    /// The log's start with its epoch, as ListOffsets answers "earliest".
-    pub fn earliest(&self) -> TimestampOffset {
-        todo!()
-    }
-
-    /// ListOffsets v0: up to `offsets_max` segment starts (and the end) older than `timestamp`, newest first.
-    /// -1 asks for the latest, -2 for the earliest.
-    pub fn offsets_before(&self, _timestamp: i64, _offsets_max: usize, _now: Now) -> Vec<i64> {
-        todo!()
-    }
-
-    /// The newest leader epoch with an entry.
-    pub fn latest_epoch(&self) -> Option<i32> {
-        todo!()
-    }
-
-    /// Where `epoch` (or the newest one before it) ends, as OffsetForLeaderEpoch answers; `None` if not known.
-    pub fn end_offset_for_epoch(&self, _epoch: i32) -> Option<EpochOffset> {
-        todo!()
-    }
-
-    /// A leader begins an epoch at its log's end (or a given offset).
-    pub fn assign_epoch_start(&self, _epoch: i32, _offset: i64) {
-        todo!()
-    }
-
-    /// Cuts the log so that it ends at `offset` or before; false if it ended there.
-    pub fn truncate_to(&self, _offset: i64, _now: Now, _slow: &Slow) -> Result<bool, LogError> {
-        todo!()
-    }
-
-    /// Drops all and starts at `offset`.
-    pub fn truncate_fully_and_start_at(&self, _offset: i64, _now: Now, _slow: &Slow) -> Result<(), LogError> {
-        todo!()
-    }
-
-    /// Makes everything up to the log's end durable and moves the recovery point there.
-    pub fn flush(&self, _now: Now, _slow: &Slow) -> Result<(), LogError> {
-        todo!()
+    /// Where the next record goes.
+    pub fn end_position(&self) -> OffsetPosition {
+        self.view.read().end
     }
 
     /// Everything before it is durable.
     pub fn recovery_point(&self) -> i64 {
-        todo!()
+        self.state.lock().recovery_point
     }
 
     /// Bytes of all segments.
     pub fn size(&self) -> u64 {
-        todo!()
+        self.view.read().size()
     }
 
     /// Base offset of the newest segment.
     pub fn active_segment(&self) -> i64 {
-        todo!()
+        self.view.read().end.segment
     }
 
     /// Number of segments.
     pub fn segment_count(&self) -> usize {
-        todo!()
+        self.view.read().segments.len()
+    }
+
+    /// Sets the high watermark, kept between start and end of the log; for followers and at start. Returns what it became.
+    pub fn update_high_watermark(&self, offset: i64) -> i64 {
+        let mut state = self.state.lock();
+        let mut view = self.view.write();
+        let mark = if offset < view.log_start {
+            Mark::at(view.log_start)
+        } else if offset >= view.end.offset {
+            Mark::placed(view.end)
+        } else {
+            Mark::at(offset)
+        };
+        self.set_high_watermark(&mut state, &mut view, mark);
+        mark.offset
+    }
+
+    /// Raises the high watermark, at most to the log's end; `None` if it stands there or beyond, else what it was. For leaders.
+    pub fn increment_high_watermark(&self, offset: i64) -> Option<i64> {
+        {
+            let mut view = self.view.write();
+            let offset = offset.min(view.end.offset);
+            let before = view.high_watermark.offset;
+            if offset <= before {
+                return None;
+            }
+            if view.settled {
+                view.high_watermark = if offset == view.end.offset { Mark::placed(view.end) } else { Mark::at(offset) };
+                return Some(before);
+            }
+        }
+        // Ended transactions wait for it: the producers are asked, under the append lock.
+        let mut state = self.state.lock();
+        let mut view = self.view.write();
+        let offset = offset.min(view.end.offset);
+        let before = view.high_watermark.offset;
+        if offset <= before {
+            return None;
+        }
+        let mark = if offset == view.end.offset { Mark::placed(view.end) } else { Mark::at(offset) };
+        self.set_high_watermark(&mut state, &mut view, mark);
+        Some(before)
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as what it does to the log")]
+    fn set_high_watermark(&self, state: &mut State, view: &mut View, mark: Mark) {
+        view.high_watermark = mark;
+        state.producers.high_watermark_reached(mark.offset);
+        refresh_unstable(state, view);
+    }
+
+    /// Raises the log's start (DeleteRecords, or a leader's start); false if it stands there or beyond. Not beyond the high
+    /// watermark.
+    pub fn increment_log_start_offset(&self, offset: i64) -> Result<bool, LogError> {
+        let mut state = self.state.lock();
+        let mut view = self.view.write();
+        if view.closed {
+            return Err(self.closed());
+        }
+        if offset > view.high_watermark.offset {
+            return Err(LogError::OffsetOutOfRange {
+                offset,
+                log_start_offset: view.log_start,
+                log_end_offset: view.high_watermark.offset,
+            });
+        }
+        if offset <= view.log_start {
+            return Ok(false);
+        }
+        self.move_log_start(&mut state, &mut view, offset);
+        Ok(true)
+    }
+
+    fn move_log_start(&self, state: &mut State, view: &mut View, offset: i64) {
+        view.log_start = offset;
+        state.recovery_point = state.recovery_point.max(offset);
+        self.epochs.write().truncate_from_start(offset);
+        state.producers.log_start_moved(offset);
+        refresh_unstable(state, view);
+    }
+
+    /// The newest leader epoch with an entry.
+    pub fn latest_epoch(&self) -> Option<i32> {
+        self.epochs.read().latest().map(|entry| entry.epoch)
+    }
+
+    /// Where `epoch` (or the newest one before it) ends, as OffsetForLeaderEpoch answers; `None` if not known.
+    pub fn end_offset_for_epoch(&self, epoch: i32) -> Option<EpochOffset> {
+        let log_end_offset = self.view.read().end.offset;
+        self.epochs.read().end_offset_for(epoch, log_end_offset)
+    }
+
+    /// A leader begins an epoch at its log's end (or a given offset). The checkpoint follows on a disk thread.
+    pub fn assign_epoch_start(&self, epoch: i32, offset: i64) {
+        if self.config().message_magic < 2 {
+            return;
+        }
+        let assigned = self.epochs.write().assign(epoch, offset);
+        if assigned {
+            self.submit_epochs();
+        }
+    }
+
+    fn submit_epochs(&self) {
+        if let Some(log) = self.me.upgrade() {
+            self.shared.submit(move |slow| log.report(log.write_epochs(slow)).unwrap_or(()));
+        }
+    }
+
+    fn say(&self, level: Level, line: &str) {
+        self.shared.say(level, format!("[Log partition={}, dir={}] {line}", self.partition, self.log_dir().display()));
+    }
+
+    fn closed(&self) -> LogError {
+        LogError::Closed { partition: self.partition.clone() }
+    }
+
+    /// Passes a result on; tells the broker if the disk failed. Not with a lock held.
+    fn report<T>(&self, result: Result<T, LogError>) -> Result<T, LogError> {
+        if let Err(error @ LogError::Storage { .. }) = &result
+            && !crate::shared::is_full(error)
+        {
+            self.shared.surroundings.directory_failed(&self.log_dir(), error);
+        }
+        result
+    }
+
+    /// Closes the log at once, without writing: its directory failed.
+    pub(crate) fn close_now(&self) {
+        self.state.lock().mode = Mode::Closed;
+        self.view.write().closed = true;
+    }
+
+    /// Renames the folder within or between log directories of one file system.
+    pub(crate) fn rename(&self, name: &str, slow: &base::Slow) -> Result<(), LogError> {
+        let from = self.home.dir();
+        let to = from.with_file_name(name);
+        let renamed = self.shared.disk.rename(&from, &to, slow);
+        renamed.map_err(|error| LogError::storage("renaming", from, error))?;
+        self.home.set_dir(to);
+        Ok(())
+    }
+
+    fn queue_flush(&self, now: base::Now) {
+        if self.flush_queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Some(log) = self.me.upgrade() {
+            self.shared.submit(move |slow| {
+                log.flush_queued.store(false, Ordering::Release);
+                // The error was reported where it was met.
+                let _ = log.flush(now, slow);
+            });
+        }
+    }
+}
+
+/// The first unstable offset may have moved with a transaction, the high watermark or the log's start.
+fn refresh_unstable(state: &State, view: &mut View) {
+    view.settled = !state.producers.has_unreplicated();
+    let offset = state.producers.first_unstable_offset().map(|offset| offset.max(view.log_start));
+    if offset != view.first_unstable.map(|mark| mark.offset) {
+        view.first_unstable = offset.map(Mark::at);
     }
 }

@@ -1,12 +1,20 @@
-//! All logs of a broker: its log directories, what is loaded from them, and the work that is done from time to time.
+//! All logs of a broker: its log directories, and the work that is done from time to time (`kafka.log.LogManager`).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::{Disk, Job, Monotonic, Now, Random, Slow};
+use base::{FileLock, Monotonic, Now, OpenMode, Slow};
+use parking_lot::{Mutex, RwLock};
 
-use crate::types::Surroundings;
-use crate::{Log, LogConfig, LogError, TopicPartition};
+use crate::checkpoint::{self, PartitionOffsets};
+use crate::loading::CLEAN_SHUTDOWN;
+use crate::log::{FlushPolicy, LoadFrom};
+use crate::metadata::{self, BrokerMetadata};
+use crate::partition::{TopicPartition, deleted_folder};
+use crate::shared::Shared;
+use crate::types::Level;
+use crate::{Log, LogConfig, LogError};
 
 /// Settings of the broker that concern all its logs.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +25,7 @@ pub struct ManagerConfig {
     pub recovery_threads: usize,
     /// `log.retention.check.interval.ms`.
     pub retention_check_ms: u64,
-    /// `log.flush.scheduler.interval.ms`.
+    /// `log.flush.scheduler.interval.ms`: at most so often `flush.ms` is looked at. The background flush looks at least once a second.
     pub flush_check_ms: u64,
     /// `log.flush.offset.checkpoint.interval.ms`.
     pub recovery_checkpoint_ms: u64,
@@ -33,124 +41,434 @@ pub struct ManagerConfig {
     pub background_flush_bytes: u64,
 }
 
-/// What `meta.properties` holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrokerMetadata {
-    /// `broker.id`.
-    pub broker_id: i32,
-    /// `cluster.id`.
-    pub cluster_id: Option<String>,
-}
-
-/// A start under way: run the jobs on disk threads, then [`Loading::finish`].
-#[derive(Debug)]
-pub struct Loading {}
-
-impl Loading {
-    /// Takes the directories' locks, reads their checkpoints, lists their partitions. `topic_config` gives each topic's settings.
-    /// Fails if no directory is usable, or if another process holds a lock.
-    pub fn begin(
-        _disk: Arc<dyn Disk>,
-        _surroundings: Arc<dyn Surroundings>,
-        _config: ManagerConfig,
-        _topic_config: Arc<dyn Fn(&str) -> LogConfig + Send + Sync>,
-        _random: Random,
-        _now: Now,
-    ) -> Result<Self, LogError> {
-        todo!()
-    }
-
-    /// `meta.properties` of each directory that is online, `None` where there is no such file.
-    pub fn metadata(&self) -> Vec<(PathBuf, Option<BrokerMetadata>)> {
-        todo!()
-    }
-
-    /// The work, in as many jobs as may run at once. Each step loads one partition.
-    pub fn jobs(&self) -> Vec<Box<dyn Job>> {
-        todo!()
-    }
-
-    /// Partitions loaded, and how many there are.
-    pub fn progress(&self) -> (usize, usize) {
-        todo!()
-    }
-
-    /// Whether an unclean stop is being recovered from.
-    pub fn recovering(&self) -> bool {
-        todo!()
-    }
-
-    /// When all jobs are done: the logs. Removes the marks of a clean stop.
-    pub fn finish(self, _now: Now, _slow: &Slow) -> Result<LogManager, LogError> {
-        todo!()
+impl Default for ManagerConfig {
+    /// The defaults of 2.7.1; a background flush after a minute or 64 MiB, so that recovery is short.
+    fn default() -> Self {
+        Self {
+            dirs: vec![PathBuf::from("/tmp/kafka-logs")],
+            recovery_threads: 1,
+            retention_check_ms: 300_000,
+            flush_check_ms: u64::MAX,
+            recovery_checkpoint_ms: 60_000,
+            start_checkpoint_ms: 60_000,
+            high_watermark_checkpoint_ms: 5_000,
+            producer_expiration_ms: 7 * 24 * 60 * 60 * 1000,
+            background_flush_ms: 60_000,
+            background_flush_bytes: 64 << 20,
+        }
     }
 }
 
-/// All logs of a broker.
-#[derive(Debug)]
-pub struct LogManager {}
+/// Regular work waits so long after the start, as in the original.
+const INITIAL_DELAY_MS: u64 = 30_000;
+/// How often silent producers are looked for.
+const PRODUCER_CHECK_MS: u64 = 10 * 60 * 1000;
+/// How often logs are looked at that want a flush, at least.
+const FLUSH_CHECK_MS: u64 = 1_000;
+
+/// One log directory.
+pub(crate) struct Directory {
+    path: PathBuf,
+    /// `None`: offline.
+    lock: Option<Box<dyn FileLock>>,
+    /// Last written text of each checkpoint: what did not change is not written again. Its lock keeps writers in a row.
+    written: Arc<Mutex<BTreeMap<&'static str, String>>>,
+}
+
+impl Directory {
+    pub(crate) fn new(path: PathBuf, lock: Option<Box<dyn FileLock>>) -> Self {
+        Self { path, lock, written: Arc::default() }
+    }
+}
+
+/// All logs of a broker. Cheap to clone: clones are the same.
+#[derive(Clone)]
+pub struct LogManager(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    config: ManagerConfig,
+    dirs: RwLock<Vec<Directory>>,
+    logs: RwLock<BTreeMap<TopicPartition, Arc<Log>>>,
+    /// Creation and deletion, one at a time.
+    changing: Mutex<()>,
+    schedule: Mutex<Schedule>,
+}
+
+/// The regular work.
+#[derive(Clone, Copy, Debug)]
+enum Task {
+    Retention,
+    Flush,
+    RecoveryPoints,
+    StartOffsets,
+    HighWatermarks,
+    Producers,
+}
+
+struct Schedule {
+    /// When each is due, and how often.
+    tasks: Vec<(Task, Monotonic, u64)>,
+}
+
+impl std::fmt::Debug for LogManager {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("LogManager").field("logs", &self.0.logs.read().len()).finish_non_exhaustive()
+    }
+}
 
 impl LogManager {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        config: ManagerConfig,
+        dirs: Vec<Directory>,
+        logs: BTreeMap<TopicPartition, Arc<Log>>,
+        now: Now,
+    ) -> Self {
+        let every = |task, delay_ms, period_ms| (task, now.monotonic.plus_ms(delay_ms), period_ms);
+        let flush_ms = config.flush_check_ms.min(FLUSH_CHECK_MS);
+        let tasks = vec![
+            every(Task::Retention, INITIAL_DELAY_MS, config.retention_check_ms),
+            every(Task::Flush, flush_ms, flush_ms),
+            every(Task::RecoveryPoints, INITIAL_DELAY_MS, config.recovery_checkpoint_ms),
+            every(Task::StartOffsets, INITIAL_DELAY_MS, config.start_checkpoint_ms),
+            every(Task::HighWatermarks, config.high_watermark_checkpoint_ms, config.high_watermark_checkpoint_ms),
+            every(Task::Producers, PRODUCER_CHECK_MS, PRODUCER_CHECK_MS),
+        ];
+        Self(Arc::new(Inner {
+            shared,
+            config,
+            dirs: RwLock::new(dirs),
+            logs: RwLock::new(logs),
+            changing: Mutex::new(()),
+            schedule: Mutex::new(Schedule { tasks }),
+        }))
+    }
+
     /// The log of a partition on this broker.
-    pub fn get(&self, _partition: &TopicPartition) -> Option<Arc<Log>> {
-        todo!()
+    pub fn get(&self, partition: &TopicPartition) -> Option<Arc<Log>> {
+        self.0.logs.read().get(partition).cloned()
     }
 
     /// All logs, by partition.
     pub fn logs(&self) -> Vec<Arc<Log>> {
-        todo!()
+        self.0.logs.read().values().cloned().collect()
+    }
+
+    /// The directories that were usable at the start, and whether each is online.
+    pub fn directories(&self) -> Vec<(PathBuf, bool)> {
+        let configured = self.0.config.dirs.iter();
+        let online: Vec<PathBuf> = self.online();
+        configured.map(|dir| (dir.clone(), online.contains(dir))).collect()
+    }
+
+    fn online(&self) -> Vec<PathBuf> {
+        self.0.dirs.read().iter().filter(|dir| dir.lock.is_some()).map(|dir| dir.path.clone()).collect()
+    }
+
+    fn logs_in(&self, dir: &Path) -> Vec<Arc<Log>> {
+        self.0.logs.read().values().filter(|log| log.log_dir() == dir).cloned().collect()
     }
 
     /// The log of a partition, made in the directory with the fewest if it is not there. `is_new`: the controller says that the
     /// partition is new; if not, and a directory is offline, the log may lie there and none is made.
     pub fn get_or_create(
         &self,
-        _partition: &TopicPartition,
-        _is_new: bool,
-        _config: LogConfig,
-        _now: Now,
+        partition: &TopicPartition,
+        is_new: bool,
+        config: &LogConfig,
+        now: Now,
+        slow: &Slow,
     ) -> Result<Arc<Log>, LogError> {
-        todo!()
+        let _one_at_a_time = self.0.changing.lock();
+        if let Some(log) = self.get(partition) {
+            return Ok(log);
+        }
+        let offline = |why| LogError::Offline { partition: partition.clone(), why };
+        let online = self.online();
+        if !is_new && online.len() < self.0.config.dirs.len() {
+            return Err(offline("a log directory is offline, and it may lie there"));
+        }
+        let mut error = offline("no log directory is online");
+        for dir in self.emptiest_first(online) {
+            let from = LoadFrom { dir: dir.join(partition.to_string()), log_start: 0, recovery_point: 0, clean: false };
+            match Log::open(&self.0.shared, partition.clone(), config.clone(), from, now, slow) {
+                Ok(log) => {
+                    self.0.logs.write().insert(partition.clone(), Arc::clone(&log));
+                    let line = format!("Created log for partition {partition} in {}", log.dir().display());
+                    self.0.shared.say(Level::Info, line);
+                    return Ok(log);
+                }
+                Err(failed) => {
+                    if !crate::shared::is_full(&failed) {
+                        self.0.shared.surroundings.directory_failed(&dir, &failed);
+                    }
+                    error = failed;
+                }
+            }
+        }
+        Err(error)
     }
 
-    /// The high watermark that was checkpointed for the partition in its directory, 0 if none.
-    pub fn checkpointed_high_watermark(&self, _log: &Log) -> i64 {
-        todo!()
+    fn emptiest_first(&self, mut dirs: Vec<PathBuf>) -> Vec<PathBuf> {
+        if dirs.len() > 1 {
+            let logs = self.0.logs.read();
+            dirs.sort_by_cached_key(|dir| logs.values().filter(|log| log.log_dir() == *dir).count());
+        }
+        dirs
     }
 
     /// Renames the partitions' folders for deletion and writes the checkpoints without them; files go after
-    /// `file.delete.delay.ms`.
+    /// `file.delete.delay.ms`. A partition that has no log here is no error, unless it may lie in a directory that is offline.
     pub fn delete(
         &self,
-        _partitions: &[TopicPartition],
-        _now: Now,
-        _slow: &Slow,
+        partitions: &[TopicPartition],
+        now: Now,
+        slow: &Slow,
     ) -> Vec<(TopicPartition, Result<(), LogError>)> {
-        todo!()
+        let _one_at_a_time = self.0.changing.lock();
+        let mut dirs = Vec::new();
+        let mut results = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let deleted = self.delete_one(partition, now, slow);
+            if let Ok(Some(dir)) = &deleted
+                && !dirs.contains(dir)
+            {
+                dirs.push(dir.clone());
+            }
+            results.push((partition.clone(), deleted.map(|_| ())));
+        }
+        for dir in dirs {
+            self.checkpoint(&dir, Task::RecoveryPoints, slow);
+            self.checkpoint(&dir, Task::StartOffsets, slow);
+        }
+        results
+    }
+
+    /// The log directory that the partition lay in, if it did.
+    fn delete_one(&self, partition: &TopicPartition, now: Now, slow: &Slow) -> Result<Option<PathBuf>, LogError> {
+        let Some(log) = self.0.logs.write().remove(partition) else {
+            return match self.online().len() < self.0.config.dirs.len() {
+                true => Err(LogError::Offline {
+                    partition: partition.clone(),
+                    why: "it may lie in a log directory that is offline",
+                }),
+                false => Ok(None),
+            };
+        };
+        log.close_now();
+        let dir = log.log_dir();
+        let name = deleted_folder(partition, &mut self.0.shared.random.lock());
+        let renamed = log.rename(&name, slow);
+        renamed.inspect_err(|error| self.0.shared.surroundings.directory_failed(&dir, error))?;
+        let line = format!(
+            "Log for partition {partition} is renamed to {} and is scheduled for deletion",
+            log.dir().display()
+        );
+        self.0.shared.say(Level::Info, line);
+        self.remove_dir_later(log.dir(), log.config().file_delete_delay_ms, now);
+        Ok(Some(dir))
+    }
+
+    /// Cuts logs back to offsets, as followers do; true for each that was longer. The recovery points are on disk before anything is
+    /// cut: else a crash could take new records for old ones that are known to be good.
+    pub fn truncate_to(&self, targets: &[(Arc<Log>, i64)], now: Now, slow: &Slow) -> Vec<Result<bool, LogError>> {
+        self.lower_recovery_points(targets, slow);
+        targets.iter().map(|(log, offset)| log.truncate_to(*offset, now, slow)).collect()
+    }
+
+    /// Drops all of a log and starts it at `offset`.
+    pub fn truncate_fully_and_start_at(
+        &self,
+        log: &Arc<Log>,
+        offset: i64,
+        now: Now,
+        slow: &Slow,
+    ) -> Result<(), LogError> {
+        self.lower_recovery_points(&[(Arc::clone(log), offset.min(log.offsets().log_start))], slow);
+        log.truncate_fully_and_start_at(offset, now, slow)
+    }
+
+    fn lower_recovery_points(&self, targets: &[(Arc<Log>, i64)], slow: &Slow) {
+        let lowered = targets.iter().filter(|(log, offset)| log.lower_recovery_point(*offset));
+        let dirs: BTreeSet<PathBuf> = lowered.map(|(log, _)| log.log_dir()).collect();
+        for dir in dirs {
+            self.checkpoint(&dir, Task::RecoveryPoints, slow);
+        }
+    }
+
+    pub(crate) fn remove_dir_later(&self, dir: PathBuf, delay_ms: i64, now: Now) {
+        let shared = Arc::clone(&self.0.shared);
+        self.0.shared.later(now.monotonic.plus_ms(delay_ms.max(0).unsigned_abs()), move |slow| {
+            match shared.disk.remove_dir_all(&dir, slow) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    shared.say(Level::Error, format!("Exception while deleting {}: {error}", dir.display()));
+                }
+                _ => shared.say(Level::Info, format!("Deleted log in {}.", dir.display())),
+            }
+        });
     }
 
     /// Hands out the work that is due (retention, flushes, checkpoints, deletions); call it at or after the time it returned.
-    pub fn tick(&self, _now: Now) -> Monotonic {
-        todo!()
+    pub fn tick(&self, now: Now) -> Monotonic {
+        let mut next = now.monotonic.plus_ms(INITIAL_DELAY_MS);
+        {
+            let mut schedule = self.0.schedule.lock();
+            for (task, due, period_ms) in &mut schedule.tasks {
+                if *due <= now.monotonic {
+                    *due = now.monotonic.plus_ms((*period_ms).max(1));
+                    let (manager, task) = (self.clone(), *task);
+                    self.0.shared.submit(move |slow| manager.run(task, now, slow));
+                }
+                next = next.min(*due);
+            }
+        }
+        let (due, more) = self.0.shared.due(now.monotonic);
+        due.into_iter().for_each(|work| self.0.shared.submit(work));
+        more.map_or(next, |more| next.min(more))
     }
 
-    /// The directories and whether each is online.
-    pub fn directories(&self) -> Vec<(PathBuf, bool)> {
-        todo!()
+    fn run(&self, task: Task, now: Now, slow: &Slow) {
+        match task {
+            Task::Retention => {
+                for log in self.logs() {
+                    self.told(&log, &log.delete_old_segments(now, slow));
+                }
+            }
+            Task::Flush => {
+                let policy = FlushPolicy {
+                    age_ms: self.0.config.background_flush_ms,
+                    bytes: self.0.config.background_flush_bytes,
+                };
+                for log in self.logs().into_iter().filter(|log| log.wants_flush(now.monotonic, policy)) {
+                    // Reported where it was met.
+                    let _ = log.flush(now, slow);
+                }
+            }
+            Task::Producers => self.logs().iter().for_each(|log| log.expire_producers(now)),
+            Task::RecoveryPoints => {
+                for dir in self.online() {
+                    if self.checkpoint(&dir, task, slow) {
+                        self.logs_in(&dir).iter().for_each(|log| self.told(log, &log.remove_old_snapshots(slow)));
+                    }
+                }
+            }
+            Task::StartOffsets | Task::HighWatermarks => {
+                for dir in self.online() {
+                    self.checkpoint(&dir, task, slow);
+                }
+            }
+        }
     }
 
-    /// Takes a directory offline: its logs are closed and gone. Returns their partitions.
-    pub fn directory_offline(&self, _dir: &Path) -> Vec<TopicPartition> {
-        todo!()
+    fn told<T>(&self, log: &Log, result: &Result<T, LogError>) {
+        if let Err(error @ LogError::Storage { .. }) = result
+            && !crate::shared::is_full(error)
+        {
+            self.0.shared.surroundings.directory_failed(&log.log_dir(), error);
+        }
+    }
+
+    /// Writes one of a directory's checkpoints, if it changed. False if it can't be written.
+    fn checkpoint(&self, dir: &Path, task: Task, slow: &Slow) -> bool {
+        let Some(written) = self
+            .0
+            .dirs
+            .read()
+            .iter()
+            .find(|known| known.path == dir && known.lock.is_some())
+            .map(|known| Arc::clone(&known.written))
+        else {
+            return false;
+        };
+        let mut written = written.lock();
+        let (name, offsets) = self.offsets_of(dir, task);
+        let text = checkpoint::format_offsets(&offsets);
+        if written.get(name) == Some(&text) {
+            return true;
+        }
+        match checkpoint::write_text(self.0.shared.disk.as_ref(), &dir.join(name), &text, slow) {
+            Ok(()) => {
+                written.insert(name, text);
+                true
+            }
+            Err(error) if crate::shared::is_full(&error) => false,
+            Err(error) => {
+                self.0.shared.surroundings.directory_failed(dir, &error);
+                false
+            }
+        }
+    }
+
+    fn offsets_of(&self, dir: &Path, task: Task) -> (&'static str, PartitionOffsets) {
+        let logs = self.logs_in(dir).into_iter();
+        let named = |log: &Arc<Log>, offset| (log.partition().clone(), offset);
+        match task {
+            Task::StartOffsets => (
+                checkpoint::START_OFFSETS,
+                logs.filter_map(|log| log.start_to_checkpoint().map(|offset| named(&log, offset))).collect(),
+            ),
+            Task::HighWatermarks => {
+                (checkpoint::HIGH_WATERMARKS, logs.map(|log| named(&log, log.offsets().high_watermark)).collect())
+            }
+            _ => (checkpoint::RECOVERY_POINTS, logs.map(|log| named(&log, log.recovery_point())).collect()),
+        }
+    }
+
+    /// Writes the high watermarks now: before a stop, and when replicas leave this broker.
+    pub fn checkpoint_high_watermarks(&self, slow: &Slow) {
+        for dir in self.online() {
+            self.checkpoint(&dir, Task::HighWatermarks, slow);
+        }
+    }
+
+    /// Takes a directory offline: its logs are closed and gone, its lock is released. Returns their partitions.
+    pub fn directory_offline(&self, dir: &Path) -> Vec<TopicPartition> {
+        if let Some(known) = self.0.dirs.write().iter_mut().find(|known| known.path == dir) {
+            known.lock = None;
+        }
+        let logs = self.logs_in(dir);
+        for log in &logs {
+            log.close_now();
+            self.0.logs.write().remove(log.partition());
+        }
+        logs.iter().map(|log| log.partition().clone()).collect()
     }
 
     /// Writes `meta.properties` in each directory that is online.
-    pub fn write_metadata(&self, _metadata: &BrokerMetadata, _now: Now, _slow: &Slow) -> Result<(), LogError> {
-        todo!()
+    pub fn write_metadata(&self, metadata: &BrokerMetadata, now: Now, slow: &Slow) -> Result<(), LogError> {
+        let text = metadata.format(now.wall_ms);
+        let disk = self.0.shared.disk.as_ref();
+        self.online().iter().try_for_each(|dir| checkpoint::write_text(disk, &dir.join(metadata::FILE), &text, slow))
     }
 
-    /// A clean stop: everything flushed, snapshots and checkpoints written, the mark set, locks released.
-    pub fn shutdown(&self, _now: Now, _slow: &Slow) -> Result<(), LogError> {
-        todo!()
+    /// A clean stop: everything flushed, snapshots and checkpoints written, the mark set, locks released. A directory in which
+    /// anything fails gets no mark, and is recovered at the next start.
+    pub fn shutdown(&self, slow: &Slow) {
+        for dir in self.online() {
+            match self.close_dir(&dir, slow) {
+                Ok(()) => {}
+                Err(error) => self.0.shared.say(Level::Error, format!("No clean stop of {}: {error}", dir.display())),
+            }
+        }
+        self.0.dirs.write().iter_mut().for_each(|dir| dir.lock = None);
+    }
+
+    fn close_dir(&self, dir: &Path, slow: &Slow) -> Result<(), LogError> {
+        let disk = self.0.shared.disk.as_ref();
+        let logs = self.logs_in(dir);
+        logs.iter().try_for_each(|log| log.write_out_for_close(slow))?;
+        disk.sync_file_system(dir, slow).map_err(|error| LogError::storage("syncing", dir, error))?;
+        for log in &logs {
+            log.closed_cleanly();
+        }
+        for task in [Task::RecoveryPoints, Task::StartOffsets, Task::HighWatermarks] {
+            if !self.checkpoint(dir, task, slow) {
+                return Err(LogError::Start("a checkpoint could not be written".to_owned()));
+            }
+        }
+        let mark = dir.join(CLEAN_SHUTDOWN);
+        disk.open(&mark, OpenMode::Create).map_err(|error| LogError::storage("creating", mark, error))?;
+        disk.sync_dir(dir, slow).map_err(|error| LogError::storage("syncing", dir, error))
     }
 }

@@ -72,10 +72,9 @@ pub fn future_folder(partition: &TopicPartition, random: &mut Random) -> String 
 /// A version 4 UUID without its hyphens.
 fn unique_id(random: &mut Random) -> String {
     let mut bytes = random.bytes_16();
-    if let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes {
-        *version = *version & 0x0f | 0x40;
-        *variant = *variant & 0x3f | 0x80;
-    }
+    let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes;
+    *version = *version & 0x0f | 0x40;
+    *variant = *variant & 0x3f | 0x80;
     format!("{:032x}", u128::from_be_bytes(bytes))
 }
 

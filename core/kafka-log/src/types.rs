@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base::{Job, Parts};
 
-use crate::LogError;
+use crate::{LogError, TopicPartition};
 
 /// Where an append comes from: how much of a producer's state is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,9 @@ pub struct AppendInfo {
     pub log_end_offset: i64,
     /// The batch was in the log: nothing was written.
     pub duplicate: bool,
+    /// `flush.messages` asks that this append is durable before it is acknowledged: a flush is under way, and
+    /// [`Surroundings::flushed`] tells when it is done.
+    pub flush_wanted: bool,
 }
 
 /// How far a read may go.
@@ -148,6 +151,11 @@ pub trait Surroundings: Send + Sync {
 
     /// A log directory failed: nothing more is written there, its logs are closed.
     fn directory_failed(&self, dir: &Path, error: &LogError);
+
+    /// Everything before `offset` is durable now: wakes what waits for `flush.messages` or asks for it.
+    fn flushed(&self, partition: &TopicPartition, offset: i64) {
+        let _ = (partition, offset);
+    }
 
     /// A line for the broker's log.
     fn say(&self, level: Level, line: String);

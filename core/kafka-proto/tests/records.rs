@@ -3,8 +3,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::tests_outside_test_module,
-    reason = "tests"
+    clippy::disallowed_methods,
+    reason = "tests; fixtures are files"
 )]
 
 use std::collections::BTreeMap;

@@ -3,9 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use base::{Job, Next, Slow};
+use base::{Job, Slow};
 use bytes::Bytes;
+use zk_store::{LogBatchDone, StoreError};
+
+use crate::snapshot::Written;
 
 /// Names one connection for its whole life. Chosen by the host, never used twice while the server lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,11 +142,11 @@ pub struct DiskTask {
     work: Work,
 }
 
-type Work = Box<dyn FnMut(&Slow) -> Option<DiskDone> + Send>;
+type Work = Box<dyn FnOnce(&Slow) -> Outcome + Send>;
 
 impl DiskTask {
-    #[expect(dead_code, reason = "the next step drives the log")]
-    pub(crate) fn new(lane: Lane, work: impl FnMut(&Slow) -> Option<DiskDone> + Send + 'static) -> Self {
+    /// Work of one step.
+    pub(crate) fn new(lane: Lane, work: impl FnOnce(&Slow) -> Outcome + Send + 'static) -> Self {
         Self { lane, work: Box::new(work) }
     }
 
@@ -151,14 +155,14 @@ impl DiskTask {
         self.lane
     }
 
-    /// Does a bounded piece of the work; the outcome, for [`Event::Disk`], when it is finished.
-    pub fn step(&mut self, slow: &Slow) -> Option<DiskDone> {
-        (self.work)(slow)
+    /// Does the work, which is bounded: a batch of the log, a slice of a snapshot. The outcome is for [`Event::Disk`].
+    pub fn run(self, slow: &Slow) -> DiskDone {
+        DiskDone((self.work)(slow))
     }
 
     /// The task as a job of the host, which hands the outcome to `report`.
     pub fn into_job(self, report: impl FnOnce(DiskDone) + Send + 'static) -> Box<dyn Job> {
-        Box::new(Reporting { task: self, report: Some(report) })
+        base::once(move |slow| report(self.run(slow)))
     }
 }
 
@@ -168,25 +172,17 @@ impl fmt::Debug for DiskTask {
     }
 }
 
-struct Reporting<F> {
-    task: DiskTask,
-    report: Option<F>,
-}
-
-impl<F: FnOnce(DiskDone) + Send> Job for Reporting<F> {
-    fn step(&mut self, slow: &Slow) -> Next {
-        let Some(done) = self.task.step(slow) else { return Next::More };
-        if let Some(report) = self.report.take() {
-            report(done);
-        }
-        Next::Done
-    }
-}
-
 /// The outcome of a [`DiskTask`], to be handed back in [`Event::Disk`].
 #[derive(Debug)]
 pub struct DiskDone(pub(crate) Outcome);
 
 /// What a task reports.
 #[derive(Debug)]
-pub(crate) enum Outcome {}
+pub(crate) enum Outcome {
+    /// A batch of the log is written, or not.
+    Log(Box<LogBatchDone>),
+    /// A slice of a snapshot is written, or the whole.
+    Snapshot(Result<Written, StoreError>),
+    /// Old files are removed.
+    Purge(Result<Vec<PathBuf>, StoreError>),
+}

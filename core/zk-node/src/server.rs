@@ -1,82 +1,261 @@
 //! The state machine's face: events in, effects out.
 
-use std::path::PathBuf;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use base::{Disk, Monotonic, Now, Random, Slow};
+use base::{Disk, Monotonic, Now, Random};
+use bytes::BytesMut;
+use zk_store::DataDirs;
+use zk_tree::Tree;
+use zk_tree::session::Sessions;
+use zk_tree::watch::Watches;
 
-use crate::{DiskDone, Effect, Effects, Event, ServerConfig, StopReason};
+use crate::connection::{Connections, Waiting};
+use crate::containers::Containers;
+use crate::event::Outcome;
+use crate::housekeeping::Housekeeping;
+use crate::journal::Journal;
+use crate::log::{Lines, Logger};
+use crate::pipeline::Pipeline;
+use crate::reply::{self, Header};
+use crate::role::Role;
+use crate::snapshot::Running;
+use crate::stats::ServerStats;
+use crate::throttle::TokenBucket;
+use crate::words::Whitelist;
+use crate::{ConnectionId, DiskDone, Effect, Effects, Event, ServerConfig, StopReason};
 
 /// One ZooKeeper server. See the crate's documentation for turns.
 pub struct Server {
-    config: ServerConfig,
-    disk: Arc<dyn Disk>,
-    random: Random,
-    stopped: bool,
+    pub(crate) config: ServerConfig,
+    pub(crate) disk: Arc<dyn Disk>,
+    /// Locked while the server lives.
+    pub(crate) dirs: DataDirs,
+    pub(crate) random: Random,
+    pub(crate) state: State,
+    pub(crate) role: Role,
+    pub(crate) started: Monotonic,
+
+    pub(crate) tree: Tree,
+    pub(crate) watches: Watches,
+    pub(crate) sessions: Sessions,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) journal: Journal,
+    pub(crate) snapshot: Option<Running>,
+    pub(crate) housekeeping: Housekeeping,
+    pub(crate) containers: Containers,
+
+    pub(crate) connections: Connections,
+    /// Connections with something to send at the end of the turn.
+    pub(crate) marked: Vec<ConnectionId>,
+    /// Connections that wait for requests of others to finish, the longest waiting first.
+    pub(crate) held: VecDeque<ConnectionId>,
+    /// Connections that have nothing under way any more and may have been held for that.
+    pub(crate) idle_again: Vec<ConnectionId>,
+    /// Requests that are neither answered nor dropped.
+    pub(crate) in_process: usize,
+    /// Bytes of large requests among them.
+    pub(crate) large_bytes: usize,
+    pub(crate) tokens: TokenBucket,
+
+    pub(crate) whitelist: Whitelist,
+    pub(crate) trace_mask: i64,
+    pub(crate) stats: ServerStats,
+    pub(crate) log: Lines,
 }
 
-/// Why a server could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A folder could not be made or read.
-    #[error("cannot use {}: {source}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+/// How far a server's life has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Running,
+    /// Answers what is under way, takes nothing new.
+    Stopping,
+    Stopped,
 }
 
 impl Server {
-    /// Recovers the tree from the newest valid snapshot and the log behind it, and is ready to serve.
-    ///
-    /// Sessions found there get their whole timeout anew. Lines for the log are put into `effects`, with the first
-    /// snapshot's work.
-    pub fn open(
-        config: ServerConfig,
-        disk: Arc<dyn Disk>,
-        random: Random,
-        _now: Now,
-        _effects: &mut Effects,
-        slow: &Slow,
-    ) -> Result<Self, StartError> {
-        for dir in [&config.data_dir, &config.data_log_dir] {
-            disk.create_dir_all(&dir.join("version-2"))
-                .and_then(|()| disk.sync_dir(dir, slow))
-                .map_err(|source| StartError::Folder { path: dir.clone(), source })?;
-        }
-        Ok(Self { config, disk, random, stopped: false })
-    }
-
     /// The settings it was opened with.
     pub const fn config(&self) -> &ServerConfig {
         &self.config
     }
 
     /// Takes in one event. Most effects come at the end of the turn.
-    pub fn handle(&mut self, event: Event, _now: Now, effects: &mut Effects) {
-        if self.stopped {
+    pub fn handle(&mut self, event: Event, now: Now, effects: &mut Effects) {
+        if self.state == State::Stopped {
             return;
         }
         match event {
-            Event::Stop => {
-                self.stopped = true;
-                effects.push(Effect::Stop(StopReason::Requested));
-            }
-            Event::Disk(DiskDone(outcome)) => match outcome {},
-            Event::Opened { .. } | Event::Received { .. } | Event::Closed { .. } | Event::Tick => {}
+            Event::Opened { connection, peer, .. } => self.open_connection(connection, peer, now, effects),
+            Event::Received { connection, bytes } => self.received(connection, bytes, now, effects),
+            Event::Closed { connection } => self.connection_lost(connection),
+            Event::Disk(DiskDone(outcome)) => self.disk_done(outcome, now, effects),
+            Event::Tick => self.tick(now, effects),
+            Event::Stop => self.state = State::Stopping,
         }
     }
 
     /// Ends a turn: replies and watch events leave, the log's sync starts if something waits for it.
-    pub fn end_turn(&mut self, _now: Now, _effects: &mut Effects) {
-        let _ = (&self.disk, self.random.next_u64());
+    pub fn end_turn(&mut self, now: Now, effects: &mut Effects) {
+        if self.state == State::Stopped {
+            return;
+        }
+        self.commit(now, effects);
+        self.release_held(now, effects);
+        self.sync_log(now, effects);
+        self.log.drain_into(effects);
+        self.send_marked(effects);
+        if self.state == State::Stopping && self.pipeline.is_empty() && self.journal.is_idle() {
+            self.stop(StopReason::Requested, effects);
+        }
     }
 
-    /// When [`Event::Tick`] is wanted next, if nothing else happens before. A time in the past means: as soon as the events that have
-    /// queued up are handled (a slice of a snapshot waits).
+    /// When [`Event::Tick`] is wanted next, whatever else happens before.
     pub fn deadline(&self) -> Option<Monotonic> {
-        None
+        let log = self.journal.deadline(&self.config);
+        if !self.is_serving() {
+            return log.filter(|_| self.state == State::Stopping);
+        }
+        [
+            log,
+            self.sessions.next_deadline(),
+            self.connections.expiry().next_deadline(),
+            Some(self.containers.deadline()),
+            self.housekeeping.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Whether clients are served.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.state == State::Running
+    }
+
+    fn disk_done(&mut self, outcome: Outcome, now: Now, effects: &mut Effects) {
+        match outcome {
+            Outcome::Log(done) => self.log_written(*done, now, effects),
+            Outcome::Snapshot(written) => self.snapshot_written(written, now, effects),
+            Outcome::Purge(removed) => self.purged(removed),
+        }
+    }
+
+    fn tick(&mut self, now: Now, effects: &mut Effects) {
+        if !self.is_serving() {
+            return;
+        }
+        for session in self.sessions.expire(now.monotonic) {
+            self.expire_session(session, now);
+        }
+        while let Some(silent) = self.connections.pop_silent(now.monotonic) {
+            for id in silent {
+                self.stats.counters.sessionless_expired += 1;
+                self.close(id, effects);
+            }
+        }
+        self.reap_containers(now);
+        self.purge_if_due(now, effects);
+    }
+
+    /// Marks a connection for sending at the end of the turn.
+    pub(crate) fn mark(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && !connection.touched
+        {
+            connection.touched = true;
+            self.marked.push(id);
+        }
+    }
+
+    /// Writes a reply into a connection's buffer, if the connection is still there.
+    pub(crate) fn reply(&mut self, id: ConnectionId, header: Header, body: impl FnOnce(&mut BytesMut)) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let length = reply::reply(&mut connection.out, header, body);
+        connection.stats.sent += 1;
+        self.stats.replied(length);
+        self.mark(id);
+    }
+
+    /// Counts a request with a positive xid as answered.
+    pub(crate) fn settle(&mut self, id: ConnectionId, xid: i32) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && xid > 0
+        {
+            connection.outstanding = connection.outstanding.saturating_sub(1);
+        }
+    }
+
+    fn send_marked(&mut self, effects: &mut Effects) {
+        for id in std::mem::take(&mut self.marked) {
+            let Some(connection) = self.connections.get_mut(id) else { continue };
+            connection.touched = false;
+            let bytes = std::mem::take(&mut connection.out).freeze();
+            if !bytes.is_empty() {
+                effects.push(Effect::Send { connection: id, bytes });
+            }
+        }
+    }
+
+    fn open_connection(&mut self, id: ConnectionId, peer: SocketAddr, now: Now, effects: &mut Effects) {
+        if let Some(refusal) = self.refusal(peer) {
+            self.stats.counters.connections_rejected += 1;
+            self.log.warn(Logger::ConnectionFactory, format!("Error accepting new connection: {refusal}"));
+            effects.push(Effect::Close(id));
+            return;
+        }
+        let timeout_ms = i32::try_from(self.config.sessionless_timeout_ms).unwrap_or(i32::MAX);
+        self.connections.open(id, peer, timeout_ms, now);
+    }
+
+    /// Why a new connection is not taken, if so.
+    fn refusal(&mut self, peer: SocketAddr) -> Option<String> {
+        let (open, connections_max) = (self.connections.len(), self.config.connections_max);
+        if connections_max > 0 && open >= connections_max as usize {
+            let message = format!("Too many connections {open} - max is {connections_max}");
+            self.log.error(Logger::ConnectionFactory, message);
+            return Some(format!("Too many connections max allowed is {connections_max}"));
+        }
+        let per_address_max = self.config.connections_per_address_max;
+        let full = per_address_max > 0 && self.connections.of_address(peer.ip()) >= per_address_max;
+        full.then(|| {
+            let address = crate::connection::host_address(peer.ip());
+            format!("Too many connections from /{address} - max is {per_address_max}")
+        })
+    }
+
+    /// Ends a connection once what was written to it is sent.
+    pub(crate) fn close(&mut self, id: ConnectionId, effects: &mut Effects) {
+        if let Some(bytes) = self.forget(id) {
+            if !bytes.is_empty() {
+                effects.push(Effect::Send { connection: id, bytes: bytes.freeze() });
+            }
+            effects.push(Effect::Close(id));
+        }
+    }
+
+    fn connection_lost(&mut self, id: ConnectionId) {
+        if self.forget(id).is_some() {
+            self.stats.counters.connections_dropped += 1;
+        }
+    }
+
+    /// Drops a connection with its watches and waiting reads; its writes go on. What it was still to be sent.
+    fn forget(&mut self, id: ConnectionId) -> Option<BytesMut> {
+        let connection = self.connections.remove(id)?;
+        self.watches.remove_watcher(id.0);
+        let reads = connection.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Read(_))).count();
+        self.in_process -= reads;
+        Some(connection.out)
+    }
+
+    /// Ends the server: nothing is acknowledged any more.
+    pub(crate) fn stop(&mut self, reason: StopReason, effects: &mut Effects) {
+        self.state = State::Stopped;
+        for id in self.connections.ids() {
+            self.close(id, effects);
+        }
+        self.log.drain_into(effects);
+        effects.push(Effect::Stop(reason));
     }
 }

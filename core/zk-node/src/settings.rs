@@ -3,6 +3,10 @@
 
 use std::path::PathBuf;
 
+use config::ZooKeeperSettings;
+use config::zookeeper::{SnapshotCompression, Words};
+use zk_store::Compression;
+
 /// Settings of one server. [`ServerConfig::new`] gives the original's defaults.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -31,6 +35,8 @@ pub struct ServerConfig {
     pub sessionless_timeout_ms: u32,
     /// `jute.maxbuffer`: the longest frame that is taken, in bytes.
     pub frame_length_max: u32,
+    /// `jute.maxbuffer.extrasize`: how much longer than a frame a transaction may be, in bytes.
+    pub entry_length_extra: u32,
     /// `globalOutstandingLimit`: requests under way at which connections with requests under way are read no more.
     pub outstanding_max: usize,
     /// `request_throttle_max_requests`: requests under way at which new ones wait unread; 0 = no limit.
@@ -49,14 +55,25 @@ pub struct ServerConfig {
     /// The lines of `envi`, in the order of output.
     pub environment: Vec<(String, String)>,
 
+    /// Counts the process's file descriptors, for `mntr`.
+    pub descriptors: fn() -> Descriptors,
+
+    /// `datadir.autocreate`: missing folders are made.
+    pub create_folders: bool,
     /// `forceSync`: whether a write is acknowledged only when it is on the device.
     pub force_sync: bool,
     /// `fsync.warningthresholdms`: a slower sync is worth a warning.
     pub fsync_warning_ms: u64,
+    /// `flushDelay`: how long a write may wait so that more are synced together; 0 = not at all.
+    pub flush_delay_ms: u64,
+    /// `maxBatchSize`: so many writes wait no longer.
+    pub batch_max: u64,
     /// `preAllocSize` in bytes: how far ahead the log is filled with zeros.
     pub preallocation: u64,
     /// `txnLogSizeLimitInKb` in bytes: a longer log file is rolled; `None` = never by size.
     pub log_file_length_max: Option<u64>,
+    /// `snapshot.compression.method`.
+    pub compression: Compression,
     /// `snapCount`: transactions between snapshots, at least 2.
     pub snapshot_count: u32,
     /// `snapSizeLimitInKb` in bytes: log bytes between snapshots; `None` = not by size.
@@ -74,20 +91,18 @@ pub struct ServerConfig {
 
     /// `extendedTypesEnabled`: TTL nodes.
     pub extended_types: bool,
-    /// `emulate353TTLNodes`: TTL nodes in the form of 3.5.3.
-    pub emulate_353_ttl: bool,
+    /// `reconfigEnabled`: a `reconfig` is answered with another error.
+    pub reconfig: bool,
     /// `skipACL`: every access is allowed.
     pub skip_acl: bool,
     /// `DigestAuthenticationProvider.superDigest`: `super:<digest>` of the user that may do everything.
     pub super_digest: Option<String>,
-    /// `enableEagerACLCheck`: an ensemble's follower checks before it forwards; without effect here.
-    pub sasl_required: bool,
     /// `znode.container.checkIntervalMs`: how often empty containers and outdated TTL nodes are looked for.
     pub container_check_interval_ms: u64,
     /// `znode.container.maxPerMinute`: how many of them are deleted in a minute.
     pub container_per_minute_max: u32,
     /// `znode.container.maxNeverUsedIntervalMs`: a container that never had a child goes after this; `None` = never.
-    pub container_never_used_ms: Option<u64>,
+    pub container_never_used_ms: Option<i64>,
 }
 
 impl ServerConfig {
@@ -107,6 +122,7 @@ impl ServerConfig {
             connections_max: 0,
             sessionless_timeout_ms: 10_000,
             frame_length_max: 0xf_ffff,
+            entry_length_extra: 0xf_ffff,
             outstanding_max: 1000,
             in_process_max: 0,
             large_request_threshold: None,
@@ -115,10 +131,15 @@ impl ServerConfig {
             four_letter_words: String::new(),
             read_only_mode: false,
             environment: Vec::new(),
+            descriptors: || Descriptors { open: 0, max: 0 },
+            create_folders: true,
             force_sync: true,
+            flush_delay_ms: 0,
+            batch_max: 1000,
             fsync_warning_ms: 1000,
             preallocation: 64 * 1024 * 1024,
             log_file_length_max: None,
+            compression: Compression::None,
             snapshot_count: 100_000,
             snapshot_log_bytes: Some(4_194_304 * 1024),
             purge_retain_count: 3,
@@ -127,15 +148,93 @@ impl ServerConfig {
             digest: true,
             close_session_paths: true,
             extended_types: false,
-            emulate_353_ttl: false,
+            reconfig: false,
             skip_acl: false,
             super_digest: None,
-            sasl_required: false,
             container_check_interval_ms: 60_000,
             container_per_minute_max: 10_000,
             container_never_used_ms: None,
         }
     }
+
+    /// Whether a request of this length counts as a large one.
+    pub(crate) fn is_large(&self, length: usize) -> bool {
+        self.large_request_threshold.is_some_and(|threshold| length > threshold as usize)
+    }
+}
+
+/// From what `zoo.cfg` and the properties say. What only the host knows is left as it is by default: `secure_client_port`,
+/// `environment`, `descriptors`, and `client_port` if it is 0.
+impl From<&ZooKeeperSettings> for ServerConfig {
+    fn from(settings: &ZooKeeperSettings) -> Self {
+        let ZooKeeperSettings { limits, storage, access, nodes, .. } = settings;
+        Self {
+            client_port: settings.client_address.as_ref().map_or(-1, |address| i32::from(address.port)),
+            client_port_listen_backlog: settings.client_listen_backlog.unwrap_or(-1),
+            data_log_dir: (&settings.data_log_dir).into(),
+            tick_time_ms: unsigned(settings.tick_time_ms),
+            session_timeout_min_ms: settings.session_timeout_ms_min,
+            session_timeout_max_ms: settings.session_timeout_ms_max,
+            connections_per_address_max: unsigned(settings.connections_per_address_max),
+            connections_max: unsigned(settings.connections_max),
+            sessionless_timeout_ms: unsigned(settings.sessionless_connection_timeout_ms),
+            frame_length_max: unsigned(limits.request_bytes_max),
+            entry_length_extra: unsigned(limits.transaction_extra_bytes),
+            outstanding_max: unsigned(limits.outstanding_max) as usize,
+            in_process_max: unsigned(limits.throttle_requests_max) as usize,
+            large_request_threshold: u32::try_from(limits.large_request_bytes_from).ok(),
+            large_request_bytes_max: unsigned(limits.large_request_bytes_max) as usize,
+            connection_throttle: (&settings.connection_throttle).into(),
+            four_letter_words: match &access.words {
+                Words::All => "*".to_owned(),
+                Words::Only(words) => words.iter().map(String::as_str).collect::<Vec<_>>().join(","),
+            },
+            force_sync: storage.force_sync,
+            create_folders: storage.create_folders,
+            flush_delay_ms: u64::try_from(storage.flush_delay_ms).unwrap_or(0),
+            batch_max: u64::try_from(storage.batch_max).ok().filter(|max| *max > 0).unwrap_or(u64::MAX),
+            fsync_warning_ms: u64::try_from(storage.sync_warning_ms).unwrap_or(0),
+            preallocation: storage.preallocate_bytes,
+            log_file_length_max: storage.log_bytes_max,
+            compression: match storage.snapshot_compression {
+                SnapshotCompression::None => Compression::None,
+                SnapshotCompression::Gzip => Compression::Gzip,
+                SnapshotCompression::Snappy => Compression::Snappy,
+            },
+            snapshot_count: unsigned(storage.snapshot_transactions),
+            snapshot_log_bytes: storage.snapshot_log_bytes,
+            purge_retain_count: unsigned(settings.purge.snapshots_retained),
+            purge_interval_ms: u64::try_from(settings.purge.interval_hours)
+                .ok()
+                .filter(|hours| *hours > 0)
+                .map(|hours| hours * 3_600_000),
+            trust_empty_snapshot: storage.trust_empty_snapshot,
+            digest: storage.digest,
+            close_session_paths: storage.close_session_lists_ephemerals,
+            extended_types: nodes.extended_types,
+            reconfig: settings.reconfig_enabled,
+            skip_acl: access.skip_acl,
+            super_digest: access.super_digest.clone(),
+            container_check_interval_ms: u64::from(unsigned(nodes.container_check_interval_ms)),
+            container_per_minute_max: unsigned(nodes.containers_per_minute_max),
+            container_never_used_ms: Some(nodes.container_never_used_ms).filter(|ms| *ms != 0),
+            ..Self::new(&settings.data_dir)
+        }
+    }
+}
+
+/// Settings below zero mean none, as 0 does.
+fn unsigned(setting: i32) -> u32 {
+    u32::try_from(setting).unwrap_or(0)
+}
+
+/// File descriptors of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Descriptors {
+    /// How many are open.
+    pub open: u64,
+    /// How many may be.
+    pub max: u64,
 }
 
 /// `connection_throttle_*`: a bucket of tokens for new and renewed sessions (upstream `BlueThrottle`).
@@ -160,6 +259,22 @@ pub struct ConnectionThrottle {
     pub weights: Option<(u32, u32)>,
 }
 
+impl From<&config::zookeeper::ConnectionThrottle> for ConnectionThrottle {
+    fn from(settings: &config::zookeeper::ConnectionThrottle) -> Self {
+        let weights = (unsigned(settings.global_session_weight), unsigned(settings.renew_session_weight));
+        Self {
+            tokens: unsigned(settings.tokens),
+            fill_time_ms: u64::from(unsigned(settings.fill_time_ms)),
+            fill_count: unsigned(settings.fill_count),
+            freeze_time_ms: u64::try_from(settings.freeze_time_ms).ok(),
+            drop_increase: settings.drop_increase,
+            drop_decrease: settings.drop_decrease,
+            decrease_ratio: settings.decrease_ratio,
+            weights: settings.weight_enabled.then_some(weights),
+        }
+    }
+}
+
 impl Default for ConnectionThrottle {
     fn default() -> Self {
         Self {
@@ -172,5 +287,26 @@ impl Default for ConnectionThrottle {
             decrease_ratio: 0.0,
             weights: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use config::Properties;
+
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_says_little_gives_the_defaults() {
+        let loaded =
+            ZooKeeperSettings::from_arguments(&["2181", "/data", "3000", "60"], &Properties::default()).unwrap();
+        let resolved = format!("{:?}", ServerConfig::from(&loaded.settings));
+        let defaults = ServerConfig { client_port: 2181, ..ServerConfig::new("/data") };
+        let defaults = ServerConfig { four_letter_words: "srvr".to_owned(), ..defaults };
+        // The descriptors' counter is told as an address, which differs.
+        let told = |text: &str| text.split("descriptors").next().map(str::to_owned);
+        assert_eq!(told(&resolved), told(&format!("{defaults:?}")));
+        let storage = |text: &str| text.split_once("create_folders").map(|(_, rest)| rest.to_owned());
+        assert_eq!(storage(&resolved), storage(&format!("{defaults:?}")));
     }
 }

@@ -152,8 +152,8 @@ impl<T: Jute> Jute for Vec<T> {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = get_length(reader)?.unwrap_or(0);
-        // No item is shorter than four bytes, so the peer's count reserves no more than what it sent.
-        let mut items = Self::with_capacity(count.min(reader.remaining() / 4));
+        // A peer's count alone reserves little.
+        let mut items = Self::with_capacity(count.min(256));
         for _ in 0..count {
             items.push(T::decode(reader)?);
         }

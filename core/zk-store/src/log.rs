@@ -253,7 +253,6 @@ struct Writer {
 struct LogFile {
     file: Arc<dyn File>,
     path: PathBuf,
-    first_zxid: i64,
     /// Where the next record goes.
     position: u64,
     /// Length with padding.
@@ -270,6 +269,7 @@ impl Writer {
                     file.sync(self.config, slow)?;
                 }
                 self.file = Some(LogFile::create(&self.disk, &self.dir, zxid, slow)?);
+                self.mark.start(&*self.disk, zxid, slow).context("write the mark of", &self.dir)?;
                 is_new = true;
             }
             let file = self.file.as_mut().expect("the first record of all starts a file");
@@ -282,7 +282,7 @@ impl Writer {
                 // The original leaves this out and can lose a synced file's name.
                 self.disk.sync_dir(&self.dir, slow).context("sync", &self.dir)?;
             }
-            self.mark.set(&*self.disk, file.first_zxid, file.position);
+            self.mark.set(file.position);
         }
         Ok((self.config.file_len_max.is_some_and(|max| file.position > max), file.len))
     }
@@ -303,7 +303,7 @@ impl LogFile {
             file.truncate(0, slow).context("cut", &path)?;
         }
         file.write_at(&[IoSlice::new(&HEADER.to_bytes())], 0).context("write", &path)?;
-        Ok(Self { file, path, first_zxid: zxid, position: HEADER_LEN, len: HEADER_LEN })
+        Ok(Self { file, path, position: HEADER_LEN, len: HEADER_LEN })
     }
 
     fn append(&mut self, records: &[u8], preallocation: u64) -> Result<(), StoreError> {

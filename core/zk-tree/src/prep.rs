@@ -144,25 +144,20 @@ impl Prep {
         let entry_bytes_max = self.settings.entry_bytes_max;
         self.pending.begin();
         let mut turn = Turn { prep: self, tree, sessions, write, header, now };
-        let (mut txn, mut error) = match turn.txn() {
-            Ok((txn, error)) => (txn, error),
-            Err(error) => (Txn::Error(ErrorTxn { err: error.code() }), Some(error)),
-        };
+        let (txn, mut error) = turn.txn().unwrap_or_else(|error| (failed(error), Some(error)));
         if matches!(txn, Txn::Error(_)) {
             turn.prep.pending.roll_back();
         }
-        let (mut entry, mut bytes) = self.encoded(tree, header, txn.clone());
+        let (mut entry, mut bytes) = self.encoded(tree, header, txn);
         if bytes.len() > entry_bytes_max {
-            if matches!(txn, Txn::CloseSession(_)) {
+            if matches!(entry.txn, Txn::CloseSession(_)) {
                 // Every tree knows the session's nodes. No digest either, which an older reader takes for the list.
-                txn = Txn::CloseSession(None);
-                entry = TxnEntry { header, txn, digest: None };
+                entry = TxnEntry { header, txn: Txn::CloseSession(None), digest: None };
                 bytes = entry.to_bytes();
             } else {
                 error = Some(ErrorCode::MarshallingError);
                 self.pending.roll_back();
-                txn = Txn::Error(ErrorTxn { err: ErrorCode::MarshallingError.code() });
-                (entry, bytes) = self.encoded(tree, header, txn);
+                (entry, bytes) = self.encoded(tree, header, failed(ErrorCode::MarshallingError));
             }
         }
         Prepared { entry, bytes, error }
@@ -324,27 +319,26 @@ impl Turn<'_> {
     /// All parts under one zxid. Behind a part that fails, the others are not tried, and those before it are taken back.
     fn multi(&mut self, multi: &Multi) -> (Txn, Option<ErrorCode>) {
         let mut parts = Vec::with_capacity(multi.ops.len());
-        let mut failed = None;
+        let mut first_error = None;
         for op in &multi.ops {
-            let part = match failed {
+            let part = match first_error {
                 Some(_) => Err(ErrorCode::RuntimeInconsistency),
                 None => self.part(op),
             };
             parts.push(part.unwrap_or_else(|error| {
-                if failed.is_none() {
-                    failed = Some(error);
+                if first_error.is_none() {
+                    first_error = Some(error);
                     self.prep.pending.roll_back();
                 }
-                Txn::Error(ErrorTxn { err: error.code() })
+                failed(error)
             }));
         }
-        match failed {
+        match first_error {
             // A part of a kind that the original can't cast fails the request as a whole.
             Some(ErrorCode::MarshallingError) => {
-                let error = ErrorCode::MarshallingError;
-                (Txn::Error(ErrorTxn { err: error.code() }), Some(error))
+                (failed(ErrorCode::MarshallingError), Some(ErrorCode::MarshallingError))
             }
-            failed => (Txn::Multi(parts), failed),
+            error => (Txn::Multi(parts), error),
         }
     }
 
@@ -359,6 +353,10 @@ impl Turn<'_> {
             Op::GetChildren(_) | Op::GetData(_) => Err(ErrorCode::MarshallingError),
         }
     }
+}
+
+fn failed(error: ErrorCode) -> Txn {
+    Txn::Error(ErrorTxn { err: error.code() })
 }
 
 /// The parent of a node that may be deleted.

@@ -192,13 +192,11 @@ impl WatchTable {
             self.recursive + usize::from(modes.has(Modes::RECURSIVE)) - usize::from(before.has(Modes::RECURSIVE));
         let Some(watched) = self.paths.get_mut(id as usize).and_then(Option::as_mut) else { return };
         match &mut watched.watchers {
-            Watchers::One(one, current) if *one == watcher => *current = modes,
+            Watchers::One(one, current) if *one == watcher || *current == Modes(0) => {
+                (*one, *current) = (watcher, modes);
+            }
             Watchers::One(one, current) => {
-                let mut many = BTreeMap::from([(watcher, modes)]);
-                if *current != Modes(0) {
-                    many.insert(*one, *current);
-                }
-                watched.watchers = Watchers::Many(many);
+                watched.watchers = Watchers::Many(BTreeMap::from([(watcher, modes), (*one, *current)]));
             }
             Watchers::Many(many) if modes == Modes(0) => {
                 many.remove(&watcher);

@@ -3,4 +3,7 @@
 
 mod golden;
 mod prep;
+mod random;
 mod rig;
+mod sessions;
+mod watches;

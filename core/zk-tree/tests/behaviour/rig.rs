@@ -4,7 +4,7 @@
 use base::{Monotonic, Now, Reader, Str};
 use bytes::{Bytes, BytesMut};
 use zk_proto::requests::{CreateRequest, CreateTtlRequest, DeleteRequest, Request, SetDataRequest};
-use zk_proto::{Acl, ErrorCode, Id, Jute, TxnEntry};
+use zk_proto::{Acl, ErrorCode, Id, Jute, OpCode, TxnEntry};
 use zk_tree::prep::{Prep, PrepSettings, Write, WriteBody};
 use zk_tree::reads::{self, Client};
 use zk_tree::session::Sessions;
@@ -69,6 +69,9 @@ impl Rig {
         let mut events = Vec::new();
         let result = self.tree.apply(&entry.header, &entry.txn, &mut events);
         self.prep.applied(entry.header.zxid);
+        if result.op == OpCode::CloseSession {
+            self.sessions.remove(entry.header.session_id);
+        }
         for event in events {
             self.watches.trigger(&event, &mut self.notifications);
             if matches!(event, TreeEvent::QuotaExceeded { .. }) {

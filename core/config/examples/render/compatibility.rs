@@ -1,0 +1,222 @@
+//! Renders `docs/compatibility.md`: the state of each API, op code, four-letter word, command and key.
+//!
+//! Names, numbers, versions, defaults and reasons come from the code that serves them; what is said of an API, a word
+//! or a command as a whole stands here.
+
+use std::fmt::Write as _;
+
+use config::broker::keys as broker;
+use config::zookeeper::keys as zookeeper;
+use config::{Client, Default, Key, State, Update};
+use kafka_proto::ApiKey;
+use zk_proto::OpCode;
+
+const HEAD: &str = "\
+# Compatibility
+
+What Jackdaw makes of each part of ZooKeeper 3.6.3 and Kafka 2.7.1. This page is rendered from the code by `cargo xtask
+fix`; a test fails when it is out of date.
+
+Configuration keys are in one of three states. *Honoured*: the key does what the original's documentation says. *No
+effect*: it is read and checked, changes nothing, and one log line at the start says why. *Refused*: a value other than
+the default stops the start with a line that says what to do, because security, durability or meaning is at stake.
+Unknown keys warn, as in the originals.
+
+## Where we differ on purpose
+
+- A `# comment` behind a value is part of the value, as in the originals; the error about such a value says so.
+- In `zoo.cfg` and in `zookeeper.*` properties, a number or a boolean that is none refuses the start. The original takes
+  such a boolean for false, and such a property for its default, without a word.
+- An unknown key of `zoo.cfg` warns. The original makes it a property `zookeeper.<key>` without a word.
+- `jute.maxbuffer`, `readonlymode.enabled` and `znode.container.*` in `zoo.cfg` warn that they are read from `-D` alone;
+  in the original they are silently without effect there.
+- Java classes are not loaded. Names of built-in classes stand for our parts; any other class refuses the start.
+- A `compression.type` of the broker that is not in lower case is refused when the configuration is read, not later when
+  the logs start.
+";
+
+/// APIs that are decoded and encoded, but not advertised yet, and what they wait for.
+fn api_state(key: ApiKey) -> &'static str {
+    use ApiKey as K;
+    match key {
+        K::Vote | K::BeginQuorumEpoch | K::EndQuorumEpoch | K::DescribeQuorum => {
+            "decoded, never served: as in the original, they belong to the mode without ZooKeeper"
+        }
+        K::LeaderAndIsr
+        | K::StopReplica
+        | K::UpdateMetadata
+        | K::ControlledShutdown
+        | K::AlterIsr
+        | K::ElectLeaders
+        | K::AlterPartitionReassignments
+        | K::ListPartitionReassignments
+        | K::AlterReplicaLogDirs
+        | K::UpdateFeatures => "later: replication",
+        K::AddPartitionsToTxn | K::AddOffsetsToTxn | K::EndTxn | K::WriteTxnMarkers | K::TxnOffsetCommit => {
+            "later: transactions"
+        }
+        K::SaslHandshake
+        | K::SaslAuthenticate
+        | K::DescribeAcls
+        | K::CreateAcls
+        | K::DeleteAcls
+        | K::CreateDelegationToken
+        | K::RenewDelegationToken
+        | K::ExpireDelegationToken
+        | K::DescribeDelegationToken
+        | K::DescribeUserScramCredentials
+        | K::AlterUserScramCredentials => "later: security",
+        K::DescribeClientQuotas | K::AlterClientQuotas => "later: quotas",
+        K::InitProducerId => "served; a transactional id gets an error until transactions are served",
+        K::DescribeConfigs | K::AlterConfigs | K::IncrementalAlterConfigs => "served for topics and brokers",
+        _ => "served",
+    }
+}
+
+fn op_state(op: OpCode) -> &'static str {
+    match op {
+        OpCode::CreateSession | OpCode::CloseSession | OpCode::Error => "served; in transactions",
+        OpCode::Notification => "sent with watch events",
+        OpCode::Check => "served, also inside a multi",
+        OpCode::Sasl => "answered as by a server without SASL; later: security",
+        OpCode::Reconfig => "refused as by a server that stands alone; later: ensembles",
+        OpCode::CreateTtl => "served behind `extendedTypesEnabled`",
+        _ => "served",
+    }
+}
+
+const WORDS: &str = "conf cons crst dirs dump envi gtmk hash isro mntr ruok srst srvr stat stmk wchc wchp wchs";
+
+/// Commands and what they wait for, if they do.
+const COMMANDS: &[(&str, &str)] = &[
+    ("zkServer.sh", "served"),
+    ("zkServer-initialize.sh", "served"),
+    ("zkEnv.sh", "served; sets the variables, but for a class path"),
+    ("zkCli.sh", "served"),
+    ("zkCleanup.sh", "later"),
+    ("zkSnapShotToolkit.sh", "later"),
+    ("zkTxnLogToolkit.sh", "later"),
+    ("zookeeper-server-start.sh", "served"),
+    ("zookeeper-server-stop.sh", "served"),
+    ("zookeeper-shell.sh", "served; TLS later"),
+    ("zookeeper-security-migration.sh", "later"),
+    ("kafka-server-start.sh", "served"),
+    ("kafka-server-stop.sh", "served"),
+    ("kafka-run-class.sh", "served for the classes behind these commands"),
+    ("kafka-topics.sh", "served"),
+    ("kafka-configs.sh", "served for topics and brokers"),
+    ("kafka-console-producer.sh", "served"),
+    ("kafka-console-consumer.sh", "served"),
+    ("kafka-consumer-groups.sh", "served"),
+    ("kafka-producer-perf-test.sh", "served"),
+    ("kafka-consumer-perf-test.sh", "served"),
+    ("kafka-broker-api-versions.sh", "served"),
+    ("kafka-dump-log.sh", "served"),
+    ("kafka-acls.sh", "later"),
+    ("kafka-delegation-tokens.sh", "later"),
+    ("kafka-delete-records.sh", "later"),
+    ("kafka-features.sh", "later"),
+    ("kafka-leader-election.sh", "later"),
+    ("kafka-log-dirs.sh", "later"),
+    ("kafka-mirror-maker.sh", "later"),
+    ("kafka-preferred-replica-election.sh", "later"),
+    ("kafka-reassign-partitions.sh", "later"),
+    ("kafka-replica-verification.sh", "later"),
+    ("kafka-streams-application-reset.sh", "later"),
+    ("kafka-verifiable-consumer.sh", "later"),
+    ("kafka-verifiable-producer.sh", "later"),
+    ("connect-standalone.sh", "not planned: Kafka Connect is Java"),
+    ("connect-distributed.sh", "not planned: Kafka Connect is Java"),
+    ("connect-mirror-maker.sh", "not planned: Kafka Connect is Java"),
+    ("trogdor.sh", "not planned: a test framework in Java"),
+];
+
+/// The whole page.
+#[must_use]
+pub(crate) fn page() -> String {
+    let mut page = HEAD.to_owned();
+    protocol(&mut page);
+    commands(&mut page);
+    page.push_str("\n## Configuration keys\n");
+    keys(&mut page, "zoo.cfg", zookeeper::ZOO_CFG.iter(), false);
+    keys(
+        &mut page,
+        "ZooKeeper properties (`-D`; in zoo.cfg without `zookeeper.`)",
+        zookeeper::PROPERTIES.iter(),
+        false,
+    );
+    keys(&mut page, "server.properties", broker::all(), true);
+    keys(&mut page, "Broker keys that are only set while running", broker::DYNAMIC_ONLY.iter(), true);
+    keys(&mut page, "Topic configs", config::topic::all().iter(), false);
+    for (name, client) in
+        [("Producer", Client::Producer), ("Consumer", Client::Consumer), ("Admin client", Client::Admin)]
+    {
+        keys(&mut page, name, client.keys(), false);
+    }
+    page
+}
+
+fn protocol(page: &mut String) {
+    page.push_str(
+        "\n## Kafka APIs\n\nVersions are those of 2.7.1.\n\n| key | API | versions | state |\n|--:|---|---|---|\n",
+    );
+    for key in ApiKey::ALL {
+        row(page, &[&key.code().to_string(), key.name(), &key.versions().to_string(), api_state(*key)]);
+    }
+    page.push_str("\n## ZooKeeper op codes\n\n| code | op | state |\n|--:|---|---|\n");
+    for op in OpCode::ALL {
+        row(page, &[&op.code().to_string(), op.name(), op_state(*op)]);
+    }
+    page.push_str(
+        "\n## Four-letter words\n\nAnswered when `4lw.commands.whitelist` allows them; `srvr` always is.\n\n",
+    );
+    let words: Vec<_> = WORDS.split(' ').map(|word| format!("`{word}`")).collect();
+    writeln!(page, "{}", words.join(" ")).expect("a String takes all text");
+}
+
+fn commands(page: &mut String) {
+    page.push_str(
+        "\n## Commands\n\nEach also works without `.sh`. Later ones answer with one line and exit code 1.\n\n",
+    );
+    page.push_str("| command | state |\n|---|---|\n");
+    for (name, state) in COMMANDS {
+        row(page, &[&format!("`{name}`"), state]);
+    }
+}
+
+fn keys<'a>(page: &mut String, title: &str, keys: impl Iterator<Item = &'a Key>, with_update: bool) {
+    let keys: Vec<_> = keys.collect();
+    let (head, line) = if with_update { (" may change |", "---|") } else { ("", "") };
+    write!(page, "\n### {title} ({})\n\n| key | default |{head} state |\n|---|---|{line}---|\n", keys.len())
+        .expect("a String takes all text");
+    for key in keys {
+        let default = match key.default {
+            Default::Required => "required".to_owned(),
+            Default::Null | Default::Is("") => String::new(),
+            Default::Is(text) => format!("`{text}`"),
+        };
+        let state = match key.state {
+            State::Honoured => "honoured".to_owned(),
+            State::NoEffect(why) => format!("no effect: {why}"),
+            State::Refused(why) => format!("refused: {why}"),
+        };
+        let family = if key.name.ends_with('.') { "*" } else { "" };
+        let name = format!("`{}{family}`", key.name);
+        let update = if key.update == Update::ReadOnly { "at a restart" } else { key.update.name() };
+        let cells = [name.as_str(), &default, update, &state];
+        row(
+            page,
+            &cells
+                .into_iter()
+                .enumerate()
+                .filter(|(place, _)| with_update || *place != 2)
+                .map(|(_, cell)| cell)
+                .collect::<Vec<_>>(),
+        );
+    }
+}
+
+fn row(page: &mut String, cells: &[&str]) {
+    let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    writeln!(page, "| {} |", cells.join(" | ")).expect("a String takes all text");
+}

@@ -1,0 +1,312 @@
+//! Start: directories are locked, checkpoints read, and every partition's log is opened by jobs that run side by side.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base::{Disk, FileLock, Job, Next, Now, Random, Slow};
+use parking_lot::Mutex;
+
+use crate::checkpoint::{self, PartitionOffsets};
+use crate::log::LoadFrom;
+use crate::manager::{Directory, LogManager, ManagerConfig};
+use crate::metadata::{self, BrokerMetadata};
+use crate::partition::{FolderKind, TopicPartition, parse_folder};
+use crate::shared::Shared;
+use crate::types::{Level, Surroundings};
+use crate::{Log, LogConfig, LogError};
+
+/// Gives a topic's settings.
+pub type TopicConfigs = Arc<dyn Fn(&str) -> LogConfig + Send + Sync>;
+
+/// Marks a clean stop.
+pub(crate) const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+const LOCK: &str = ".lock";
+
+/// A start under way: run the jobs on disk threads, then [`Loading::finish`].
+pub struct Loading {
+    work: Arc<Work>,
+    config: ManagerConfig,
+    metadata: Vec<(PathBuf, Option<BrokerMetadata>)>,
+    /// Folders of partitions that were being deleted.
+    doomed: Vec<PathBuf>,
+}
+
+struct Work {
+    shared: Arc<Shared>,
+    topic_configs: TopicConfigs,
+    now: Now,
+    dirs: Vec<LoadingDir>,
+    total: usize,
+    done: AtomicUsize,
+}
+
+struct LoadingDir {
+    path: PathBuf,
+    lock: Mutex<Option<Box<dyn FileLock>>>,
+    clean: bool,
+    recovery_points: PartitionOffsets,
+    start_offsets: PartitionOffsets,
+    high_watermarks: PartitionOffsets,
+    pending: Mutex<VecDeque<TopicPartition>>,
+    loaded: Mutex<Vec<Arc<Log>>>,
+    failed: Mutex<Option<LogError>>,
+}
+
+impl Loading {
+    /// Takes the directories' locks, reads their checkpoints, lists their partitions. A directory that fails is left out. An error if
+    /// none is left, if one is named twice, or if another process holds a lock.
+    pub fn begin(
+        disk: Arc<dyn Disk>,
+        surroundings: Arc<dyn Surroundings>,
+        config: ManagerConfig,
+        topic_configs: TopicConfigs,
+        random: Random,
+        now: Now,
+    ) -> Result<Self, LogError> {
+        let shared = Shared::new(disk, surroundings, config.producer_expiration_ms, random);
+        let (mut dirs, mut metadata, mut doomed) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, path) in config.dirs.iter().enumerate() {
+            if config.dirs.iter().take(index).any(|other| other == path) {
+                return Err(LogError::Start(format!("Duplicate log directory found: {}", path.display())));
+            }
+            match begin_dir(&shared, path, &mut doomed) {
+                Ok((dir, found)) => {
+                    metadata.push((path.clone(), found));
+                    dirs.push(dir);
+                }
+                Err(error @ LogError::Start(_)) => return Err(error),
+                Err(error) => shared.surroundings.directory_failed(path, &error),
+            }
+        }
+        if dirs.is_empty() {
+            let names: Vec<String> = config.dirs.iter().map(|dir| dir.display().to_string()).collect();
+            return Err(LogError::Start(format!(
+                "Shutdown broker because none of the specified log dirs from {} can be created or validated",
+                names.join(", ")
+            )));
+        }
+        let total = dirs.iter().map(|dir| dir.pending.lock().len()).sum();
+        let work = Arc::new(Work { shared, topic_configs, now, dirs, total, done: AtomicUsize::new(0) });
+        Ok(Self { work, config, metadata, doomed })
+    }
+
+    /// `meta.properties` of each directory that is online, `None` where there is no such file.
+    pub fn metadata(&self) -> &[(PathBuf, Option<BrokerMetadata>)] {
+        &self.metadata
+    }
+
+    /// The work, in as many jobs as may run at once. Each step loads one partition.
+    pub fn jobs(&self) -> Vec<Box<dyn Job>> {
+        let threads = self.config.recovery_threads.max(1);
+        let of_dir = |dir: usize| (0..threads).map(move |_| dir);
+        let dirs = (0..self.work.dirs.len()).flat_map(of_dir);
+        dirs.map(|dir| Box::new(LoadJob { work: Arc::clone(&self.work), dir }) as Box<dyn Job>).collect()
+    }
+
+    /// Partitions loaded, and how many there are.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.work.done.load(Ordering::Acquire), self.work.total)
+    }
+
+    /// Whether an unclean stop is being recovered from.
+    pub fn recovering(&self) -> bool {
+        self.work.dirs.iter().any(|dir| !dir.clean)
+    }
+
+    /// When all jobs are done: the logs. Removes the marks of a clean stop.
+    pub fn finish(self, now: Now, slow: &Slow) -> Result<LogManager, LogError> {
+        let Self { work, config, doomed, .. } = self;
+        let shared = Arc::clone(&work.shared);
+        let mut logs: BTreeMap<TopicPartition, Arc<Log>> = BTreeMap::new();
+        let mut dirs: Vec<Directory> = Vec::new();
+        for dir in &work.dirs {
+            let removed = remove_if_there(shared.disk.as_ref(), &dir.path.join(CLEAN_SHUTDOWN), slow);
+            if let Some(error) = dir.failed.lock().take().or(removed.err()) {
+                shared.surroundings.directory_failed(&dir.path, &error);
+                continue;
+            }
+            for log in dir.loaded.lock().drain(..) {
+                if let Some(other) = logs.get(log.partition()) {
+                    return Err(LogError::Start(format!(
+                        "Duplicate log directories for {} are found in both {} and {}. It is likely because log directory failure \
+                         happened while broker was replacing current replica with future replica. Recover broker from this failure by \
+                         manually deleting one of the two directories for this partition. It is recommended to delete the partition in \
+                         the log directory that is known to have failed recently.",
+                        log.partition(),
+                        log.dir().display(),
+                        other.dir().display()
+                    )));
+                }
+                log.update_high_watermark(dir.high_watermarks.get(log.partition()).copied().unwrap_or(0));
+                logs.insert(log.partition().clone(), log);
+            }
+            dirs.push(Directory::new(dir.path.clone(), dir.lock.lock().take()));
+        }
+        if dirs.is_empty() {
+            return Err(LogError::Start("Shutdown broker because all log dirs have failed".to_owned()));
+        }
+        let manager = LogManager::new(shared, config, dirs, logs, now);
+        let delay_ms = (work.topic_configs)("").file_delete_delay_ms;
+        doomed.into_iter().for_each(|dir| manager.remove_dir_later(dir, delay_ms, now));
+        Ok(manager)
+    }
+}
+
+impl std::fmt::Debug for Loading {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Loading").field("progress", &self.progress()).finish_non_exhaustive()
+    }
+}
+
+fn remove_if_there(disk: &dyn Disk, path: &Path, slow: &Slow) -> Result<(), LogError> {
+    match disk.remove_file(path, slow) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(|error| LogError::storage("removing", path, error)),
+    }
+}
+
+fn begin_dir(
+    shared: &Shared,
+    path: &Path,
+    doomed: &mut Vec<PathBuf>,
+) -> Result<(LoadingDir, Option<BrokerMetadata>), LogError> {
+    let disk = shared.disk.as_ref();
+    disk.create_dir_all(path).map_err(|error| LogError::storage("creating", path, error))?;
+    let lock = disk.lock(&path.join(LOCK)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => LogError::Start(format!(
+            "Failed to acquire lock on file .lock in {}. A Kafka instance in another process or thread is using this directory.",
+            path.display()
+        )),
+        _ => LogError::storage("locking", path, error),
+    })?;
+    let metadata_path = path.join(metadata::FILE);
+    let metadata = match checkpoint::read_text(disk, &metadata_path)? {
+        None => None,
+        Some(text) => Some(BrokerMetadata::parse(&text).map_err(|what| {
+            LogError::Start(format!(
+                "Failed to read meta.properties file under dir {} due to {what}",
+                metadata_path.display()
+            ))
+        })?),
+    };
+    let clean =
+        disk.metadata(&path.join(CLEAN_SHUTDOWN)).map_err(|error| LogError::storage("reading", path, error))?.is_some();
+    shared.say(
+        Level::Info,
+        match clean {
+            true => format!("Skipping recovery for all logs in {} since clean shutdown file was found", path.display()),
+            false => {
+                format!("Attempting recovery for all logs in {} since no clean shutdown file was found", path.display())
+            }
+        },
+    );
+    let pending = list_partitions(shared, path, doomed)?;
+    let dir = LoadingDir {
+        path: path.to_owned(),
+        lock: Mutex::new(Some(lock)),
+        clean,
+        recovery_points: read_offsets(
+            shared,
+            path,
+            checkpoint::RECOVERY_POINTS,
+            "resetting the recovery checkpoint to 0",
+        ),
+        start_offsets: read_offsets(
+            shared,
+            path,
+            checkpoint::START_OFFSETS,
+            "resetting to the base offset of the first segment",
+        ),
+        high_watermarks: read_offsets(
+            shared,
+            path,
+            checkpoint::HIGH_WATERMARKS,
+            "high watermarks start at the logs' starts",
+        ),
+        pending: Mutex::new(pending),
+        loaded: Mutex::new(Vec::new()),
+        failed: Mutex::new(None),
+    };
+    Ok((dir, metadata))
+}
+
+/// The partitions that have a folder here; folders that wait for deletion go to `doomed`.
+fn list_partitions(
+    shared: &Shared,
+    path: &Path,
+    doomed: &mut Vec<PathBuf>,
+) -> Result<VecDeque<TopicPartition>, LogError> {
+    let disk = shared.disk.as_ref();
+    let mut pending = VecDeque::new();
+    for entry in disk.list(path).map_err(|error| LogError::storage("listing", path, error))? {
+        if !entry.metadata.is_dir {
+            continue;
+        }
+        match parse_folder(&entry.name) {
+            Some((partition, FolderKind::Current)) => pending.push_back(partition),
+            Some((_, FolderKind::Deleted)) => doomed.push(path.join(&entry.name)),
+            Some((_, FolderKind::Future)) => {
+                shared.say(
+                    Level::Warn,
+                    format!(
+                        "Leaving {} alone: moving replicas between log directories is not supported yet",
+                        entry.name
+                    ),
+                );
+            }
+            None => shared.say(
+                Level::Warn,
+                format!("Passing over {}: no partition's folder is called so", path.join(&entry.name).display()),
+            ),
+        }
+    }
+    Ok(pending)
+}
+
+/// A checkpoint that can't be read costs a longer recovery, not the start.
+fn read_offsets(shared: &Shared, dir: &Path, name: &str, instead: &str) -> PartitionOffsets {
+    let text = checkpoint::read_text(shared.disk.as_ref(), &dir.join(name)).map_err(|error| error.to_string());
+    let offsets =
+        text.and_then(|text| checkpoint::parse_offsets(&text.unwrap_or_default()).map_err(|error| error.to_string()));
+    offsets.unwrap_or_else(|error| {
+        shared.say(
+            Level::Warn,
+            format!("Error occurred while reading {name} file of directory {}, {instead}: {error}", dir.display()),
+        );
+        PartitionOffsets::new()
+    })
+}
+
+/// Loads the partitions of one directory, one a step.
+struct LoadJob {
+    work: Arc<Work>,
+    dir: usize,
+}
+
+impl Job for LoadJob {
+    fn step(&mut self, slow: &Slow) -> Next {
+        let Some(dir) = self.work.dirs.get(self.dir) else { return Next::Done };
+        let Some(partition) = dir.pending.lock().pop_front() else { return Next::Done };
+        let from = LoadFrom {
+            dir: dir.path.join(partition.to_string()),
+            log_start: dir.start_offsets.get(&partition).copied().unwrap_or(0),
+            recovery_point: dir.recovery_points.get(&partition).copied().unwrap_or(0),
+            clean: dir.clean,
+        };
+        let config = (self.work.topic_configs)(&partition.topic);
+        match Log::open(&self.work.shared, partition, config, from, self.work.now, slow) {
+            Ok(log) => dir.loaded.lock().push(log),
+            Err(error) => {
+                self.work
+                    .shared
+                    .say(Level::Error, format!("Error while loading log dir {}: {error}", dir.path.display()));
+                dir.failed.lock().get_or_insert(error);
+                dir.pending.lock().clear();
+            }
+        }
+        self.work.done.fetch_add(1, Ordering::AcqRel);
+        Next::More
+    }
+}

@@ -1,0 +1,5 @@
+//! Logs on a disk in memory: appends and reads, crashes, truncation, retention, directories written by the original.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod appends;
+mod support;

@@ -1,0 +1,317 @@
+//! Requests that change state: prep, propose, log, commit, apply, reply.
+//!
+//! A request is prepared as it arrives, against the tree and what is on the way; it gets its zxid and goes into the log
+//! with all others of its turn. It is applied when the log is durable behind it, in the order of zxids; watch events are
+//! written before the reply, so that a writer hears of its own change first and a reader never sees data before its event.
+
+use std::collections::VecDeque;
+
+use base::{Monotonic, Now, Str};
+use zk_proto::{ErrorCode, Id, Jute, OpCode, Txn, TxnEntry};
+use zk_tree::prep::{Prep, Prepared, Write, WriteBody};
+use zk_tree::watch::Notification;
+use zk_tree::{TreeEvent, TxnResult};
+
+use crate::connection::{Request, Waiting};
+use crate::log::Logger;
+use crate::read::decode;
+use crate::reply::{self, Header};
+use crate::{ConnectionId, Effects, Server, written};
+
+/// What is on the way from prep to apply.
+pub(crate) struct Pipeline {
+    pub(crate) prep: Prep,
+    proposals: VecDeque<Proposal>,
+    last_zxid: i64,
+    /// Every proposal up to this zxid is in the log for good.
+    pub(crate) durable: i64,
+    /// The tree's digest at round zxids, oldest first, for the command `hash`.
+    pub(crate) digests: VecDeque<(i64, u64)>,
+    /// Kept for their memory.
+    events: Vec<TreeEvent>,
+    notifications: Vec<Notification>,
+}
+
+/// A transaction that is not committed yet.
+struct Proposal {
+    entry: TxnEntry,
+    error: Option<ErrorCode>,
+    /// Who gets the reply; none for what the server itself asked for.
+    origin: Option<Origin>,
+}
+
+/// What a reply needs of its request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) connection: ConnectionId,
+    pub(crate) xid: i32,
+    pub(crate) op: OpCode,
+    pub(crate) arrived: Monotonic,
+    /// Length of the body, for the limit on large requests.
+    pub(crate) length: usize,
+}
+
+const DIGEST_INTERVAL: i64 = 128;
+const DIGESTS_MAX: usize = 1024;
+
+impl Pipeline {
+    /// Nothing on the way, behind what was recovered.
+    pub(crate) const fn new(prep: Prep, last_zxid: i64) -> Self {
+        Self {
+            prep,
+            proposals: VecDeque::new(),
+            last_zxid,
+            durable: last_zxid,
+            digests: VecDeque::new(),
+            events: Vec::new(),
+            notifications: Vec::new(),
+        }
+    }
+
+    /// Whether every transaction is applied.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.proposals.is_empty()
+    }
+
+    /// Remembers a digest now and then, so that those of several servers can be compared.
+    fn note_digest(&mut self, zxid: i64, digest: u64) {
+        if zxid % DIGEST_INTERVAL == 0 {
+            self.digests.push_back((zxid, digest));
+            if self.digests.len() > DIGESTS_MAX {
+                self.digests.pop_front();
+            }
+        }
+    }
+
+    fn pop_committed(&mut self, committed: i64) -> Option<Proposal> {
+        let is_committed = self.proposals.front()?.entry.header.zxid <= committed;
+        if is_committed { self.proposals.pop_front() } else { None }
+    }
+}
+
+impl Server {
+    /// Prepares and proposes a client's write.
+    pub(crate) fn prepare(&mut self, request: &Request, now: Now) {
+        let body = decode(request);
+        let origin = request.origin();
+        let body = body.as_ref().map_or(WriteBody::Malformed, WriteBody::Request);
+        self.propose(request.session, &request.ids, body, Some(origin), now);
+        if let Some(connection) = self.connections.get_mut(request.connection) {
+            connection.waiting.push_back(Waiting::Write);
+        }
+        self.in_process += 1;
+        if self.config.is_large(origin.length) {
+            self.large_bytes += origin.length;
+        }
+    }
+
+    /// Starts a session for a connection; its client hears of it when that is committed.
+    pub(crate) fn create_session(&mut self, id: ConnectionId, timeout_ms: i32, now: Now) {
+        let session = self.sessions.next_id();
+        self.connections.set_session(id, session);
+        let arrived = now.monotonic;
+        let origin = Origin { connection: id, xid: 0, op: OpCode::CreateSession, arrived, length: 0 };
+        self.propose(session, &[], WriteBody::CreateSession { timeout_ms }, Some(origin), now);
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.waiting.push_back(Waiting::Write);
+        }
+        self.in_process += 1;
+    }
+
+    /// Ends a session that was not heard of in time.
+    pub(crate) fn expire_session(&mut self, session: i64, now: Now) {
+        let timeout_ms = self.tree.sessions().get(&session).copied().unwrap_or_default();
+        self.log.info(Logger::Server, format!("Expiring session {session:#x}, timeout of {timeout_ms}ms exceeded"));
+        self.stats.counters.sessions_expired += 1;
+        self.close_session(session, now);
+    }
+
+    /// Ends a session that nobody asked to end.
+    pub(crate) fn close_session(&mut self, session: i64, now: Now) {
+        self.propose(session, &[], WriteBody::CloseSession, None, now);
+    }
+
+    /// Deletes a container or TTL node whose time has come.
+    pub(crate) fn reap(&mut self, path: &Str, now: Now) {
+        self.log.info(Logger::Containers, format!("Attempting to delete candidate container: {path}"));
+        self.propose(0, &[], WriteBody::Reap(path), None, now);
+    }
+
+    fn propose(&mut self, session_id: i64, ids: &[Id], body: WriteBody<'_>, origin: Option<Origin>, now: Now) {
+        let zxid = self.pipeline.last_zxid + 1;
+        self.pipeline.last_zxid = zxid;
+        let (cxid, owner) = origin.map_or((0, 0), |origin| (origin.xid, origin.connection.0));
+        let write = Write { session_id, cxid, owner, ids, body };
+        let prepared = readable_by_all(self.pipeline.prep.prepare(&self.tree, &mut self.sessions, write, zxid, now));
+        if let Some(error) = prepared.error
+            && !error.is_api_error()
+        {
+            self.log.info(
+                Logger::Prep,
+                format!(
+                    "Got user-level KeeperException when processing sessionid:{session_id:#x} cxid:{cxid:#x} \
+                     zxid:{zxid:#x} Error:KeeperErrorCode = {error}"
+                ),
+            );
+        }
+        self.journal.append(zxid, &prepared.bytes, now.monotonic);
+        self.stats.counters.requests_logged += 1;
+        self.pipeline.proposals.push_back(Proposal { entry: prepared.entry, error: prepared.error, origin });
+    }
+
+    /// Applies and answers everything that is committed by now.
+    pub(crate) fn commit(&mut self, now: Now, effects: &mut Effects) {
+        let committed = self.role.committed(self.pipeline.durable);
+        while let Some(proposal) = self.pipeline.pop_committed(committed) {
+            self.apply(&proposal, now, effects);
+        }
+    }
+
+    fn apply(&mut self, proposal: &Proposal, now: Now, effects: &mut Effects) {
+        let TxnEntry { header, txn, digest } = &proposal.entry;
+        let mut events = std::mem::take(&mut self.pipeline.events);
+        let result = self.tree.apply(header, txn, &mut events);
+        self.pipeline.prep.applied(header.zxid);
+        if let Some(digest) = digest {
+            self.pipeline.note_digest(header.zxid, self.tree.digest());
+            if digest.tree_digest != self.tree.digest() {
+                self.digest_mismatch(header.zxid);
+            }
+        }
+        for event in events.drain(..) {
+            self.tell_watchers(&event);
+        }
+        self.pipeline.events = events;
+        if let Txn::CloseSession(_) = txn {
+            self.sessions.remove(header.session_id);
+            self.session_closed(header.session_id, proposal.origin, effects);
+        }
+        let age_ms = u64::try_from(now.wall_ms - header.time_ms).unwrap_or(0);
+        self.stats.propagation_latency.add(age_ms);
+        if let Some(origin) = &proposal.origin {
+            self.answer_write(origin, proposal, &result, now, effects);
+        }
+    }
+
+    /// A session that ended on its own takes its connection with it; one that its client closed is answered first.
+    fn session_closed(&mut self, session: i64, origin: Option<Origin>, effects: &mut Effects) {
+        if let Some(id) = self.connections.of_session(session)
+            && origin.is_none_or(|origin| origin.connection != id)
+        {
+            self.close(id, effects);
+        }
+    }
+
+    fn digest_mismatch(&mut self, zxid: i64) {
+        self.stats.counters.digest_mismatches += 1;
+        // One line is enough: from then on no digest is right.
+        if self.stats.counters.digest_mismatches == 1 {
+            let message = format!("First digest mismatch on txn {zxid:#x}, expected digest is different");
+            self.log.error(Logger::Digest, message);
+        }
+    }
+
+    /// Writes the events that a change of the tree means for those who watch.
+    fn tell_watchers(&mut self, event: &TreeEvent) {
+        let mut told = std::mem::take(&mut self.pipeline.notifications);
+        self.watches.trigger(event, &mut told);
+        self.count_watches(event, &told);
+        for notification in told.drain(..) {
+            let id = ConnectionId(notification.watcher);
+            let Some(connection) = self.connections.get_mut(id) else { continue };
+            if !may_know(&self.pipeline.prep, &connection.ids, &notification) {
+                continue;
+            }
+            let length = reply::notification(&mut connection.out, notification.event, &notification.path);
+            connection.stats.sent += 1;
+            self.stats.replied(length);
+            self.mark(id);
+        }
+        self.pipeline.notifications = told;
+    }
+
+    fn count_watches(&mut self, event: &TreeEvent, told: &[Notification]) {
+        let children = told.iter().filter(|told| told.event == zk_proto::EventType::NodeChildrenChanged).count();
+        let own = (told.len() - children) as u64;
+        match event {
+            TreeEvent::Created(_) => self.stats.watches_created.add(own),
+            TreeEvent::DataChanged(_) => self.stats.watches_changed.add(own),
+            TreeEvent::Deleted(_) => self.stats.watches_deleted.add(own),
+            TreeEvent::QuotaExceeded { path, what, value, limit } => {
+                return self.log.warn(Logger::Digest, format!("Quota exceeded: {path} {what}={value} limit={limit}"));
+            }
+        }
+        if !matches!(event, TreeEvent::DataChanged(_)) {
+            self.stats.watches_children.add(children as u64);
+        }
+    }
+
+    fn answer_write(
+        &mut self,
+        origin: &Origin,
+        proposal: &Proposal,
+        result: &TxnResult,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        let id = origin.connection;
+        self.in_process -= 1;
+        if self.config.is_large(origin.length) {
+            self.large_bytes -= origin.length;
+        }
+        let zxid = self.tree.last_zxid();
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.waiting.pop_front();
+        }
+        self.answered(origin, zxid, now, true);
+        if origin.op == OpCode::CreateSession {
+            match proposal.error {
+                None => self.establish(id),
+                Some(_) => self.close(id, effects),
+            }
+            return;
+        }
+        let error = written::error(origin.op, proposal.error, result);
+        // A lone check went through the log as a multi.
+        let checked = result.parts.first().filter(|_| origin.op == OpCode::Check).and_then(|part| part.path.as_ref());
+        let stat = checked.and_then(|path| self.tree.get(path)).map(|node| node.stat());
+        self.reply(id, Header { xid: origin.xid, zxid, error }, |out| {
+            if error == ErrorCode::Ok {
+                written::body(origin.op, result, stat, out);
+            }
+        });
+        if origin.op == OpCode::CloseSession {
+            self.close(id, effects);
+        } else {
+            self.drain_reads(id, now);
+        }
+    }
+
+    /// Counts a request as answered.
+    pub(crate) fn answered(&mut self, origin: &Origin, zxid: i64, now: Now, is_write: bool) {
+        let latency_ms = now.monotonic.ms().saturating_sub(origin.arrived.ms());
+        self.stats.latency.add(latency_ms);
+        if is_write { &mut self.stats.update_latency } else { &mut self.stats.read_latency }.add(latency_ms);
+        self.settle(origin.connection, origin.xid);
+        if let Some(connection) = self.connections.get_mut(origin.connection) {
+            let (op, now_ms) = (written::short_name(origin.op), now.monotonic.ms());
+            connection.stats.replied(op, origin.xid, zxid, now_ms, latency_ms);
+        }
+    }
+}
+
+/// A lone `check` goes into the log as a multi of one part: the original writes it as it is, and no server can read
+/// that log again.
+fn readable_by_all(mut prepared: Prepared) -> Prepared {
+    if let Txn::Check(_) = prepared.entry.txn {
+        let check = std::mem::replace(&mut prepared.entry.txn, Txn::Multi(Vec::new()));
+        prepared.entry.txn = Txn::Multi(vec![check]);
+        prepared.bytes = prepared.entry.to_bytes();
+    }
+    prepared
+}
+
+/// Whether a client may hear of a change: only of nodes that it may read (CVE-2024-23944).
+pub(crate) fn may_know(prep: &Prep, ids: &[Id], notification: &Notification) -> bool {
+    notification.acl.as_ref().is_none_or(|acl| prep.settings().auth.allows(acl, zk_proto::Perms::READ, ids))
+}

@@ -1,0 +1,1 @@
+//! What a crash leaves: everything acknowledged.

@@ -1,0 +1,9 @@
+//! The server as its owner sees it: events in, effects out, over a disk in memory.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod client;
+mod crashes;
+mod hostile;
+mod limits;
+mod transcripts;
+mod world;
