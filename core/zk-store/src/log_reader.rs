@@ -19,6 +19,7 @@ use crate::log::{HEADER_LEN, RECORD_END, RECORD_OVERHEAD, corrupt, header_bytes}
 
 const CHUNK_LEN: usize = 1 << 20;
 const SECTOR_LEN: u64 = 512;
+const BLOCK_LEN: usize = 256;
 /// Session, xid, zxid, time and type.
 const TXN_HEADER_LEN: usize = 32;
 
@@ -106,7 +107,7 @@ impl LogReader {
         while position + (RECORD_OVERHEAD + TXN_HEADER_LEN) as u64 <= self.len {
             let bytes = self.bytes_at(position, CHUNK_LEN)?;
             // A record starts with four bytes of zeros, then a checksum that is not zero.
-            let Some(nonzero) = bytes.iter().position(|byte| *byte != 0) else {
+            let Some(nonzero) = first_nonzero(bytes) else {
                 position += bytes.len() as u64;
                 continue;
             };
@@ -211,6 +212,15 @@ fn record_of(position: u64, payload: &[u8]) -> Option<LogRecord> {
     let header = payload.first_chunk::<TXN_HEADER_LEN>()?;
     let zxid = i64::from_be_bytes(*header.get(12..)?.first_chunk()?);
     Some(LogRecord { position, zxid, payload: Bytes::copy_from_slice(payload) })
+}
+
+/// Where the first byte that is not zero stands. Padding of 64 MiB is looked through at each start after a kill, so whole
+/// blocks are looked at together.
+fn first_nonzero(bytes: &[u8]) -> Option<usize> {
+    let is_zero = |block: &[u8]| block.iter().fold(0, |seen, byte| seen | byte) == 0;
+    let block = bytes.chunks(BLOCK_LEN).position(|block| !is_zero(block))?;
+    let start = block * BLOCK_LEN;
+    Some(start + bytes.get(start..)?.iter().position(|byte| *byte != 0)?)
 }
 
 /// Whether all of the record's bytes in some sector of the file are zeros.
