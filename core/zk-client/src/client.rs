@@ -154,6 +154,8 @@ pub struct Client {
     watches: Watches,
     auth: Vec<AuthRequest>,
     closing: bool,
+    /// What requests get when the session is over.
+    refusal: ErrorCode,
     last_sent: Monotonic,
     last_heard: Monotonic,
     frames: Frames,
@@ -207,6 +209,7 @@ impl Client {
             watches: Watches::default(),
             auth: Vec::new(),
             closing: false,
+            refusal: ErrorCode::SessionExpired,
             last_sent: now,
             last_heard: now,
             frames: Frames::default(),
@@ -253,7 +256,7 @@ impl Client {
         let id = RequestId(self.next_id);
         self.next_id += 1;
         if self.link == Link::Over || self.closing {
-            self.fail(id, ErrorCode::SessionExpired);
+            self.fail(id, self.refusal);
         } else if matches!(self.link, Link::Up | Link::Greeting) {
             self.send(id, request, now);
         } else {
@@ -460,6 +463,7 @@ impl Client {
             PING_XID | SET_WATCHES_XID => Ok(()),
             AUTH_XID => {
                 if header.err == ErrorCode::AuthFailed.code() {
+                    self.refusal = ErrorCode::AuthFailed;
                     self.end(State::AuthFailed, ErrorCode::AuthFailed);
                 }
                 Ok(())

@@ -381,6 +381,8 @@ fn refused_credentials_are_final() {
     world.sent();
     world.reply(-4, 0, ErrorCode::AuthFailed.code(), &Response::Empty);
     assert_eq!(world.client.take_effects(), [Effect::Disconnect, Effect::Event(Event::State(State::AuthFailed))]);
+    let late = world.submit(ops::sync("/"));
+    assert_eq!(world.events(), [Event::Reply(late, Err(Failure::Code(ErrorCode::AuthFailed)))]);
 }
 
 #[test]
