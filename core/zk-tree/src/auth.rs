@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use base::Str;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hashbrown::HashSet;
 use sha1::{Digest, Sha1};
 use zk_proto::{Acl, ErrorCode, Id, Perms};
 
@@ -79,10 +80,8 @@ impl AuthSettings {
     /// client has not authenticated itself.
     pub fn fix_acl(&self, acl: &[Acl], ids: &[Id]) -> Result<Vec<Acl>, ErrorCode> {
         let mut fixed = Vec::with_capacity(acl.len());
-        for (at, entry) in acl.iter().enumerate() {
-            if acl.iter().take(at).any(|earlier| earlier == entry) {
-                continue;
-            }
+        let mut seen = HashSet::with_capacity(acl.len());
+        for entry in acl.iter().filter(|entry| seen.insert(*entry)) {
             if is_anyone(&entry.id) {
                 fixed.push(entry.clone());
             } else if entry.id.scheme == "auth" {

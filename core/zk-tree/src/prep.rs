@@ -87,7 +87,8 @@ pub struct Prepared {
     /// The entry's bytes.
     pub bytes: Bytes,
     /// Why the request failed. For a failed multi the transaction is a multi of errors all the same, and the reply's
-    /// header says no error; else the transaction is an error.
+    /// header says no error; else the transaction is an error. `SessionMoved`, also of a multi, is not answered: the
+    /// original ends the connection.
     pub error: Option<ErrorCode>,
 }
 

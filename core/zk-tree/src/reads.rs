@@ -62,7 +62,7 @@ pub fn answer(
             GetAllChildrenNumberResponse { total_number: descendants(tree, node, &body.path) }.encode(out);
         }
         Request::GetEphemerals(body) => put_ephemerals(tree, client, &body.path, out),
-        Request::MultiRead(multi) => multi_read(tree, client, &multi.ops, out),
+        Request::MultiRead(multi) => multi_read(tree, client, &multi.ops, out)?,
         Request::SetWatches(body) => {
             let body = SetWatches2Request {
                 relative_zxid: body.relative_zxid,
@@ -116,8 +116,16 @@ fn get_acl(tree: &Tree, client: Client<'_>, path: &str) -> Result<GetAclResponse
     Ok(GetAclResponse { acl, stat: node.stat() })
 }
 
-fn multi_read(tree: &Tree, client: Client<'_>, ops: &[Op], out: &mut BytesMut) {
+/// How long the answer to a `multiRead` may be: a short request can ask for the same large node many times over.
+const MULTI_READ_BYTES_MAX: usize = 64 << 20;
+
+fn multi_read(tree: &Tree, client: Client<'_>, ops: &[Op], out: &mut BytesMut) -> Result<(), ErrorCode> {
+    let start = out.len();
     for op in ops {
+        if out.len() - start > MULTI_READ_BYTES_MAX {
+            out.truncate(start);
+            return Err(ErrorCode::MarshallingError);
+        }
         let node = readable(tree, client, op.path());
         match (op, node) {
             (Op::GetChildren(_), Ok(node)) => {
@@ -137,6 +145,7 @@ fn multi_read(tree: &Tree, client: Client<'_>, ops: &[Op], out: &mut BytesMut) {
         }
     }
     MultiHeader::END.encode(out);
+    Ok(())
 }
 
 /// Takes over what a client watched at another server, or before its connection broke, and tells it what it missed.

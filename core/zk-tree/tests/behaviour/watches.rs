@@ -1,6 +1,8 @@
 //! Who hears of what, in which order.
 
-use zk_proto::requests::{AddWatchRequest, PathRequest, ReadRequest, Request, WatchesRequest};
+use bytes::Bytes;
+use zk_proto::multi::{Multi, Op};
+use zk_proto::requests::{AddWatchRequest, CreateRequest, PathRequest, ReadRequest, Request, WatchesRequest};
 use zk_proto::{Acl, AddWatchMode, ErrorCode, EventType, Id, Perms, WatcherType};
 use zk_tree::watch::Watches;
 use zk_tree::{Touched, TreeEvent};
@@ -137,4 +139,16 @@ fn acls_of_others_are_masked() {
     rig.ids.push(Id::from_static("digest", "u:h"));
     let body = rig.read(1, &Request::GetAcl(PathRequest { path: "/m".into() })).unwrap();
     assert!(body.windows(3).any(|part| part == b"u:h"));
+}
+
+#[test]
+fn a_short_request_cannot_ask_for_an_endless_answer() {
+    let mut rig = Rig::new();
+    let data = Some(Bytes::from(vec![7; 1 << 20]));
+    let big = CreateRequest { path: "/big".into(), data, acl: vec![Acl::OPEN], flags: 0 };
+    rig.write(1, &Request::Create(big)).unwrap();
+    let get = Op::GetData(ReadRequest { path: "/big".into(), watch: false });
+    let many = |count| Request::MultiRead(Multi { ops: vec![get.clone(); count] });
+    assert!(rig.read(1, &many(3)).unwrap().len() > 3 << 20);
+    assert_eq!(rig.read(1, &many(100)), Err(ErrorCode::MarshallingError));
 }
