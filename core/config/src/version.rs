@@ -57,6 +57,8 @@ impl ApiVersion {
     pub const V0_11_0_IV0: Self = Self { id: 10 };
     /// 2.1-IV0.
     pub const V2_1_IV0: Self = Self { id: 17 };
+    /// Features are versioned, and a broker's registration names its own (KIP-584).
+    pub const V2_7_IV0: Self = Self { id: 28 };
     /// 2.7-IV2: AlterIsr. The newest that 2.7.1 knows.
     pub const LATEST: Self = Self { id: 30 };
 

@@ -120,6 +120,11 @@ impl Controller {
         }
     }
 
+    /// Whether the deletion of a topic was asked for and is not finished.
+    pub fn is_queued_for_deletion(&self, topic: &str) -> bool {
+        self.context.is_deleting(topic)
+    }
+
     /// Takes an event; runs it at once, or when those before it are done.
     pub fn handle(&mut self, event: Event, now: Now, effects: &mut Effects) {
         if event == Event::SessionExpired {

@@ -1,0 +1,379 @@
+//! Fetch (key 1, versions 0 to 12): reads records for consumers and followers.
+//!
+//! The answer is given when `min_bytes` are there, after `max_wait_ms`, or as soon as a partition has an error. The first batch that
+//! is found comes whole even beyond the limits (from version 3 on); further partitions get what is left of `max_bytes`.
+//! Ranges of log files go to the socket as they are, except for clients before version 4, for whom newer batches are
+//! converted (KIP-31, KIP-98). Sessions: KIP-227.
+
+use std::sync::Arc;
+
+use base::{Part, Str, once};
+use kafka_log::{Bound, Fetched, LogError, ReadRequest};
+use kafka_proto::ErrorCode;
+use kafka_proto::messages::fetch::{AbortedTransaction, Request, Response, ResponsePartition, ResponseTopic};
+use kafka_proto::record::{Magic, down_convert};
+use kafka_proto::wire::Records;
+use kafka_replica::{Available, DelayedFetch, FetchPartition, FetchWait, Park, Position, WaitingList, available};
+
+use crate::answer::Answer;
+use crate::broker::Broker;
+use crate::dispatch::Context;
+use crate::errors;
+use crate::fetch_sessions::{FetchContext, Wanted};
+use crate::partitions::Partition;
+
+/// Decompressed size up to which a batch is converted for an old client.
+const CONVERTED_BYTES_MAX: u64 = 256 << 20;
+
+/// A fetch that waits for records.
+pub(crate) type WaitingFetch = DelayedFetch<Watched, Arc<Fetch>>;
+
+/// A partition that a fetch waits for, read up to `bound`.
+pub(crate) struct Watched {
+    partition: Arc<Partition>,
+    bound: Bound,
+}
+
+/// A fetch: what it wants and where its answer goes.
+pub(crate) struct Fetch {
+    version: i16,
+    is_follower: bool,
+    bound: Bound,
+    max_bytes: u32,
+    wanted: Vec<Wanted>,
+    session: SessionPart,
+    answer: parking_lot::Mutex<Option<Answer>>,
+}
+
+/// What the session does with the answer.
+enum SessionPart {
+    None,
+    Begin,
+    Goes(Arc<parking_lot::Mutex<crate::fetch_sessions::Session>>, i32),
+}
+
+/// One pass over all partitions.
+struct Pass {
+    results: Vec<ResponsePartition>,
+    waits: Vec<(Watched, FetchWait)>,
+    bytes: u64,
+    has_error: bool,
+    /// A range is not in the page cache: the pass is to be made on a disk thread.
+    is_cold: bool,
+}
+
+pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
+    let broker = context.broker;
+    let settings = broker.settings();
+    let is_follower = request.replica_id >= 0;
+    let session_key = (request.session_id, request.session_epoch);
+    let now = context.now.monotonic;
+    let fetch_context = broker.fetch_sessions.context(session_key, request.topics, &request.forgotten_topics, now);
+    let (wanted, session) = match fetch_context {
+        FetchContext::Error(error_code) => return answer.send(&Response { error_code, ..Response::default() }),
+        FetchContext::Sessionless(wanted) => (wanted, SessionPart::None),
+        FetchContext::Full(wanted) => (wanted, SessionPart::Begin),
+        FetchContext::Incremental(session, epoch, wanted) => (wanted, SessionPart::Goes(session, epoch)),
+    };
+    let reply_bytes_max = if is_follower { i32::MAX } else { settings.fetches.reply_bytes_max };
+    let max_bytes = request.max_bytes.clamp(0, reply_bytes_max);
+    let bound = match (is_follower, request.isolation_level) {
+        (true, _) => Bound::LogEnd,
+        (false, 1) => Bound::LastStable,
+        (false, _) => Bound::HighWatermark,
+    };
+    let fetch = Arc::new(Fetch {
+        version: context.version,
+        is_follower,
+        bound,
+        max_bytes: max_bytes.unsigned_abs(),
+        wanted,
+        session,
+        answer: parking_lot::Mutex::new(Some(answer)),
+    });
+    let min_bytes = u64::from(request.min_bytes.clamp(0, max_bytes).unsigned_abs());
+    let max_wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
+    let pass = fetch.read(broker, true);
+    if pass.is_cold {
+        return fetch.finish_on_disk_thread(broker);
+    }
+    if max_wait_ms == 0 || fetch.wanted.is_empty() || pass.bytes >= min_bytes || pass.has_error {
+        return fetch.answer(broker, pass.results);
+    }
+    let deadline = now.plus_ms(max_wait_ms);
+    let lists: Vec<Arc<Partition>> = pass.waits.iter().map(|(watched, _)| watched.partition.clone()).collect();
+    let delayed = DelayedFetch { waits: pass.waits, bytes_min: min_bytes, reply: fetch };
+    let lists = lists.iter().map(|partition| -> &WaitingList<WaitingFetch> { &partition.fetches });
+    match broker.fetches.park(delayed, deadline, lists) {
+        Park::Ready(delayed) => delayed.complete(broker),
+        Park::Waiting(_) => broker.host.alarm(deadline),
+    }
+}
+
+/// Ends a fetch that waited: reads again, and answers with what is there.
+pub(crate) trait Complete {
+    fn complete(self, broker: &Arc<Broker>);
+}
+
+impl Complete for WaitingFetch {
+    fn complete(self, broker: &Arc<Broker>) {
+        let fetch = self.reply;
+        let pass = fetch.read(broker, true);
+        if pass.is_cold {
+            return fetch.finish_on_disk_thread(broker);
+        }
+        fetch.answer(broker, pass.results);
+    }
+}
+
+impl FetchPartition for Watched {
+    fn available(&self, wait: &FetchWait) -> Available {
+        let epoch = wait.leader_epoch.unwrap_or(-1);
+        if self.partition.check_epoch(epoch, false).is_err() {
+            return Available::Now;
+        }
+        let offsets = self.partition.log.offsets();
+        let end = match self.bound {
+            Bound::LogEnd => offsets.log_end,
+            Bound::HighWatermark => offsets.high_watermark,
+            Bound::LastStable => offsets.last_stable,
+        };
+        if end == wait.start.offset {
+            return Available::Bytes(0);
+        }
+        match self.partition.log.position_of(end) {
+            Ok(end) => {
+                let end = Position { offset: end.offset, segment: end.segment, byte: end.position };
+                available(&wait.start, &end, wait.bytes_max)
+            }
+            Err(_) => Available::Now,
+        }
+    }
+}
+
+impl Fetch {
+    /// Reads every partition in turn, within the limits.
+    fn read(&self, broker: &Arc<Broker>, cached_only: bool) -> Pass {
+        let mut left = self.max_bytes;
+        // Versions before 3 get no more than they asked for, even if that is not one whole batch.
+        let mut at_least_one = self.version > 2;
+        let mut pass = Pass {
+            results: Vec::with_capacity(self.wanted.len()),
+            waits: Vec::new(),
+            bytes: 0,
+            has_error: false,
+            is_cold: false,
+        };
+        for wanted in &self.wanted {
+            match self.read_one(broker, wanted, left, at_least_one, cached_only) {
+                Ok((partition, fetched, answer)) => {
+                    let size = answer.records.as_ref().map_or(0, Records::len);
+                    if size > 0 {
+                        at_least_one = false;
+                    }
+                    left = left.saturating_sub(u32::try_from(size).unwrap_or(u32::MAX));
+                    pass.bytes += size as u64;
+                    let position = fetched.position;
+                    let start =
+                        Position { offset: position.offset, segment: position.segment, byte: position.position };
+                    let epoch = wanted.request.current_leader_epoch;
+                    let wait = FetchWait {
+                        start,
+                        bytes_max: wanted.request.partition_max_bytes.max(0).unsigned_abs(),
+                        leader_epoch: (epoch >= 0).then_some(epoch),
+                        last_fetched_epoch: None,
+                    };
+                    pass.waits.push((Watched { partition, bound: self.bound }, wait));
+                    pass.results.push(answer);
+                }
+                Err(Refusal::Cold) => {
+                    pass.is_cold = true;
+                    return pass;
+                }
+                Err(Refusal::Code(error_code)) => {
+                    pass.has_error = true;
+                    pass.results.push(failed(wanted.name.partition, error_code));
+                }
+            }
+        }
+        pass
+    }
+
+    fn read_one(
+        &self,
+        broker: &Arc<Broker>,
+        wanted: &Wanted,
+        left: u32,
+        at_least_one: bool,
+        cached_only: bool,
+    ) -> Result<(Arc<Partition>, Fetched, ResponsePartition), Refusal> {
+        let partition = broker.partitions.get(broker, &wanted.name.topic, wanted.name.partition)?;
+        // From version 11 on a consumer may read from a follower (KIP-392).
+        let leader_only = self.is_follower || self.version < 11;
+        partition.check_epoch(wanted.request.current_leader_epoch, leader_only)?;
+        let config = partition.log.config();
+        if self.version < 10 && config.compression == Some(ZSTD) {
+            return Err(Refusal::Code(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE));
+        }
+        let read = ReadRequest {
+            offset: wanted.request.fetch_offset,
+            max_bytes: wanted.request.partition_max_bytes.max(0).unsigned_abs().min(left),
+            min_one_message: at_least_one,
+            bound: self.bound,
+            cached_only,
+        };
+        let fetched = partition.log.read(&read)?;
+        let mut answer = ResponsePartition {
+            partition_index: wanted.name.partition,
+            high_watermark: fetched.offsets.high_watermark,
+            last_stable_offset: fetched.offsets.last_stable,
+            log_start_offset: fetched.offsets.log_start,
+            aborted_transactions: fetched.aborted_transactions.as_ref().map(|aborted| {
+                let entry = |one: &kafka_log::AbortedTransaction| AbortedTransaction {
+                    producer_id: one.producer_id,
+                    first_offset: one.first_offset,
+                };
+                aborted.iter().map(entry).collect()
+            }),
+            ..ResponsePartition::default()
+        };
+        // A piece of a batch that is too large for the limits is no use to a client that will get it whole.
+        let records =
+            if fetched.first_batch_incomplete && self.version > 2 { Vec::new() } else { fetched.records.clone() };
+        answer.records = Some(match self.old_magic() {
+            Some(magic) if config.message_magic.unsigned_abs() > magic as u8 => {
+                if !config.message_downconversion {
+                    return Err(Refusal::Code(ErrorCode::UNSUPPORTED_VERSION));
+                }
+                converted(&records, magic, read.offset, read.max_bytes as usize)?
+            }
+            _ => Records::from(records),
+        });
+        Ok((partition, fetched, answer))
+    }
+
+    /// The newest format that the client reads, if it is not the current one.
+    const fn old_magic(&self) -> Option<Magic> {
+        match self.version {
+            0..=1 => Some(Magic::V0),
+            2..=3 => Some(Magic::V1),
+            _ => None,
+        }
+    }
+
+    fn finish_on_disk_thread(self: Arc<Self>, broker: &Arc<Broker>) {
+        let own = broker.clone();
+        broker.host.submit(once(move |_| {
+            let pass = self.read(&own, false);
+            self.answer(&own, pass.results);
+        }));
+    }
+
+    /// Answers, once: in a session only with what changed.
+    fn answer(&self, broker: &Broker, results: Vec<ResponsePartition>) {
+        let Some(answer) = self.answer.lock().take() else { return };
+        let mut response = Response::default();
+        let named = self.wanted.iter().map(|wanted| &wanted.name.topic).zip(results);
+        match &self.session {
+            SessionPart::None => response.topics = grouped(named),
+            SessionPart::Begin => {
+                let results: Vec<_> = named.collect();
+                let answered = self
+                    .wanted
+                    .iter()
+                    .cloned()
+                    .zip(&results)
+                    .map(|(wanted, (_, result))| (wanted, result.high_watermark, result.log_start_offset));
+                let slots = usize::try_from(broker.settings().fetches.sessions_max).unwrap_or(0);
+                let now = broker.host.now().monotonic;
+                let answered: Vec<_> = answered.collect();
+                response.session_id = broker.with_random(|random| {
+                    broker.fetch_sessions.begin(self.is_follower, answered.into_iter(), slots, random, now)
+                });
+                response.topics = grouped(results.into_iter());
+            }
+            SessionPart::Goes(session, epoch) => {
+                let mut session = session.lock();
+                response.session_id = session.id();
+                if session.is_at(*epoch) {
+                    let changed: Vec<_> =
+                        named.filter(|(topic, result)| session.must_send(topic, result, true)).collect();
+                    response.topics = grouped(changed.into_iter());
+                } else {
+                    response.error_code = ErrorCode::INVALID_FETCH_SESSION_EPOCH;
+                }
+            }
+        }
+        answer.send(&response);
+    }
+}
+
+const ZSTD: u8 = 4;
+
+/// Why a partition was not read.
+enum Refusal {
+    Code(ErrorCode),
+    Cold,
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(error: ErrorCode) -> Self {
+        Self::Code(error)
+    }
+}
+
+impl From<LogError> for Refusal {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Cold => Self::Cold,
+            error => Self::Code(errors::of_log(&error)),
+        }
+    }
+}
+
+fn failed(partition_index: i32, error_code: ErrorCode) -> ResponsePartition {
+    ResponsePartition {
+        partition_index,
+        error_code,
+        high_watermark: -1,
+        records: Some(Records::EMPTY),
+        ..ResponsePartition::default()
+    }
+}
+
+/// Neighbours of one topic under one name.
+fn grouped<'a>(results: impl Iterator<Item = (&'a Str, ResponsePartition)>) -> Vec<ResponseTopic> {
+    let mut topics: Vec<ResponseTopic> = Vec::new();
+    for (topic, result) in results {
+        match topics.last_mut().filter(|last| last.topic == *topic) {
+            Some(last) => last.partitions.push(result),
+            None => topics.push(ResponseTopic { topic: topic.clone(), partitions: vec![result] }),
+        }
+    }
+    topics
+}
+
+/// Reads the records into memory and writes them in an older format.
+fn converted(parts: &[Part], magic: Magic, offset: i64, bytes_max: usize) -> Result<Records, Refusal> {
+    let mut input = Vec::new();
+    for part in parts {
+        match part {
+            Part::Bytes(bytes) => input.extend_from_slice(bytes),
+            Part::Range { file, position, length } => {
+                let start = input.len();
+                input.resize(start + *length as usize, 0);
+                let target = input.get_mut(start..).unwrap_or_default();
+                let read =
+                    file.read_at(target, *position).map_err(|_| Refusal::Code(ErrorCode::KAFKA_STORAGE_ERROR))?;
+                input.truncate(start + read);
+            }
+        }
+    }
+    match down_convert(&input, magic, offset, bytes_max, CONVERTED_BYTES_MAX) {
+        Ok(converted) => Ok(Records::from(bytes::Bytes::from(converted.bytes))),
+        Err(kafka_proto::record::RecordError::UnsupportedCompression(_)) => {
+            Err(Refusal::Code(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE))
+        }
+        Err(_) => Err(Refusal::Code(ErrorCode::CORRUPT_MESSAGE)),
+    }
+}

@@ -1,0 +1,223 @@
+//! One broker: what its parts share, and the doors through which the host reaches it.
+//!
+//! Everything here is called from any thread. Nothing waits: what can't be answered at once is parked, and completed by the
+//! event it waits for, or by a timer.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+
+use base::{Monotonic, Now, Random, TimerKey, Timers};
+use config::{BrokerConfig, BrokerSettings};
+use kafka_control::znode::Endpoint;
+use kafka_log::LogManager;
+use kafka_replica::Purgatory;
+use parking_lot::{Mutex, RwLock};
+
+use crate::api::fetch::{Complete as _, WaitingFetch};
+use crate::api::produce::{Complete as _, WaitingProduce};
+use crate::connection::{Client, Closed, Connection};
+use crate::connections::Connections;
+use crate::control::Control;
+use crate::fetch_sessions::FetchSessions;
+use crate::host::Host;
+use crate::metadata::Metadata;
+use crate::notifications::Notifications;
+use crate::partitions::Partitions;
+use crate::startup::Startup;
+use crate::topic_configs::TopicOverrides;
+use crate::topic_waits::TopicWaits;
+use crate::zookeeper::ZooKeeper;
+
+/// What runs when a timer is due.
+pub(crate) type Alarm = Box<dyn FnOnce(&Arc<Broker>, Now) + Send>;
+
+/// A broker, shared by all event loops.
+pub struct Broker {
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) metadata: RwLock<Metadata>,
+    pub(crate) zookeeper: ZooKeeper,
+    pub(crate) control: Control,
+    pub(crate) topic_waits: TopicWaits,
+    pub(crate) connections: Connections,
+    random: Mutex<Random>,
+    pub(crate) partitions: Partitions,
+    pub(crate) produces: Purgatory<WaitingProduce>,
+    pub(crate) fetches: Purgatory<WaitingFetch>,
+    pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) topic_overrides: TopicOverrides,
+    config: RwLock<Arc<BrokerConfig>>,
+    /// `advertised.listeners`, with the ports that were bound.
+    advertised: Vec<Endpoint>,
+    logs: OnceLock<LogManager>,
+    /// What a start works on until there is a session.
+    pub(crate) startup: Mutex<Option<Startup>>,
+    pub(crate) notifications: Notifications,
+    /// Version of `/feature` (KIP-584); -1 until it is known.
+    features_epoch: AtomicI64,
+    /// Since when the registration is tried, if another session holds it.
+    pub(crate) waits_to_register_since: Mutex<Option<Monotonic>>,
+    /// `broker.id`, or the generated one; -1 until it is known.
+    id: AtomicI32,
+    /// Czxid of the registration; -1 before it.
+    epoch: AtomicI64,
+    cluster_id: RwLock<Option<String>>,
+    timers: Mutex<Timers<Alarm>>,
+}
+
+impl Broker {
+    /// A broker that serves nothing yet; `start` begins.
+    ///
+    /// `advertised` are the endpoints of `advertised.listeners`, a port of 0 replaced by the one that was bound.
+    pub fn new(config: BrokerConfig, advertised: Vec<Endpoint>, host: Arc<dyn Host>, random: Random) -> Arc<Self> {
+        Arc::new(Self {
+            host,
+            metadata: RwLock::default(),
+            zookeeper: ZooKeeper::default(),
+            control: Control::default(),
+            topic_waits: TopicWaits::default(),
+            connections: Connections::default(),
+            random: Mutex::new(random),
+            partitions: Partitions::default(),
+            produces: Purgatory::default(),
+            fetches: Purgatory::default(),
+            fetch_sessions: FetchSessions::default(),
+            topic_overrides: TopicOverrides::default(),
+            id: AtomicI32::new(config.settings().broker_id.unwrap_or(-1)),
+            epoch: AtomicI64::new(-1),
+            cluster_id: RwLock::new(None),
+            config: RwLock::new(Arc::new(config)),
+            advertised,
+            logs: OnceLock::new(),
+            startup: Mutex::default(),
+            notifications: Notifications::default(),
+            features_epoch: AtomicI64::new(-1),
+            waits_to_register_since: Mutex::default(),
+            timers: Mutex::default(),
+        })
+    }
+
+    /// A client connected. The waker is called, from any thread, when an answer of the connection is ready.
+    pub fn accept(
+        self: &Arc<Self>,
+        listener: usize,
+        listener_name: String,
+        peer: SocketAddr,
+        waker: Waker,
+        now: Now,
+    ) -> Result<Connection, Closed> {
+        let place = self.connections.admit(peer.ip(), &self.settings())?;
+        let client = Client { listener, listener_name, peer, software: Mutex::default() };
+        Ok(Connection::new(self.clone(), client, place, waker, now))
+    }
+
+    /// Runs what is due; call it when the alarm that [`Host::alarm`] asked for goes off.
+    pub fn tick(self: &Arc<Self>, now: Now) {
+        loop {
+            let due = self.timers.lock().pop_due(now.monotonic);
+            match due {
+                Some(alarm) => alarm(self, now),
+                None => break,
+            }
+        }
+        self.produces.expire(now.monotonic, WaitingProduce::complete);
+        self.fetches.expire(now.monotonic, |fetch| fetch.complete(self));
+        let logs = self.logs().map(|logs| logs.tick(now));
+        let timers = self.timers.lock().next_deadline();
+        let next = [logs, timers, self.produces.next_deadline(), self.fetches.next_deadline()];
+        if let Some(next) = next.into_iter().flatten().min() {
+            self.host.alarm(next);
+        }
+    }
+
+    /// The broker's id; -1 until it is known.
+    pub fn id(&self) -> i32 {
+        self.id.load(Ordering::Acquire)
+    }
+
+    /// Czxid of the broker's registration; -1 before it.
+    pub fn epoch(&self) -> i64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_id(&self, id: i32) {
+        self.id.store(id, Ordering::Release);
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: i64) {
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
+    pub(crate) fn features_epoch(&self) -> i64 {
+        self.features_epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_features_epoch(&self, epoch: i64) {
+        self.features_epoch.store(epoch, Ordering::Release);
+    }
+
+    pub(crate) fn cluster_id(&self) -> Option<String> {
+        self.cluster_id.read().clone()
+    }
+
+    pub(crate) fn set_cluster_id(&self, id: String) {
+        *self.cluster_id.write() = Some(id);
+    }
+
+    /// What was configured, in its layers.
+    pub(crate) fn config(&self) -> Arc<BrokerConfig> {
+        self.config.read().clone()
+    }
+
+    pub(crate) fn set_config(&self, config: BrokerConfig) {
+        *self.config.write() = Arc::new(config);
+    }
+
+    /// What the broker runs by.
+    pub(crate) fn settings(&self) -> Arc<BrokerSettings> {
+        self.config.read().settings().clone()
+    }
+
+    pub(crate) fn advertised(&self) -> &[Endpoint] {
+        &self.advertised
+    }
+
+    /// The logs; `None` until they are loaded.
+    pub(crate) fn logs(&self) -> Option<&LogManager> {
+        self.logs.get()
+    }
+
+    pub(crate) fn set_logs(&self, logs: LogManager) {
+        // A broker loads its logs once; a second set of them would be a second start.
+        let _ = self.logs.set(logs);
+    }
+
+    /// Draws from the broker's chance.
+    pub(crate) fn with_random<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
+        draw(&mut self.random.lock())
+    }
+
+    /// Runs `alarm` at `deadline` or soon after, unless it is cancelled.
+    pub(crate) fn schedule(
+        &self,
+        deadline: Monotonic,
+        alarm: impl FnOnce(&Arc<Self>, Now) + Send + 'static,
+    ) -> TimerKey {
+        let mut timers = self.timers.lock();
+        let is_earliest = timers.next_deadline().is_none_or(|next| deadline < next);
+        let key = timers.insert(deadline, Box::new(alarm));
+        drop(timers);
+        if is_earliest {
+            self.host.alarm(deadline);
+        }
+        key
+    }
+
+    /// Drops a timer; nothing happens if it has run.
+    pub(crate) fn cancel(&self, key: TimerKey) {
+        // Taken out under the lock, dropped after it: what the closure holds may want the lock too.
+        let alarm = self.timers.lock().cancel(key);
+        drop(alarm);
+    }
+}

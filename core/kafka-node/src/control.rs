@@ -1,0 +1,139 @@
+//! Drives the controller's machine, and does what the controller tells this broker (upstream: `KafkaController`,
+//! `KafkaApis.handleLeaderAndIsrRequest` and its neighbours).
+//!
+//! Messages are carried out one after the other, in the order in which they were decided, by a job on a disk thread: new logs
+//! make folders.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use base::{Job, Next, Now, Slow};
+use config::ApiVersion;
+use kafka_control::{BrokerMessage, Controller, ControllerSettings, Effects, Event, MessageBody, Outcome};
+use parking_lot::Mutex;
+
+use crate::broker::Broker;
+use crate::topic_waits::TopicWaits;
+
+/// The controller of this broker, and the epoch of the newest one that it heard of.
+#[derive(Default)]
+pub(crate) struct Control {
+    controller: Mutex<Option<Controller>>,
+    inbox: Mutex<Inbox>,
+}
+
+/// What a controller told this broker and is not done yet.
+#[derive(Default)]
+struct Inbox {
+    messages: VecDeque<BrokerMessage>,
+    /// Whether a job is at work on them.
+    is_draining: bool,
+    /// Messages of an older controller are refused (STALE_CONTROLLER_EPOCH).
+    epoch_seen: i32,
+}
+
+/// Carries out the messages of the inbox.
+struct Drain(Arc<Broker>);
+
+impl Job for Drain {
+    fn step(&mut self, slow: &Slow) -> Next {
+        let message = {
+            let mut inbox = self.0.control.inbox.lock();
+            let message = inbox.messages.pop_front();
+            inbox.is_draining = message.is_some();
+            message
+        };
+        let Some(message) = message else { return Next::Done };
+        self.0.carry_out(message, slow);
+        TopicWaits::look_again(&self.0);
+        Next::More
+    }
+}
+
+/// What moves the controller's machine.
+enum Input {
+    Event(Event),
+    Outcomes(Vec<Outcome>),
+}
+
+impl Broker {
+    /// Gives the controller an event. Before [`Broker::stand_for_controller`] there is none to take it.
+    pub(crate) fn controller_event(self: &Arc<Self>, event: Event, now: Now) {
+        self.run_controller(Input::Event(event), now);
+    }
+
+    /// The broker is registered under this session: its controller takes part in elections.
+    pub(crate) fn stand_for_controller(self: &Arc<Self>, session: i64, now: Now) {
+        let settings = self.settings();
+        self.control.controller.lock().get_or_insert_with(|| {
+            Controller::new(ControllerSettings {
+                broker: self.id(),
+                delete_topic_enable: settings.topics.delete,
+                unclean_leader_election_enable: settings.topic.unclean_leader_election,
+                feature_versioning: settings.inter_broker_protocol >= ApiVersion::V2_7_IV0,
+            })
+        });
+        self.controller_event(Event::Registered { session }, now);
+    }
+
+    /// The epoch of the controller's office, if this broker holds it.
+    pub(crate) fn active_controller_epoch(&self) -> Option<i32> {
+        self.control.controller.lock().as_ref().and_then(Controller::active_epoch)
+    }
+
+    /// Whether a topic is marked for deletion, as far as the controller on this broker knows.
+    pub(crate) fn is_queued_for_deletion(&self, topic: &str) -> bool {
+        self.control.controller.lock().as_ref().is_some_and(|controller| controller.is_queued_for_deletion(topic))
+    }
+
+    fn run_controller(self: &Arc<Self>, input: Input, now: Now) {
+        let mut guard = self.control.controller.lock();
+        let Some(controller) = guard.as_mut() else { return };
+        let mut effects = Effects::default();
+        match input {
+            Input::Event(event) => controller.handle(event, now, &mut effects),
+            Input::Outcomes(outcomes) => controller.outcomes(outcomes, now, &mut effects),
+        }
+        for line in effects.log {
+            tracing::info!(target: "kafka.controller.KafkaController", "{line}");
+        }
+        for message in effects.messages {
+            if message.broker == self.id() {
+                self.tell(message);
+            }
+        }
+        if !effects.operations.is_empty() {
+            self.ask_zookeeper(effects.operations, |broker, outcomes, now| {
+                broker.run_controller(Input::Outcomes(outcomes), now);
+            });
+        }
+    }
+
+    /// Takes a controller's message; it is carried out behind those before it.
+    fn tell(self: &Arc<Self>, message: BrokerMessage) {
+        let mut inbox = self.control.inbox.lock();
+        inbox.messages.push_back(message);
+        if !std::mem::replace(&mut inbox.is_draining, true) {
+            self.host.submit(Box::new(Drain(self.clone())));
+        }
+    }
+
+    /// Does what a controller says, unless a newer one has spoken or the words were for an earlier life of this broker.
+    fn carry_out(self: &Arc<Self>, message: BrokerMessage, slow: &Slow) {
+        {
+            let mut inbox = self.control.inbox.lock();
+            if message.controller_epoch < inbox.epoch_seen || message.broker_epoch < self.epoch() {
+                return;
+            }
+            inbox.epoch_seen = message.controller_epoch;
+        }
+        let now = self.host.now();
+        match message.body {
+            MessageBody::UpdateMetadata { brokers, partitions } => {
+                self.metadata.write().update(message.controller, brokers, partitions);
+            }
+            MessageBody::LeaderAndIsr(partitions) => self.become_leader_or_follower(partitions, now, slow),
+            MessageBody::StopReplica(replicas) => self.stop_replicas(replicas, now, slow),
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Fetch sessions (KIP-227; upstream: `FetchSession.scala`): a consumer names its partitions once, and is told of those that
+//! changed.
+//!
+//! A session keeps its partitions in an order in which those that were answered go to the end, so that a small answer
+//! limit starves none. The cache has a bounded number of slots; one that was not used for two minutes gives way, and
+//! a larger session or a follower's displaces a smaller one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use base::{Monotonic, Random, Str};
+use kafka_proto::ErrorCode;
+use kafka_proto::messages::fetch::{ForgottenTopic, RequestPartition, RequestTopic, ResponsePartition};
+use parking_lot::Mutex;
+
+/// Not in a session.
+const NO_SESSION: i32 = 0;
+/// Epoch of a request that begins a session.
+const INITIAL_EPOCH: i32 = 0;
+/// Epoch of a request that ends its session, or wants none.
+const FINAL_EPOCH: i32 = -1;
+/// Sessions that were not used for so long give way to any other.
+const EVICTION_MS: u64 = 120_000;
+
+/// A topic's partition as a fetch names it. The name is a copy of its own: sessions outlive the frames of their requests.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Name {
+    pub(crate) topic: Str,
+    pub(crate) partition: i32,
+}
+
+/// One partition that is to be fetched.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) name: Name,
+    pub(crate) request: RequestPartition,
+}
+
+/// How a fetch is answered: what it wants, and what is left out of the answer.
+pub(crate) enum FetchContext {
+    /// The session is not there, or its epoch is not the request's.
+    Error(ErrorCode),
+    /// Answered in full; no session.
+    Sessionless(Vec<Wanted>),
+    /// Answered in full; begins a session.
+    Full(Vec<Wanted>),
+    /// Answered with what changed.
+    Incremental(Arc<Mutex<Session>>, i32, Vec<Wanted>),
+}
+
+/// A session.
+pub(crate) struct Session {
+    id: i32,
+    /// Epoch that the next request must bear.
+    epoch: i32,
+    privileged: bool,
+    created: Monotonic,
+    last_used: Monotonic,
+    partitions: Partitions,
+}
+
+/// Partitions in their order: the next to be answered first.
+#[derive(Default)]
+struct Partitions {
+    by_turn: BTreeMap<u64, Cached>,
+    turns: HashMap<Name, u64>,
+    next_turn: u64,
+}
+
+/// What was asked and last answered of a partition.
+struct Cached {
+    name: Name,
+    request: RequestPartition,
+    high_watermark: i64,
+    log_start_offset: i64,
+}
+
+/// All sessions of a broker.
+#[derive(Default)]
+pub(crate) struct FetchSessions(Mutex<Cache>);
+
+#[derive(Default)]
+struct Cache {
+    sessions: BTreeMap<i32, Arc<Mutex<Session>>>,
+    last_used: BTreeSet<(Monotonic, i32)>,
+    /// By value, the least first: (privileged, partitions, id).
+    evictable_by_all: BTreeSet<(bool, usize, i32)>,
+    evictable_by_privileged: BTreeSet<(bool, usize, i32)>,
+}
+
+impl FetchSessions {
+    /// Takes a request into its session, and says what is to be fetched.
+    pub(crate) fn context(
+        &self,
+        (id, epoch): (i32, i32),
+        topics: Vec<RequestTopic>,
+        forgotten: &[ForgottenTopic],
+        now: Monotonic,
+    ) -> FetchContext {
+        let wanted = wanted(topics);
+        let mut cache = self.0.lock();
+        if epoch == INITIAL_EPOCH || epoch == FINAL_EPOCH {
+            if id != NO_SESSION {
+                cache.remove(id);
+            }
+            return if epoch == FINAL_EPOCH { FetchContext::Sessionless(wanted) } else { FetchContext::Full(wanted) };
+        }
+        let Some(shared) = cache.sessions.get(&id).cloned() else {
+            return FetchContext::Error(ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
+        };
+        let mut session = shared.lock();
+        if session.epoch != epoch {
+            return FetchContext::Error(ErrorCode::INVALID_FETCH_SESSION_EPOCH);
+        }
+        cache.forget_keys(&session);
+        for one in &wanted {
+            session.partitions.ask(one);
+        }
+        for topic in forgotten {
+            for partition in &topic.partitions {
+                session.partitions.remove(&Name { topic: topic.topic.clone(), partition: *partition });
+            }
+        }
+        if session.partitions.by_turn.is_empty() {
+            cache.sessions.remove(&id);
+            return FetchContext::Sessionless(wanted);
+        }
+        session.last_used = now;
+        session.epoch = next_epoch(session.epoch);
+        cache.note_keys(&session, now);
+        let all = session.partitions.wanted();
+        let epoch = session.epoch;
+        drop(session);
+        FetchContext::Incremental(shared, epoch, all)
+    }
+
+    /// Begins a session with what was just asked and answered; 0 if there is no place for it.
+    pub(crate) fn begin(
+        &self,
+        privileged: bool,
+        answered: impl ExactSizeIterator<Item = (Wanted, i64, i64)>,
+        slots: usize,
+        random: &mut Random,
+        now: Monotonic,
+    ) -> i32 {
+        let mut cache = self.0.lock();
+        if cache.sessions.len() >= slots && !cache.evict(privileged, answered.len(), now) {
+            return NO_SESSION;
+        }
+        let id = loop {
+            let id = 1 + random.below(i32::MAX as u64 - 1) as i32;
+            if !cache.sessions.contains_key(&id) {
+                break id;
+            }
+        };
+        let mut partitions = Partitions::default();
+        for (Wanted { name, request }, high_watermark, log_start_offset) in answered {
+            partitions.push(Cached { name, request, high_watermark, log_start_offset });
+        }
+        let epoch = next_epoch(INITIAL_EPOCH);
+        let session = Session { id, epoch, privileged, created: now, last_used: now, partitions };
+        cache.note_keys(&session, now);
+        cache.sessions.insert(id, Arc::new(Mutex::new(session)));
+        id
+    }
+}
+
+impl Session {
+    pub(crate) const fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Whether no other request has gone on with the session since `epoch` was given.
+    pub(crate) const fn is_at(&self, epoch: i32) -> bool {
+        self.epoch == epoch
+    }
+
+    /// Whether a partition's answer must be sent: it has records or an error, or the client's offsets are stale. If `take`, it
+    /// counts as sent, and the partition goes to the end of the order.
+    pub(crate) fn must_send(&mut self, topic: &Str, answer: &ResponsePartition, take: bool) -> bool {
+        let name = Name { topic: topic.clone(), partition: answer.partition_index };
+        let Some(turn) = self.partitions.turns.get(&name).copied() else { return true };
+        let Some(cached) = self.partitions.by_turn.get_mut(&turn) else { return true };
+        let has_records = answer.records.as_ref().is_some_and(|records| !records.is_empty());
+        let is_error = answer.error_code.is_error();
+        let must = has_records
+            || is_error
+            || cached.high_watermark != answer.high_watermark
+            || cached.log_start_offset != answer.log_start_offset
+            || answer.preferred_read_replica >= 0
+            || answer.diverging_epoch.epoch >= 0;
+        if take {
+            // After an error the partition is sent again as soon as it is well.
+            cached.high_watermark = if is_error { -1 } else { answer.high_watermark };
+            cached.log_start_offset = answer.log_start_offset;
+            if must {
+                self.partitions.move_to_end(turn);
+            }
+        }
+        must
+    }
+}
+
+impl Partitions {
+    fn push(&mut self, cached: Cached) {
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        self.turns.insert(cached.name.clone(), turn);
+        self.by_turn.insert(turn, cached);
+    }
+
+    fn ask(&mut self, wanted: &Wanted) {
+        let known = self.turns.get(&wanted.name).copied();
+        match known.and_then(|turn| self.by_turn.get_mut(&turn)) {
+            Some(cached) => cached.request = wanted.request.clone(),
+            None => {
+                let Wanted { name, request } = wanted.clone();
+                self.push(Cached { name, request, high_watermark: -1, log_start_offset: -1 });
+            }
+        }
+    }
+
+    fn remove(&mut self, name: &Name) {
+        if let Some(turn) = self.turns.remove(name) {
+            self.by_turn.remove(&turn);
+        }
+    }
+
+    fn move_to_end(&mut self, turn: u64) {
+        if let Some(cached) = self.by_turn.remove(&turn) {
+            self.push(cached);
+        }
+    }
+
+    fn wanted(&self) -> Vec<Wanted> {
+        self.by_turn
+            .values()
+            .map(|cached| Wanted { name: cached.name.clone(), request: cached.request.clone() })
+            .collect()
+    }
+}
+
+impl Cache {
+    fn remove(&mut self, id: i32) {
+        if let Some(session) = self.sessions.remove(&id) {
+            self.forget_keys(&session.lock());
+        }
+    }
+
+    /// Frees a slot for a session of so many partitions: a stale one goes, or the least worthy if this is worth more.
+    fn evict(&mut self, privileged: bool, size: usize, now: Monotonic) -> bool {
+        let Some((last_used, stalest)) = self.last_used.first().copied() else { return false };
+        if now.since(last_used).as_millis() > u128::from(EVICTION_MS) {
+            self.remove(stalest);
+            return true;
+        }
+        let candidates = if privileged { &self.evictable_by_privileged } else { &self.evictable_by_all };
+        match candidates.first().copied() {
+            Some(least) if (privileged, size, 0) >= least => {
+                self.remove(least.2);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn note_keys(&mut self, session: &Session, now: Monotonic) {
+        self.last_used.insert((session.last_used, session.id));
+        let is_old = now.since(session.created).as_millis() > u128::from(EVICTION_MS);
+        let key = session.worth();
+        if !session.privileged || is_old {
+            self.evictable_by_privileged.insert(key);
+        }
+        if is_old {
+            self.evictable_by_all.insert(key);
+        }
+    }
+
+    fn forget_keys(&mut self, session: &Session) {
+        self.last_used.remove(&(session.last_used, session.id));
+        self.evictable_by_privileged.remove(&session.worth());
+        self.evictable_by_all.remove(&session.worth());
+    }
+}
+
+impl Session {
+    fn worth(&self) -> (bool, usize, i32) {
+        (self.privileged, self.partitions.by_turn.len(), self.id)
+    }
+}
+
+fn wanted(topics: Vec<RequestTopic>) -> Vec<Wanted> {
+    let mut all = Vec::new();
+    for RequestTopic { topic, partitions } in topics {
+        let topic = Str::copied(&topic);
+        all.extend(partitions.into_iter().map(|request| {
+            let name = Name { topic: topic.clone(), partition: request.partition_index };
+            Wanted { name, request }
+        }));
+    }
+    all
+}
+
+/// Epochs go round, leaving out 0, which begins a session.
+const fn next_epoch(epoch: i32) -> i32 {
+    if epoch == i32::MAX { 1 } else { epoch + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_proto::wire::Records;
+
+    use super::*;
+
+    fn topics(partitions: &[i32]) -> Vec<RequestTopic> {
+        let partition = |index: &i32| RequestPartition { partition_index: *index, ..RequestPartition::default() };
+        vec![RequestTopic { topic: Str::from("t"), partitions: partitions.iter().map(partition).collect() }]
+    }
+
+    fn begin(sessions: &FetchSessions, partitions: &[i32], slots: usize, now: Monotonic) -> i32 {
+        let FetchContext::Full(wanted) = sessions.context((0, 0), topics(partitions), &[], now) else { panic!() };
+        let answered = wanted.into_iter().map(|one| (one, 10, 0));
+        sessions.begin(false, answered, slots, &mut Random::from_seed(1), now)
+    }
+
+    fn answer(index: i32, high_watermark: i64, records: usize) -> ResponsePartition {
+        ResponsePartition {
+            partition_index: index,
+            high_watermark,
+            log_start_offset: 0,
+            records: Some(Records::from(bytes::Bytes::from(vec![0; records]))),
+            ..ResponsePartition::default()
+        }
+    }
+
+    #[test]
+    fn only_what_changed_is_sent_and_goes_to_the_end() {
+        let sessions = FetchSessions::default();
+        let now = Monotonic::from_ms(1);
+        let id = begin(&sessions, &[0, 1, 2], 10, now);
+        let FetchContext::Incremental(session, epoch, wanted) = sessions.context((id, 1), Vec::new(), &[], now) else {
+            panic!()
+        };
+        assert_eq!(wanted.iter().map(|one| one.name.partition).collect::<Vec<_>>(), [0, 1, 2]);
+        {
+            let mut session = session.lock();
+            assert!(session.is_at(epoch));
+            let topic = Str::from("t");
+            assert!(session.must_send(&topic, &answer(0, 10, 5), true), "records");
+            assert!(!session.must_send(&topic, &answer(1, 10, 0), true), "nothing new");
+            assert!(session.must_send(&topic, &answer(2, 11, 0), false), "a new high watermark, only looked at");
+        }
+        let FetchContext::Incremental(_, _, wanted) = sessions.context((id, 2), Vec::new(), &[], now) else { panic!() };
+        assert_eq!(wanted.iter().map(|one| one.name.partition).collect::<Vec<_>>(), [1, 2, 0]);
+    }
+
+    #[test]
+    fn epochs_and_ids_are_checked() {
+        let sessions = FetchSessions::default();
+        let now = Monotonic::from_ms(1);
+        let id = begin(&sessions, &[0], 10, now);
+        let error = |id, epoch| match sessions.context((id, epoch), Vec::new(), &[], now) {
+            FetchContext::Error(error) => Some(error),
+            _ => None,
+        };
+        assert_eq!(error(id + 1, 1), Some(ErrorCode::FETCH_SESSION_ID_NOT_FOUND));
+        assert_eq!(error(id, 2), Some(ErrorCode::INVALID_FETCH_SESSION_EPOCH));
+        assert_eq!(error(id, 1), None);
+        assert_eq!(error(id, 1), Some(ErrorCode::INVALID_FETCH_SESSION_EPOCH), "a repeated request");
+        assert_eq!(next_epoch(i32::MAX), 1);
+    }
+
+    #[test]
+    fn a_session_ends_when_asked_or_empty() {
+        let sessions = FetchSessions::default();
+        let now = Monotonic::from_ms(1);
+        let id = begin(&sessions, &[0], 10, now);
+        let forgotten = [ForgottenTopic { topic: Str::from("t"), partitions: vec![0] }];
+        assert!(matches!(sessions.context((id, 1), Vec::new(), &forgotten, now), FetchContext::Sessionless(_)));
+        assert!(matches!(sessions.context((id, 2), Vec::new(), &[], now), FetchContext::Error(_)));
+        let id = begin(&sessions, &[0], 10, now);
+        assert!(matches!(sessions.context((id, -1), topics(&[0]), &[], now), FetchContext::Sessionless(_)));
+        assert!(matches!(sessions.context((id, 1), Vec::new(), &[], now), FetchContext::Error(_)));
+    }
+
+    #[test]
+    fn slots_are_bounded() {
+        let sessions = FetchSessions::default();
+        let start = Monotonic::from_ms(0);
+        let first = begin(&sessions, &[0, 1], 1, start);
+        assert_ne!(first, 0);
+        assert_eq!(begin(&sessions, &[0], 1, start.plus_ms(1000)), 0, "no place");
+        let later = start.plus_ms(EVICTION_MS + 1);
+        assert_ne!(begin(&sessions, &[0], 1, later), 0, "a stale session gives way");
+        assert!(matches!(sessions.context((first, 1), Vec::new(), &[], later), FetchContext::Error(_)));
+    }
+}

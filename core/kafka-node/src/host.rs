@@ -1,0 +1,21 @@
+//! What a broker asks of the process around it.
+
+use base::{Job, Monotonic, Now};
+
+/// The process around a broker: the host with its threads and clocks, or the simulator.
+pub trait Host: Send + Sync {
+    /// Both clocks, for work that no event brought.
+    fn now(&self) -> Now;
+
+    /// Runs a job on a disk thread.
+    fn submit(&self, job: Box<dyn Job>);
+
+    /// Calls `Broker::tick` at this time or soon after, at the latest; an earlier alarm stays set.
+    fn alarm(&self, at: Monotonic);
+
+    /// The ZooKeeper session has something to do: call `Broker::take_zookeeper_effects` soon, from where its socket is.
+    fn zookeeper_ready(&self);
+
+    /// The broker can't go on: says why in one line and ends the process with 1.
+    fn fail(&self, reason: String);
+}

@@ -1,0 +1,147 @@
+//! What ZooKeeper tells this broker under watch: changed configs and features (upstream: `DynamicConfigManager`,
+//! `ZkNodeChangeNotificationListener`, `FinalizedFeatureChangeListener`).
+
+use std::sync::Arc;
+
+use base::Now;
+use config::broker::Scope;
+use kafka_control::znode::{self, ConfigChange, EntityConfig};
+use kafka_control::{Event, Failure, Operation, Outcome, Reply};
+use parking_lot::Mutex;
+
+use crate::broker::Broker;
+
+/// Announcements that are older than this are removed.
+const EXPIRATION_MS: i64 = 15 * 60 * 1000;
+
+/// The number of the announcement that was read last.
+#[derive(Default)]
+pub(crate) struct Notifications(Mutex<Option<i64>>);
+
+impl Broker {
+    /// The broker is registered: listens for changes, and takes what was set before.
+    pub(crate) fn serve(self: &Arc<Self>, _: Now) {
+        self.read_features();
+        self.read_broker_configs();
+        self.read_config_changes();
+    }
+
+    /// A watch fired.
+    pub(crate) fn watch_fired(self: &Arc<Self>, path: String, now: Now) {
+        match path.as_str() {
+            znode::CONFIG_CHANGES => self.read_config_changes(),
+            znode::FEATURE => self.read_features(),
+            _ => self.controller_event(Event::Changed(path), now),
+        }
+    }
+
+    fn read_features(self: &Arc<Self>) {
+        let operations = vec![
+            Operation::Exists { path: znode::FEATURE.to_owned(), watch: true },
+            Operation::GetData { path: znode::FEATURE.to_owned(), watch: false },
+        ];
+        self.ask_zookeeper(operations, |broker, outcomes, _| {
+            if let Some(Ok(Reply::Data(_, stat))) = outcomes.into_iter().nth(1) {
+                broker.set_features_epoch(stat.version.into());
+            }
+        });
+    }
+
+    /// What is set for all brokers, and for this one.
+    fn read_broker_configs(self: &Arc<Self>) {
+        for scope in [Scope::Default, Scope::Broker] {
+            self.read_broker_config(scope);
+        }
+    }
+
+    fn read_broker_config(self: &Arc<Self>, scope: Scope) {
+        let name = match scope {
+            Scope::Default => "<default>".to_owned(),
+            Scope::Broker => self.id().to_string(),
+        };
+        let path = znode::entity_config("brokers", &name);
+        self.read_entity(path, move |broker, stored| {
+            let (config, notices) = broker.config().apply_stored(scope, &stored.0);
+            for notice in notices {
+                tracing::warn!(target: "kafka.server.DynamicBrokerConfig", "{}", notice.text);
+            }
+            broker.set_config(config);
+            broker.topic_defaults_changed();
+        });
+    }
+
+    /// Reads a config znode; one that is not there is empty.
+    fn read_entity(self: &Arc<Self>, path: String, then: impl FnOnce(&Arc<Self>, EntityConfig) + Send + 'static) {
+        let read = Operation::GetData { path: path.clone(), watch: false };
+        self.ask_zookeeper(vec![read], move |broker, outcomes, _| {
+            let stored = match outcomes.into_iter().next() {
+                Some(Ok(Reply::Data(content, _))) => {
+                    EntityConfig::decode(&path, content.as_deref().unwrap_or_default())
+                }
+                Some(Err(Failure::NoNode)) => Ok(EntityConfig::default()),
+                _ => return,
+            };
+            match stored {
+                Ok(stored) => then(broker, stored),
+                Err(error) => tracing::error!(target: "kafka.server.DynamicConfigManager", "{error}"),
+            }
+        });
+    }
+
+    /// Reads the announcements that are new, in their order, and removes old ones.
+    fn read_config_changes(self: &Arc<Self>) {
+        let list = Operation::GetChildren { path: znode::CONFIG_CHANGES.to_owned(), watch: true };
+        self.ask_zookeeper(vec![list], |broker, outcomes, _| {
+            let Some(Ok(Reply::Children(mut names))) = outcomes.into_iter().next() else { return };
+            names.sort();
+            let operations: Vec<_> = names.iter().map(|name| read_change(name)).collect();
+            broker.ask_zookeeper(operations, move |broker, outcomes, now| {
+                for (name, outcome) in names.into_iter().zip(outcomes) {
+                    broker.take_config_change(&name, outcome, now);
+                }
+            });
+        });
+    }
+
+    fn take_config_change(self: &Arc<Self>, name: &str, outcome: Outcome, now: Now) {
+        let Ok(Reply::Data(content, stat)) = outcome else { return };
+        let Some(number) = name.strip_prefix("config_change_").and_then(|digits| digits.parse::<i64>().ok()) else {
+            return;
+        };
+        if now.wall_ms - stat.ctime_ms > EXPIRATION_MS {
+            let path = format!("{}/{name}", znode::CONFIG_CHANGES);
+            self.ask_zookeeper(vec![Operation::Delete { path, version: -1 }], |_, _, _| {});
+        }
+        {
+            let mut last = self.notifications.0.lock();
+            if last.is_some_and(|last| number <= last) {
+                return;
+            }
+            *last = Some(number);
+        }
+        match ConfigChange::decode(content.as_deref().unwrap_or_default()) {
+            Ok(change) => self.entity_changed(&change.entity_path),
+            Err(error) => tracing::error!(target: "kafka.server.DynamicConfigManager", "{error}"),
+        }
+    }
+
+    fn entity_changed(self: &Arc<Self>, entity_path: &str) {
+        let own = self.id().to_string();
+        match entity_path.split_once('/') {
+            Some(("topics", topic)) => {
+                let topic = topic.to_owned();
+                self.read_entity(znode::entity_config("topics", &topic), move |broker, stored| {
+                    broker.set_topic_overrides(&topic, stored);
+                });
+            }
+            Some(("brokers", "<default>")) => self.read_broker_config(Scope::Default),
+            Some(("brokers", id)) if id == own => self.read_broker_config(Scope::Broker),
+            // Client quotas have no effect yet, which the start says; other brokers' configs are theirs.
+            _ => {}
+        }
+    }
+}
+
+fn read_change(name: &str) -> Operation {
+    Operation::GetData { path: format!("{}/{name}", znode::CONFIG_CHANGES), watch: false }
+}

@@ -1,0 +1,442 @@
+//! How a broker starts: paths, cluster id, own id, logs, registration, office (upstream: `KafkaServer.startup`,
+//! `KafkaZkClient.registerBroker`).
+//!
+//! Each step is one pipelined batch of znode operations, or jobs on disk threads; the next step is its continuation. A
+//! cluster id that does not fit ends the start before anything is written: a tree that was lost is not taken for a new one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base::{Disk, Job, Next, Now, Slow, once};
+use base64::Engine;
+use config::{ApiVersion, BrokerSettings};
+use kafka_control::znode::{self, BrokerRegistration, ClusterId, EntityConfig};
+use kafka_control::{CreateMode, Failure, Operation, Outcome, Reply};
+use kafka_log::{BrokerMetadata, Loading, LogConfig, ManagerConfig};
+use parking_lot::Mutex;
+
+use crate::broker::Broker;
+use crate::surroundings::LogSurroundings;
+
+/// How often a registration that another session holds is tried again.
+const REGISTRATION_RETRY_MS: u64 = 100;
+
+/// A log is flushed in the background when its oldest unflushed record is this old, or when so many bytes are unflushed: it
+/// keeps recovery after a crash short, and costs one sync for gigabytes.
+const BACKGROUND_FLUSH_MS: u64 = 60_000;
+const BACKGROUND_FLUSH_BYTES: u64 = 1 << 30;
+
+/// What a start works on until the broker serves.
+pub(crate) struct Startup {
+    loading: Loading,
+    /// Settings of the topics whose logs are here; filled before the logs are loaded.
+    topic_configs: Arc<Mutex<BTreeMap<String, LogConfig>>>,
+}
+
+/// Why a broker can't start; each is said in one line, and the process ends with 1.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `meta.properties` names another cluster.
+    #[error(
+        "The Cluster ID {found} doesn't match stored clusterId {stored} in meta.properties. The broker is trying to join the wrong cluster. Configured zookeeper.connect may be wrong."
+    )]
+    InconsistentClusterId {
+        /// In ZooKeeper.
+        found: String,
+        /// In `meta.properties`.
+        stored: String,
+    },
+    /// `meta.properties` names a cluster, and ZooKeeper knows none: its tree was lost, or the address is wrong.
+    #[error(
+        "meta.properties says that this broker belongs to the cluster {stored}, but ZooKeeper at zookeeper.connect has no /cluster/id. If its data was lost, restore it; if this is to be a new cluster, remove meta.properties from the log directories."
+    )]
+    MissingClusterId {
+        /// In `meta.properties`.
+        stored: String,
+    },
+    /// The configured id is not the stored one.
+    #[error(
+        "Configured broker.id {configured} doesn't match stored broker.id {stored} in meta.properties. If you moved your data, make sure your configured broker.id matches. If you intend to create a new broker, you should remove all data in your data directories (log.dirs)."
+    )]
+    InconsistentBrokerId {
+        /// By `broker.id`.
+        configured: i32,
+        /// In `meta.properties`.
+        stored: i32,
+    },
+    /// The log directories are of several brokers or clusters.
+    #[error(
+        "BrokerMetadata is not consistent across log.dirs. This could happen if multiple brokers shared a log directory (log.dirs) or partial data was manually copied from another broker. Found:{found}"
+    )]
+    InconsistentMetadata {
+        /// What was found, by directory.
+        found: String,
+    },
+    /// No id is configured and none may be generated.
+    #[error("broker.id is -1 and broker.id.generation.enable is false: set one of them")]
+    NoBrokerId,
+    /// Another live session holds the registration.
+    #[error(
+        "A broker is already registered on the path /brokers/ids/{id}. This probably indicates that you either have configured a brokerid that is already in use, or else you have shutdown this broker and restarted it faster than the zookeeper timeout so it appears to be re-registering."
+    )]
+    AlreadyRegistered {
+        /// The broker id.
+        id: i32,
+    },
+    /// `zookeeper.connect` is not a list of hosts.
+    #[error("zookeeper.connect: {0}")]
+    ConnectString(#[from] zk_client::ConnectStringError),
+    /// The logs can't be opened.
+    #[error(transparent)]
+    Log(#[from] kafka_log::LogError),
+    /// ZooKeeper refused something that a start needs.
+    #[error("ZooKeeper: {what}: {failure}")]
+    ZooKeeper {
+        /// What was asked.
+        what: String,
+        /// How it was refused.
+        failure: Failure,
+    },
+}
+
+impl Startup {
+    /// Takes the log directories' locks and reads what they say of themselves. This is done before ZooKeeper is asked anything.
+    fn begin(broker: &Arc<Broker>, disk: Arc<dyn Disk>, now: Now) -> Result<Self, StartError> {
+        let topic_configs: Arc<Mutex<BTreeMap<String, LogConfig>>> = Arc::default();
+        let lookup = topic_configs.clone();
+        let default = broker.log_config_of("");
+        let of_topic = move |topic: &str| lookup.lock().get(topic).cloned().unwrap_or_else(|| default.clone());
+        let config = manager_config(&broker.settings());
+        let surroundings = Arc::new(LogSurroundings::new(broker));
+        let random = broker.with_random(|random| base::Random::from_seed(random.next_u64()));
+        let loading = Loading::begin(disk, surroundings, config, Arc::new(of_topic), random, now)?;
+        Ok(Self { loading, topic_configs })
+    }
+
+    /// The metadata that all directories agree on.
+    fn stored(&self) -> Result<Option<BrokerMetadata>, StartError> {
+        let distinct: BTreeSet<_> = self
+            .loading
+            .metadata()
+            .iter()
+            .filter_map(|(_, metadata)| metadata.as_ref())
+            .map(|metadata| (metadata.broker_id, metadata.cluster_id.clone()))
+            .collect();
+        if distinct.len() > 1 {
+            let lines = self.loading.metadata().iter().filter_map(|(dir, metadata)| {
+                metadata.as_ref().map(|metadata| format!("\n- {} -> {metadata:?}", dir.display()))
+            });
+            return Err(StartError::InconsistentMetadata { found: lines.collect() });
+        }
+        Ok(distinct.into_iter().next().map(|(broker_id, cluster_id)| BrokerMetadata { broker_id, cluster_id }))
+    }
+}
+
+impl Broker {
+    /// Starts the broker: takes the log directories, then connects to ZooKeeper, where the start goes on by itself.
+    pub fn start(self: &Arc<Self>, disk: Arc<dyn Disk>, now: Now) -> Result<(), StartError> {
+        let startup = Startup::begin(self, disk, now)?;
+        *self.startup.lock() = Some(startup);
+        self.zookeeper_start(now)?;
+        Ok(())
+    }
+
+    /// A session is there: the first one lets the start go on, a later one takes the place of one that expired.
+    pub(crate) fn session_established(self: &Arc<Self>, session: i64, now: Now) {
+        match self.startup.lock().take() {
+            Some(startup) => self.start_with(startup, session),
+            None => self.register(session, now),
+        }
+    }
+
+    /// The session with ZooKeeper is there for the first time: the start proper.
+    pub(crate) fn start_with(self: &Arc<Self>, startup: Startup, session: i64) {
+        let mut operations = vec![read(znode::CLUSTER_ID)];
+        operations.extend(self.persistent_paths().into_iter().map(|path| create(path, None)));
+        self.ask_zookeeper(operations, move |broker, outcomes, now| {
+            broker.finish_step(Self::take_cluster_id, (startup, session), outcomes, now);
+        });
+    }
+
+    /// Every path with its ancestors, each once.
+    fn persistent_paths(&self) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        let wanted = znode::PERSISTENT_PATHS.iter().chain([&znode::CONFIG_BROKERS]);
+        wanted.flat_map(|path| znode::ancestry(path)).filter(|path| seen.insert(*path)).map(str::to_owned).collect()
+    }
+
+    fn finish_step(
+        self: &Arc<Self>,
+        step: fn(&Arc<Self>, (Startup, i64), Vec<Outcome>, Now) -> Result<(), StartError>,
+        state: (Startup, i64),
+        outcomes: Vec<Outcome>,
+        now: Now,
+    ) {
+        if let Err(error) = step(self, state, outcomes, now) {
+            self.host.fail(error.to_string());
+        }
+    }
+
+    fn take_cluster_id(
+        self: &Arc<Self>,
+        (startup, session): (Startup, i64),
+        outcomes: Vec<Outcome>,
+        _: Now,
+    ) -> Result<(), StartError> {
+        let stored = startup.stored()?.and_then(|metadata| metadata.cluster_id);
+        let found = outcomes.into_iter().next().unwrap_or(Err(Failure::ConnectionLoss));
+        match (found, stored) {
+            (Ok(Reply::Data(content, _)), stored) => {
+                let found = cluster_id_of(content.as_deref())?;
+                if let Some(stored) = stored.filter(|stored| *stored != found) {
+                    return Err(StartError::InconsistentClusterId { found, stored });
+                }
+                self.set_cluster_id(found);
+                self.choose_id(startup, session)
+            }
+            (Err(Failure::NoNode), Some(stored)) => Err(StartError::MissingClusterId { stored }),
+            (Err(Failure::NoNode), None) => {
+                let uuid = self.with_random(base::Random::bytes_16);
+                let id = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(uuid);
+                let operations = vec![
+                    create("/cluster".to_owned(), None),
+                    create(znode::CLUSTER_ID.to_owned(), Some(ClusterId(id).encode())),
+                    read(znode::CLUSTER_ID),
+                ];
+                self.ask_zookeeper(operations, move |broker, mut outcomes, now| {
+                    // Another broker may have been quicker: what stands there counts.
+                    let last = outcomes.pop().into_iter().collect();
+                    broker.finish_step(Self::take_cluster_id, (startup, session), last, now);
+                });
+                Ok(())
+            }
+            (Ok(_), _) => Ok(()),
+            (Err(failure), _) => Err(StartError::ZooKeeper { what: znode::CLUSTER_ID.to_owned(), failure }),
+        }
+    }
+
+    /// The configured id, the stored one, or a new one made from the version of `/brokers/seqid`.
+    fn choose_id(self: &Arc<Self>, startup: Startup, session: i64) -> Result<(), StartError> {
+        let settings = self.settings();
+        let stored = startup.stored()?.map(|metadata| metadata.broker_id);
+        match (settings.broker_id, stored) {
+            (Some(configured), Some(stored)) if configured != stored => {
+                Err(StartError::InconsistentBrokerId { configured, stored })
+            }
+            (Some(id), _) | (None, Some(id)) => {
+                self.set_id(id);
+                self.read_topic_configs(startup, session);
+                Ok(())
+            }
+            (None, None) if settings.broker_id_generation => {
+                let next = Operation::SetData {
+                    path: znode::BROKER_SEQUENCE.to_owned(),
+                    data: Some(bytes::Bytes::new()),
+                    version: -1,
+                };
+                self.ask_zookeeper(vec![next], move |broker, outcomes, now| {
+                    broker.finish_step(Self::take_generated_id, (startup, session), outcomes, now);
+                });
+                Ok(())
+            }
+            (None, None) => Err(StartError::NoBrokerId),
+        }
+    }
+
+    fn take_generated_id(
+        self: &Arc<Self>,
+        (startup, session): (Startup, i64),
+        outcomes: Vec<Outcome>,
+        _: Now,
+    ) -> Result<(), StartError> {
+        match outcomes.into_iter().next() {
+            Some(Ok(Reply::Stat(stat))) => {
+                self.set_id(stat.version + self.settings().reserved_broker_id_max);
+                self.read_topic_configs(startup, session);
+                Ok(())
+            }
+            Some(Err(failure)) => Err(StartError::ZooKeeper { what: znode::BROKER_SEQUENCE.to_owned(), failure }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The settings of all topics, read in one batch, so that logs are loaded with theirs.
+    fn read_topic_configs(self: &Arc<Self>, startup: Startup, session: i64) {
+        let list = Operation::GetChildren { path: "/config/topics".to_owned(), watch: false };
+        self.ask_zookeeper(vec![list], move |broker, outcomes, _| {
+            let names = match outcomes.into_iter().next() {
+                Some(Ok(Reply::Children(names))) => names,
+                _ => Vec::new(),
+            };
+            let operations = names.iter().map(|name| read(&znode::entity_config("topics", name))).collect();
+            broker.ask_zookeeper(operations, move |broker, outcomes, now| {
+                for (name, outcome) in names.into_iter().zip(outcomes) {
+                    if let Ok(Reply::Data(content, _)) = outcome
+                        && let Ok(config) = EntityConfig::decode(&name, content.as_deref().unwrap_or_default())
+                    {
+                        let resolved = broker.set_topic_overrides(&name, config);
+                        startup.topic_configs.lock().insert(name, resolved);
+                    }
+                }
+                broker.load_logs(startup, session, now);
+            });
+        });
+    }
+
+    /// Loads the logs on disk threads; the job that ends last goes on.
+    fn load_logs(self: &Arc<Self>, startup: Startup, session: i64, _: Now) {
+        let jobs = startup.loading.jobs();
+        let left = Arc::new(AtomicUsize::new(jobs.len() + 1));
+        let last = Arc::new(Mutex::new(Some(startup)));
+        let broker = self.clone();
+        let finish = Arc::new(move |slow: &Slow| {
+            if left.fetch_sub(1, Ordering::AcqRel) == 1
+                && let Some(startup) = last.lock().take()
+            {
+                broker.finish_loading(startup, session, slow);
+            }
+        });
+        for job in jobs {
+            self.host.submit(Box::new(Followed { job, finish: finish.clone() }));
+        }
+        self.host.submit(once(move |slow| finish(slow)));
+    }
+
+    fn finish_loading(self: &Arc<Self>, startup: Startup, session: i64, slow: &Slow) {
+        let now = self.host.now();
+        let metadata = BrokerMetadata { broker_id: self.id(), cluster_id: self.cluster_id() };
+        let loaded = startup.loading.finish(now, slow).and_then(|logs| {
+            logs.write_metadata(&metadata, now, slow)?;
+            Ok(logs)
+        });
+        match loaded {
+            Ok(logs) => {
+                self.set_logs(logs);
+                self.register(session, now);
+            }
+            Err(error) => self.host.fail(StartError::from(error).to_string()),
+        }
+    }
+
+    /// Writes the registration; also after each expiry of the session.
+    pub(crate) fn register(self: &Arc<Self>, session: i64, now: Now) {
+        let settings = self.settings();
+        let registration = BrokerRegistration {
+            id: self.id(),
+            version: registration_version(settings.inter_broker_protocol),
+            endpoints: self.advertised().to_vec(),
+            rack: settings.rack.clone(),
+            jmx_port: -1,
+            timestamp_ms: now.wall_ms,
+        };
+        let path = znode::broker(self.id());
+        let operations = vec![
+            Operation::Multi(vec![
+                Operation::Create { path: path.clone(), data: None, mode: CreateMode::Ephemeral },
+                Operation::SetData { path: path.clone(), data: Some(registration.encode()), version: 0 },
+            ]),
+            Operation::Exists { path, watch: false },
+        ];
+        self.ask_zookeeper(operations, move |broker, outcomes, now| {
+            let mut outcomes = outcomes.into_iter();
+            match (outcomes.next(), outcomes.next()) {
+                (Some(Ok(_)), Some(Ok(Reply::Stat(stat)))) => broker.registered(stat.czxid, session, now),
+                // The answer to an earlier try was lost.
+                (_, Some(Ok(Reply::Stat(stat)))) if stat.ephemeral_owner == session => {
+                    broker.registered(stat.czxid, session, now);
+                }
+                (Some(Err(Failure::NodeExists)), _) => broker.wait_for_registration(session, now),
+                (Some(Err(Failure::SessionExpired | Failure::ConnectionLoss)), _) | (None, _) => {}
+                (Some(Err(failure)), _) => {
+                    let what = znode::broker(broker.id());
+                    broker.host.fail(StartError::ZooKeeper { what, failure }.to_string());
+                }
+                (Some(Ok(_)), _) => {}
+            }
+        });
+    }
+
+    fn registered(self: &Arc<Self>, epoch: i64, session: i64, now: Now) {
+        *self.waits_to_register_since.lock() = None;
+        self.set_epoch(epoch);
+        tracing::info!(
+            target: "kafka.zk.KafkaZkClient",
+            "Registered broker {} at path {} with addresses: {}, czxid (broker epoch): {epoch}",
+            self.id(),
+            znode::broker(self.id()),
+            self.advertised().iter().map(|endpoint| endpoint.connection_string()).collect::<Vec<_>>().join(","),
+        );
+        self.stand_for_controller(session, now);
+        self.serve(now);
+    }
+
+    /// Another session holds the registration: an earlier life of this broker, whose session runs out, or another broker.
+    fn wait_for_registration(self: &Arc<Self>, session: i64, now: Now) {
+        let patience_ms = u64::try_from(self.settings().zookeeper.session_timeout_ms).unwrap_or(0);
+        let mut since = self.waits_to_register_since.lock();
+        let waited_ms = now.monotonic.since(*since.get_or_insert(now.monotonic)).as_millis();
+        if waited_ms > u128::from(patience_ms) {
+            return self.host.fail(StartError::AlreadyRegistered { id: self.id() }.to_string());
+        }
+        drop(since);
+        self.schedule(now.monotonic.plus_ms(REGISTRATION_RETRY_MS), move |broker, now| broker.register(session, now));
+    }
+}
+
+fn manager_config(settings: &BrokerSettings) -> ManagerConfig {
+    let ms = |value: i64| u64::try_from(value).unwrap_or(0);
+    ManagerConfig {
+        dirs: settings.log_dirs.iter().map(PathBuf::from).collect(),
+        recovery_threads: usize::try_from(settings.logs.recovery_threads_per_directory).unwrap_or(1),
+        retention_check_ms: ms(settings.logs.retention_check_interval_ms),
+        flush_check_ms: ms(settings.logs.flush_scheduler_interval_ms),
+        recovery_checkpoint_ms: ms(settings.logs.recovery_point_checkpoint_interval_ms.into()),
+        start_checkpoint_ms: ms(settings.logs.start_offset_checkpoint_interval_ms.into()),
+        high_watermark_checkpoint_ms: ms(settings.replication.high_watermark_checkpoint_interval_ms),
+        producer_expiration_ms: settings.logs.producer_id_expiration_ms.into(),
+        background_flush_ms: BACKGROUND_FLUSH_MS,
+        background_flush_bytes: BACKGROUND_FLUSH_BYTES,
+    }
+}
+
+/// Which form of the registration a protocol level writes.
+fn registration_version(level: ApiVersion) -> i32 {
+    match level {
+        _ if level >= ApiVersion::V2_7_IV0 => 5,
+        _ if level >= ApiVersion::V0_10_0_IV1 => 4,
+        _ => 2,
+    }
+}
+
+/// A job of another, and what follows it.
+struct Followed<F> {
+    job: Box<dyn Job>,
+    finish: Arc<F>,
+}
+
+impl<F: Fn(&Slow) + Send + Sync> Job for Followed<F> {
+    fn step(&mut self, slow: &Slow) -> Next {
+        let next = self.job.step(slow);
+        if next == Next::Done {
+            (self.finish)(slow);
+        }
+        next
+    }
+}
+
+fn read(path: &str) -> Operation {
+    Operation::GetData { path: path.to_owned(), watch: false }
+}
+
+fn create(path: String, data: Option<bytes::Bytes>) -> Operation {
+    Operation::Create { path, data, mode: CreateMode::Persistent }
+}
+
+fn cluster_id_of(content: Option<&[u8]>) -> Result<String, StartError> {
+    match ClusterId::decode(content.unwrap_or_default()) {
+        Ok(ClusterId(id)) => Ok(id),
+        Err(error) => Err(StartError::ZooKeeper { what: error.to_string(), failure: Failure::Other(0) }),
+    }
+}

@@ -1,0 +1,43 @@
+//! What the logs ask of the broker around them.
+
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use base::Job;
+use kafka_log::{Level, LogError, Surroundings};
+
+use crate::broker::Broker;
+use crate::host::Host;
+
+/// The broker, as its logs see it.
+pub(crate) struct LogSurroundings {
+    host: Arc<dyn Host>,
+    /// The broker owns its logs; they must not own it.
+    broker: Weak<Broker>,
+}
+
+impl LogSurroundings {
+    pub(crate) fn new(broker: &Arc<Broker>) -> Self {
+        Self { host: broker.host.clone(), broker: Arc::downgrade(broker) }
+    }
+}
+
+impl Surroundings for LogSurroundings {
+    fn submit(&self, job: Box<dyn Job>) {
+        self.host.submit(job);
+    }
+
+    fn directory_failed(&self, dir: &Path, error: &LogError) {
+        if let Some(broker) = self.broker.upgrade() {
+            broker.log_directory_failed(dir, error);
+        }
+    }
+
+    fn say(&self, level: Level, line: String) {
+        match level {
+            Level::Info => tracing::info!(target: "kafka.log.LogManager", "{line}"),
+            Level::Warn => tracing::warn!(target: "kafka.log.LogManager", "{line}"),
+            Level::Error => tracing::error!(target: "kafka.log.LogManager", "{line}"),
+        }
+    }
+}
