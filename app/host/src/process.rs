@@ -13,6 +13,11 @@ pub fn raise_descriptor_limit() -> u64 {
     current.unwrap_or(u64::MAX)
 }
 
+/// The limit of open descriptors as it is.
+pub(crate) fn descriptor_limit() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// A signal that asks the process to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopSignal {
