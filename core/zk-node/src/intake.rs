@@ -8,6 +8,7 @@ use zk_tree::prep::Prep;
 
 use crate::connection::{Connection, Request, Stage, Waiting};
 use crate::log::{Logger, java_exception};
+use crate::read::decode;
 use crate::reply::Header;
 use crate::words::Word;
 use crate::{ConnectionId, Effect, Effects, Server};
@@ -124,7 +125,11 @@ impl Server {
             _ => return Next::Refused(format!("Len error {claimed}")),
         };
         if !serving {
-            return Next::Refused("ZooKeeperServer not running".to_owned());
+            // Those who wait for an answer still get it; what they send now is left where it is.
+            return match connection.stage {
+                Stage::New => Next::Refused("ZooKeeperServer not running".to_owned()),
+                Stage::Connecting | Stage::Established => Next::Nothing,
+            };
         }
         if self.config.is_large(length) && self.large_bytes + length > self.config.large_request_bytes_max {
             self.stats.counters.large_requests_rejected += 1;
@@ -216,7 +221,9 @@ impl Server {
     /// Sends a request on its way: what changes state is prepared at once, what reads waits for the session's writes.
     fn submit(&mut self, request: Request, now: Now) {
         self.stats.counters.requests_prepared += 1;
-        if Prep::is_write(request.op) {
+        // A reconfig that cannot be read is answered without a transaction, unlike all other writes.
+        let unreadable = request.op == OpCode::Reconfig && decode(&request).is_err();
+        if Prep::is_write(request.op) && !unreadable {
             return self.prepare(&request, now);
         }
         let Some(connection) = self.connections.get_mut(request.connection) else { return };

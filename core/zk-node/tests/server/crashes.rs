@@ -1,1 +1,205 @@
-//! What a crash leaves: everything acknowledged.
+//! What a crash leaves: everything acknowledged, and of each session's writes a beginning without a gap.
+
+use base::{Fault, Random};
+use bytes::Bytes;
+use proptest::prelude::*;
+use zk_node::{Event, StopReason};
+use zk_proto::Acl;
+use zk_proto::requests::{CreateRequest, ReadRequest, Request};
+
+use crate::client::Client;
+use crate::world::World;
+
+fn create(path: String, data: &[u8]) -> Request {
+    Request::Create(CreateRequest {
+        path: path.into(),
+        data: Some(Bytes::copy_from_slice(data)),
+        acl: vec![Acl::OPEN],
+        flags: 0,
+    })
+}
+
+/// One client that makes `/w<name>-0`, `/w<name>-1` ... without waiting for answers.
+struct Writer {
+    name: usize,
+    client: Client,
+    sent: u32,
+    acknowledged: u32,
+}
+
+impl Writer {
+    fn new(world: &mut World, name: usize, from: u32) -> Self {
+        let client = Client::open(world);
+        Self { name, client, sent: from, acknowledged: from }
+    }
+
+    fn path(&self, number: u32) -> String {
+        format!("/w{}-{number}", self.name)
+    }
+
+    fn write(&mut self, world: &mut World) {
+        let request = create(self.path(self.sent), &[7; 40]);
+        self.client.send(world, &request);
+        self.sent += 1;
+    }
+
+    /// Takes answers in: they come in the order of the requests.
+    fn hear(&mut self, world: &mut World) {
+        for line in self.client.told(world).into_iter().filter(|line| !line.starts_with("session")) {
+            assert!(
+                line.ends_with(&self.path(self.acknowledged)),
+                "{line} instead of {}",
+                self.path(self.acknowledged)
+            );
+            self.acknowledged += 1;
+        }
+    }
+
+    /// How many of its nodes are there: all acknowledged ones, and no gap.
+    fn found(&self, world: &mut World, reader: &mut Client) -> u32 {
+        let mut exists = |number| {
+            reader.send(world, &Request::Exists(ReadRequest { path: self.path(number).into(), watch: false }));
+            !reader.told(world).last().unwrap().contains("error")
+        };
+        let found: Vec<u32> = (0..self.sent).filter(|number| exists(*number)).collect();
+        let count = found.len() as u32;
+        assert!(found.iter().copied().eq(0..count), "{} left a gap: {found:?}", self.name);
+        assert!(count >= self.acknowledged, "{} of {} acknowledged are there", count, self.acknowledged);
+        count
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Write(usize),
+    Disk,
+    Crash,
+    Kill,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (0..3_usize).prop_map(Step::Write),
+        5 => Just(Step::Disk),
+        1 => Just(Step::Crash),
+        1 => Just(Step::Kill),
+    ]
+}
+
+/// Starts anew on what the disk holds, checks it, and lets the writers go on.
+fn recover(world: &mut World, writers: &mut Vec<Writer>) {
+    world.kill();
+    world.disk_held = false;
+    world.start().unwrap();
+    let mut reader = Client::connect(world);
+    let found: Vec<u32> = writers.iter().map(|writer| writer.found(world, &mut reader)).collect();
+    *writers = connected(world, &found);
+}
+
+/// Writers with sessions, on a disk that works only when it is told to.
+fn connected(world: &mut World, from: &[u32]) -> Vec<Writer> {
+    let mut writers: Vec<_> = from.iter().enumerate().map(|(name, from)| Writer::new(world, name, *from)).collect();
+    for writer in &mut writers {
+        writer.client.hello(world, &crate::client::Hello::default());
+        writer.hear(world);
+    }
+    world.disk_held = true;
+    writers
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Snapshots, in slices between all this, are taken every few dozen writes.
+    #[test]
+    fn nothing_acknowledged_is_lost(steps in prop::collection::vec(step(), 1..200), seed: u64) {
+        let mut random = Random::from_seed(seed);
+        let mut world = World::new();
+        world.config.snapshot_count = 24;
+        world.kill();
+        world.start().unwrap();
+        let mut writers = connected(&mut world, &[0, 0, 0]);
+        for step in steps {
+            match step {
+                Step::Write(writer) => writers[writer].write(&mut world),
+                Step::Disk if !world.tasks.is_empty() => {
+                    let at = random.below(world.tasks.len() as u64) as usize;
+                    let task = world.tasks.remove(at);
+                    world.run_task(task);
+                    writers.iter_mut().for_each(|writer| writer.hear(&mut world));
+                }
+                Step::Disk => {}
+                Step::Crash => {
+                    world.disk.crash(&mut random);
+                    recover(&mut world, &mut writers);
+                }
+                Step::Kill => {
+                    world.disk.kill();
+                    recover(&mut world, &mut writers);
+                }
+            }
+        }
+        world.disk.crash_losing_all();
+        recover(&mut world, &mut writers);
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_synced_stops_the_server_and_acknowledges_nothing() {
+    let mut world = World::new();
+    let mut client = Client::connect(&mut world);
+    world.disk.inject("/data", Fault::Sync);
+    client.send(&mut world, &create("/a".to_owned(), b""));
+    assert!(matches!(world.stopped, Some(StopReason::LogFailed(_))), "{:?}", world.stopped);
+    assert_eq!(client.told(&mut world), [""; 0]);
+    assert!(world.socket(client.id).closed);
+    world.turn([Event::Tick]);
+    assert_eq!(world.server().deadline(), None);
+}
+
+#[test]
+fn a_full_disk_stops_the_server_and_it_starts_again_with_all_that_was_acknowledged() {
+    let mut world = World::new();
+    let mut client = Client::connect(&mut world);
+    world.disk.set_free_bytes(Some(20_000));
+    let mut acknowledged = 0;
+    while world.stopped.is_none() {
+        client.send(&mut world, &create(format!("/n{acknowledged}"), &[7; 1000]));
+        acknowledged += client.told(&mut world).len();
+    }
+    assert!(acknowledged > 5);
+    world.kill();
+    world.disk.crash_losing_all();
+    world.disk.set_free_bytes(None);
+    world.start().unwrap();
+    let mut client = Client::connect(&mut world);
+    for number in 0..acknowledged {
+        client.send(&mut world, &Request::Exists(ReadRequest { path: format!("/n{number}").into(), watch: false }));
+        assert!(!client.told(&mut world)[0].contains("error"), "/n{number}");
+    }
+}
+
+#[test]
+fn a_stop_in_good_order_answers_what_is_under_way_and_takes_nothing_new() {
+    let mut world = World::new();
+    let mut client = Client::connect(&mut world);
+    world.disk_held = true;
+    client.send(&mut world, &create("/a".to_owned(), b""));
+    world.turn([Event::Stop]);
+    assert_eq!(world.stopped, None, "a write is under way");
+    client.send(&mut world, &create("/b".to_owned(), b""));
+    world.run_disk();
+    assert_eq!(world.stopped, Some(StopReason::Requested));
+    assert_eq!(client.told(&mut world), ["create xid=1 zxid=2 /a"]);
+    assert!(world.socket(client.id).closed);
+}
+
+#[test]
+fn a_second_server_on_the_same_folder_is_refused() {
+    let mut world = World::new();
+    let first = world.server.take();
+    let error = world.start().unwrap_err();
+    assert!(error.to_string().contains("lock"), "{error}");
+    drop(first);
+    world.start().unwrap();
+}
