@@ -25,6 +25,7 @@ use crate::host::Host;
 use crate::metadata::Metadata;
 use crate::notifications::Notifications;
 use crate::partitions::Partitions;
+use crate::producer_ids::ProducerIds;
 use crate::startup::Startup;
 use crate::topic_configs::TopicOverrides;
 use crate::topic_waits::TopicWaits;
@@ -54,6 +55,7 @@ pub struct Broker {
     /// What a start works on until there is a session.
     pub(crate) startup: Mutex<Option<Startup>>,
     pub(crate) notifications: Notifications,
+    pub(crate) producer_ids: ProducerIds,
     /// Version of `/feature` (KIP-584); -1 until it is known.
     features_epoch: AtomicI64,
     /// Since when the registration is tried, if another session holds it.
@@ -92,6 +94,7 @@ impl Broker {
             logs: OnceLock::new(),
             startup: Mutex::default(),
             notifications: Notifications::default(),
+            producer_ids: ProducerIds::default(),
             features_epoch: AtomicI64::new(-1),
             waits_to_register_since: Mutex::default(),
             timers: Mutex::default(),

@@ -320,7 +320,7 @@ mod tests {
     fn begin(sessions: &FetchSessions, partitions: &[i32], slots: usize, now: Monotonic) -> i32 {
         let FetchContext::Full(wanted) = sessions.context((0, 0), topics(partitions), &[], now) else { panic!() };
         let answered = wanted.into_iter().map(|one| (one, 10, 0));
-        sessions.begin(false, answered, slots, &mut Random::from_seed(1), now)
+        sessions.begin(false, answered, slots, &mut Random::from_seed(now.ms()), now)
     }
 
     fn answer(index: i32, high_watermark: i64, records: usize) -> ResponsePartition {

@@ -19,6 +19,7 @@ mod host;
 mod metadata;
 mod notifications;
 mod partitions;
+mod producer_ids;
 mod startup;
 mod surroundings;
 #[cfg(test)]

@@ -100,8 +100,11 @@ impl Partition {
         self.replica.read().leader_epoch()
     }
 
-    pub(crate) fn is_leader(&self) -> bool {
-        self.replica.read().is_leader()
+    /// The lowest start of the logs of all live replicas.
+    pub(crate) fn low_watermark(&self, broker: &Broker) -> i64 {
+        let metadata = broker.metadata.read();
+        let log_start = self.log.offsets().log_start;
+        self.replica.read().low_watermark(log_start, |id| metadata.brokers.contains_key(&id))
     }
 
     /// Completes what waited for this partition. Never call it with a lock held.

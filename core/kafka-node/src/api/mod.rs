@@ -5,11 +5,16 @@ mod alter_configs;
 pub(crate) mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_records;
 mod delete_topics;
 mod describe_configs;
+mod describe_log_dirs;
 pub(crate) mod fetch;
 mod incremental_alter_configs;
+mod init_producer_id;
+mod list_offset;
 mod metadata;
+mod offset_for_leader_epoch;
 pub(crate) mod produce;
 
 use base::Reader;
@@ -42,12 +47,17 @@ macro_rules! served {
 served! {
     Produce produce,
     Fetch fetch,
+    ListOffset list_offset,
     Metadata metadata,
     ApiVersions api_versions,
     CreateTopics create_topics,
     DeleteTopics delete_topics,
+    DeleteRecords delete_records,
+    InitProducerId init_producer_id,
+    OffsetForLeaderEpoch offset_for_leader_epoch,
     DescribeConfigs describe_configs,
     AlterConfigs alter_configs,
+    DescribeLogDirs describe_log_dirs,
     CreatePartitions create_partitions,
     IncrementalAlterConfigs incremental_alter_configs,
 }
