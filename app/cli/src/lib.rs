@@ -1,4 +1,8 @@
-//! The command-line tools, one module for each upstream command.
+//! The command-line tools, one module for each upstream command, and what they are found and started by.
+
+pub mod four_letter_word;
+pub mod install;
+pub mod upstream;
 
 use std::ffi::OsString;
 

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Starts a ZooKeeper server, in the foreground or as a daemon.
+
+if [ $# -lt 1 ]; then
+  echo "USAGE: $0 [-daemon] zookeeper.properties"
+  exit 1
+fi
+bin=$(dirname "$(command -v "$0" || echo "$0")")
+export KAFKA_LOG4J_OPTS="${KAFKA_LOG4J_OPTS:--Dlog4j.configuration=file:$bin/../config/log4j.properties}"
+EXTRA_ARGS=${EXTRA_ARGS--name zookeeper -loggc}
+if [ "$1" = -daemon ]; then
+  EXTRA_ARGS="-daemon $EXTRA_ARGS"
+  shift
+fi
+exec sh "$bin/kafka-run-class.sh" $EXTRA_ARGS org.apache.zookeeper.server.quorum.QuorumPeerMain "$@"

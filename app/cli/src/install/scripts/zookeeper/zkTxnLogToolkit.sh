@@ -1,0 +1,10 @@
+#!/bin/sh
+# Prints or repairs a transaction log.
+
+ZOOBINDIR=$(cd "$(dirname "$(command -v "$0" || echo "$0")")" && pwd)
+. "$ZOOBINDIR/zkEnv.sh"
+flags="$CLIENT_JVMFLAGS $JVMFLAGS"
+unset SERVER_JVMFLAGS CLIENT_JVMFLAGS JVMFLAGS
+exec "$JAVA" java "-Dzookeeper.log.dir=$ZOO_LOG_DIR" "-Dzookeeper.root.logger=$ZOO_LOG4J_PROP" \
+  "-Dzookeeper.log.file=zookeeper-$USER-toolkit-$ZOO_HOST.log" -cp "$CLASSPATH" $flags \
+  org.apache.zookeeper.server.persistence.TxnLogToolkit "$@"
