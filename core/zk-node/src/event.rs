@@ -73,7 +73,8 @@ pub enum Effect {
     Disk(DiskTask),
     /// Write this line to the log.
     Log(LogLine),
-    /// The server has ended: no further event changes anything. Its disk tasks are finished.
+    /// The server has ended: no further event changes anything. A background task may still be under way; what a snapshot
+    /// that breaks off leaves is removed at the next start.
     Stop(StopReason),
 }
 

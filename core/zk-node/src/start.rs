@@ -160,6 +160,7 @@ impl Server {
             dirs,
             random,
         };
+        server.introduce();
         server.stats.startup_txns.add(recovery.txns);
         server.close_forgotten_sessions(now);
         if recovery.txns > 0 && recovery.snapshot.is_some() {
@@ -167,6 +168,31 @@ impl Server {
         }
         server.end_turn(now, effects);
         Ok(server)
+    }
+
+    /// The lines with which the original tells what it runs by.
+    fn introduce(&mut self) {
+        let config = &self.config;
+        let created = format!(
+            "Created server with tickTime {} minSessionTimeout {} maxSessionTimeout {} clientPortListenBacklog {} \
+             datadir {} snapdir {}",
+            config.tick_time_ms,
+            config.session_timeout_min_ms,
+            config.session_timeout_max_ms,
+            config.client_port_listen_backlog,
+            self.dirs.log_dir().display(),
+            self.dirs.snap_dir().display()
+        );
+        let prep = format!("PrepRequestProcessor (sid:0) started, reconfigEnabled={}", config.reconfig);
+        let containers = format!(
+            "Using checkIntervalMs={} maxPerMinute={} maxNeverUsedIntervalMs={}",
+            config.container_check_interval_ms,
+            config.container_per_minute_max,
+            config.container_never_used_ms.unwrap_or(0)
+        );
+        self.log.info(Logger::Server, created);
+        self.log.info(Logger::Prep, prep);
+        self.log.info(Logger::Containers, containers);
     }
 
     /// Ephemeral nodes of sessions that are no more: a crash between a session's end and that of its nodes.
