@@ -249,7 +249,7 @@ impl<E: Entry> Index<E> {
                 FileKind::OffsetIndex => entry.offset() > previous,
                 _ => entry.offset() >= previous,
             };
-            if !rises || entry.offset() >= below {
+            if !rises || entry.offset() >= below || self.is_zero(&entry) {
                 return Ok(index);
             }
             previous = entry.offset();

@@ -123,6 +123,13 @@ impl Loading {
         let mut dirs: Vec<Directory> = Vec::new();
         for dir in &work.dirs {
             let removed = remove_if_there(shared.disk.as_ref(), &dir.path.join(CLEAN_SHUTDOWN), slow);
+            // A mark that came back after a crash would say that nothing needs to be recovered.
+            let removed = removed.and_then(|()| {
+                // The directory itself may be new.
+                let parent = dir.path.parent().unwrap_or(&dir.path);
+                let synced = shared.disk.sync_dir(&dir.path, slow).and_then(|()| shared.disk.sync_dir(parent, slow));
+                synced.map_err(|error| LogError::storage("syncing", &dir.path, error))
+            });
             if let Some(error) = dir.failed.lock().take().or(removed.err()) {
                 shared.surroundings.directory_failed(&dir.path, &error);
                 continue;

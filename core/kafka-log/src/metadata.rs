@@ -34,14 +34,14 @@ impl BrokerMetadata {
         }
     }
 
-    /// The file's text: an empty comment, the date, the entries in the order of Java's hash table.
+    /// The file's text: an empty comment, the date, the entries in the order of the hash table of Java 9 and later.
     pub(crate) fn format(&self, wall_ms: i64) -> String {
         let mut text = format!("#\n#{}\n", java_date(wall_ms));
         // Writing to a string cannot fail.
+        let _ = write!(text, "broker.id={}\nversion=0\n", self.broker_id);
         if let Some(cluster_id) = &self.cluster_id {
             let _ = writeln!(text, "cluster.id={}", escaped(cluster_id));
         }
-        let _ = write!(text, "version=0\nbroker.id={}\n", self.broker_id);
         text
     }
 }
@@ -123,7 +123,7 @@ mod tests {
         let text = metadata.format(1_795_466_124_000);
         assert_eq!(
             text,
-            "#\n#Mon Nov 23 20:35:24 UTC 2026\ncluster.id=vPeOCWypqUOSepEvx0cbog\nversion=0\nbroker.id=3\n"
+            "#\n#Mon Nov 23 20:35:24 UTC 2026\nbroker.id=3\nversion=0\ncluster.id=vPeOCWypqUOSepEvx0cbog\n"
         );
         assert_eq!(BrokerMetadata::parse(&text), Ok(metadata));
         assert_eq!(java_date(951_782_400_000), "Tue Feb 29 00:00:00 UTC 2000");

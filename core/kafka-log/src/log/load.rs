@@ -294,7 +294,8 @@ impl Loader<'_> {
     /// Checks everything from the recovery point on, and ends the log where a batch is torn or damaged.
     fn recover(&mut self) -> Result<End, LogError> {
         let point = self.from.recovery_point.max(self.from.log_start);
-        let first = self.segments.partition_point(|segment| segment.base_offset <= point).saturating_sub(1);
+        // With the point at a segment's start, the one before it may lack the entry that its roll added to the time index.
+        let first = self.segments.partition_point(|segment| segment.base_offset < point).saturating_sub(1);
         let from = point.max(self.segments.get(first).map_or(0, |segment| segment.base_offset));
         self.remove_snapshots(|offset| offset > from)?;
         let mut producers = self.rebuild_producers(from)?;
@@ -304,7 +305,11 @@ impl Loader<'_> {
             self.say(Level::Info, &format!("Recovering unflushed segment {}", segment.base_offset));
             let (offset, cut) = self.recover_segment(&segment, from.max(segment.base_offset), &mut producers)?;
             end = offset;
-            if cut > 0 {
+            // Bytes may be lost without a trace at the end of a segment while the next one survived. In a log that is never cleaned, and
+            // behind what is known to be durable, that shows as a hole between the two.
+            let next = self.segments.get(index + 1).map(|next| next.base_offset);
+            let hole = !self.config.cleanup_compact && next.is_some_and(|next| next > offset && next > point);
+            if cut > 0 || hole {
                 self.say(
                     Level::Warn,
                     &format!(
@@ -463,13 +468,19 @@ pub(super) fn replay_segments(
     offset: i64,
 ) -> Result<Producers, LogError> {
     let first = segments.partition_point(|segment| segment.base_offset <= producers.end_offset).saturating_sub(1);
+    if producers.end_offset >= offset {
+        return Ok(producers);
+    }
     for segment in segments.iter().skip(first).take_while(|segment| segment.base_offset < offset) {
-        let Some(start) = segment.find(producers.end_offset, segment.size(), false)? else { continue };
-        let mut scanner = Scanner::new(segment.file()?.as_ref(), start.position, segment.size(), Scanner::SWEEP);
-        while let Some(placed) = scanner.next().map_err(|error| segment.scan_failed(error))? {
-            if placed.batch.base_offset >= offset {
-                break;
-            }
+        // From its start: before recovery the index is not to be trusted, and headers are quickly passed over.
+        let mut scanner = Scanner::new(segment.file()?.as_ref(), 0, segment.size(), Scanner::SWEEP);
+        loop {
+            let placed = match scanner.next() {
+                Ok(Some(placed)) if placed.batch.base_offset < offset => placed,
+                // What can't be read here ends the log when it is recovered.
+                Ok(_) | Err(ScanError::NoBatch(_)) => break,
+                Err(error @ ScanError::Io(_)) => return Err(segment.scan_failed(error)),
+            };
             if placed.batch.base_offset >= producers.end_offset {
                 let marker = marker_of(segment, &mut scanner, &placed)?;
                 replay(&mut producers, &placed.batch, marker, |_, _| Ok(()))?;

@@ -16,7 +16,7 @@ use crate::types::{Level, OffsetPosition};
 use crate::view::{Mark, View};
 
 impl Log {
-    /// Cuts the log so that it ends at `offset`, and no batch reaches behind it; false if it ended there or before.
+    /// Cuts the log so that it ends at `offset`, or before it if a batch reaches behind it; false if it ended there or before.
     pub(crate) fn truncate_to(&self, offset: i64, now: Now, slow: &Slow) -> Result<bool, LogError> {
         let offset = offset.max(0);
         let view = self.begin_truncation()?;
@@ -96,9 +96,15 @@ impl Log {
         let Some(active) = kept.last() else { return Ok(()) };
         // Where the place lies in a dropped segment, the kept ones stay whole.
         let position = if place.segment == active.base_offset { place.position } else { active.size() };
+        // A batch that reaches behind the offset goes whole, and the log ends before it: an end inside of it would leave a hole, which
+        // recovery takes for lost records.
+        let cut_batch = active.find(offset, active.size(), false)?;
+        let offset = cut_batch.map_or(offset, |placed| offset.min(placed.batch.base_offset));
         self.publish_cut(kept.to_vec(), OffsetPosition { offset, segment: active.base_offset, position });
         self.drop_segments(dropped, now, slow)?;
         active.truncate(offset, now.wall_ms, slow)?;
+        // What was cut must not come back behind new records after a crash.
+        active.sync(slow)?;
         self.epochs.write().truncate_from_end(offset);
         let log_start = self.view.read().log_start;
         let producers = self.rebuild_producers(kept, log_start, offset, now, slow)?;
@@ -142,7 +148,11 @@ impl Log {
             segment.mark_deleted(slow)?;
         }
         self.remove_later(segments, now);
-        Ok(())
+        if segments.is_empty() {
+            return Ok(());
+        }
+        let dir = self.home.dir();
+        self.shared.disk.sync_dir(&dir, slow).map_err(|error| LogError::storage("syncing", dir, error))
     }
 
     /// Removes renamed files once no read can be under way.

@@ -73,7 +73,8 @@ impl Log {
     /// Syncs the segments that hold offsets from `from` on. The epochs go first: they must not be newer than what is recovered.
     fn sync_from(&self, view: &View, from: i64, slow: &Slow) -> Result<(), LogError> {
         self.write_epochs(slow)?;
-        let first = view.floor(from).unwrap_or(0);
+        // The segment in front of a boundary, too: its roll added to its time index.
+        let first = view.floor(from - 1).unwrap_or(0);
         for segment in view.segments.iter().skip(first) {
             segment.write_out()?;
             segment.sync(slow)?;

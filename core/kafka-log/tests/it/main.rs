@@ -2,4 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod appends;
+mod concurrency;
+mod crashes;
+mod golden;
 mod support;

@@ -70,7 +70,9 @@ impl World {
         while !jobs.is_empty() {
             jobs.retain_mut(|job| job.step(&Slow::allowed()) == Next::More);
         }
-        let logs = loading.finish(at(0), &Slow::allowed())?;
+        let logs = loading
+            .finish(at(0), &Slow::allowed())
+            .inspect_err(|_| eprintln!("{:#?}", broker.lines.lock().unwrap()))?;
         Ok(Self { disk, broker, logs, now: at(0) })
     }
 
