@@ -39,6 +39,14 @@ fn transcripts() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// How long files are is the store's business.
+fn without_size(line: &str) -> String {
+    match line.split_once("Size=").or_else(|| line.split_once("_size: ")) {
+        Some((name, size)) if size.parse().is_ok_and(|size: u64| size > 0) => format!("{name} size: some"),
+        _ => line.to_owned(),
+    }
+}
+
 fn difference(expected: &str, found: &str) -> String {
     let lines = expected.lines().zip(found.lines()).enumerate().find(|(_, (expected, found))| expected != found);
     match lines {
@@ -90,7 +98,7 @@ impl Stage {
             ["word", word] => {
                 let id = self.world.open();
                 self.world.send(id, word.as_bytes());
-                told.extend(self.world.text(id).lines().map(str::to_owned));
+                told.extend(self.world.text(id).lines().map(without_size));
                 told.push(format!("closed: {}", self.world.socket(id).closed));
             }
             ["log"] => {
