@@ -12,7 +12,7 @@ mod survey;
 use base::Str;
 use bytes::Bytes;
 use kafka_proto::record::{
-    Batch, BatchHeader, BatchView, Batches, Codec, ErrorKind, Magic, NO_PRODUCER_ID, NO_TIMESTAMP,
+    Batch, BatchHeader, BatchView, Batches, Codec, ErrorKind, HEADER_LEN, Magic, NO_PRODUCER_ID, NO_TIMESTAMP,
     RecordError as ProtoError, TimestampType,
 };
 use smallvec::SmallVec;
@@ -150,7 +150,7 @@ pub fn check(records: &Bytes, config: &LogConfig, append: &Append<'_>) -> Result
     }
     let rules = Rules::new(config, append, source)?;
     match first {
-        BatchView::V2(batch) if views.len() == 1 => check_v2(batch, &records.slice(..size), &rules),
+        BatchView::V2(batch) if views.len() == 1 => check_v2(batch, records.slice(HEADER_LEN..size), &rules),
         BatchView::Legacy(_) if views.len() == 1 || source == Codec::None => messages::check(&views, &rules),
         _ => Err(InvalidRecords::Invalid("more than one batch where one is allowed".to_owned())),
     }
@@ -296,7 +296,8 @@ fn check_header(batch: &Batch<'_>, rules: &Rules<'_>) -> Result<(), InvalidRecor
     Ok(())
 }
 
-fn check_v2(batch: &Batch<'_>, bytes: &Bytes, rules: &Rules<'_>) -> Result<Checked, InvalidRecords> {
+/// `body` shares the memory of the batch's records.
+fn check_v2(batch: &Batch<'_>, body: Bytes, rules: &Rules<'_>) -> Result<Checked, InvalidRecords> {
     check_header(batch, rules)?;
     let mut survey = Survey::new(rules);
     survey.walk(batch)?;
@@ -306,7 +307,6 @@ fn check_v2(batch: &Batch<'_>, bytes: &Bytes, rules: &Rules<'_>) -> Result<Check
     if !keeps_codec || rules.magic != Magic::V2 || !survey.consecutive || survey.count == 0 {
         return rebuild::batch(batch, rules);
     }
-    let body = bytes.slice(kafka_proto::record::HEADER_LEN..);
     let mut header = BatchHeader::of(batch);
     let max_timestamp = match rules.timestamp_type {
         TimestampType::CreateTime => survey.max_timestamp,

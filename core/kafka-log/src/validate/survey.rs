@@ -1,6 +1,8 @@
 //! The walk over all records of an append: what is wrong with them, their largest timestamp, whether their offsets are
 //! consecutive.
 
+use std::ops::RangeInclusive;
+
 use base::Str;
 use kafka_proto::record::{Batch, Codec, Magic, NO_TIMESTAMP, TimestampType};
 
@@ -12,6 +14,8 @@ const RECORD_ERRORS_MAX: usize = 10_000;
 /// What the walk found.
 pub(super) struct Survey<'a> {
     rules: &'a Rules<'a>,
+    compacted: bool,
+    timestamps: RangeInclusive<i64>,
     /// Number of records.
     pub(super) count: i64,
     /// Largest timestamp, -1 if none.
@@ -36,9 +40,11 @@ pub(super) struct Seen {
 }
 
 impl<'a> Survey<'a> {
-    pub(super) const fn new(rules: &'a Rules<'a>) -> Self {
+    pub(super) fn new(rules: &'a Rules<'a>) -> Self {
         Self {
             rules,
+            compacted: rules.config.cleanup_compact,
+            timestamps: allowed_timestamps(rules),
             count: 0,
             max_timestamp: NO_TIMESTAMP,
             offset_of_max_timestamp: -1,
@@ -83,32 +89,11 @@ impl<'a> Survey<'a> {
     /// Takes one record in. `index` is its place in its batch.
     #[inline]
     pub(super) fn record(&mut self, seen: &Seen, expected: i64, index: i64, describe: impl Fn() -> String) {
-        let Rules { append, config, timestamp_type, .. } = *self.rules;
-        if config.cleanup_compact && !seen.has_key {
-            let partition = append.partition;
-            self.reject(index, || {
-                format!("Compacted topic cannot accept message without key in topic partition {partition}.")
-            });
-        } else if timestamp_type == TimestampType::CreateTime
-            && out_of_range(seen.timestamp, append.now_ms, config.timestamp_difference_ms_max)
-        {
-            let difference = config.timestamp_difference_ms_max;
-            let (from, to) = (append.now_ms.wrapping_sub(difference), append.now_ms.wrapping_add(difference));
-            self.invalid_timestamp = true;
-            self.reject(index, || {
-                format!(
-                    "Timestamp {} of message with offset {} is out of range. The timestamp should be within [{from}, {to}]",
-                    seen.timestamp, seen.offset
-                )
-            });
-        } else if seen.timestamp_type == Some(TimestampType::LogAppendTime) {
-            self.invalid_timestamp = true;
-            self.reject(index, || {
-                let record = describe();
-                format!(
-                    "Invalid timestamp type in message {record}. Producer should not set timestamp type to LogAppendTime."
-                )
-            });
+        let keyless = self.compacted & !seen.has_key;
+        let late = !self.timestamps.contains(&seen.timestamp) & (seen.timestamp != NO_TIMESTAMP);
+        let stamped = seen.timestamp_type == Some(TimestampType::LogAppendTime);
+        if keyless | late | stamped {
+            self.refuse(seen, index, keyless, late, describe);
         }
         self.consecutive &= seen.offset == expected;
         if seen.magic > Magic::V0 && seen.timestamp > self.max_timestamp {
@@ -116,6 +101,34 @@ impl<'a> Survey<'a> {
             self.offset_of_max_timestamp = self.count;
         }
         self.count += 1;
+    }
+
+    #[cold]
+    fn refuse(&mut self, seen: &Seen, index: i64, keyless: bool, late: bool, describe: impl Fn() -> String) {
+        let Rules { append, config, .. } = *self.rules;
+        if keyless {
+            let partition = append.partition;
+            return self.reject(index, || {
+                format!("Compacted topic cannot accept message without key in topic partition {partition}.")
+            });
+        }
+        self.invalid_timestamp = true;
+        self.reject(index, || {
+            let Seen { timestamp, offset, .. } = seen;
+            if late {
+                let difference = config.timestamp_difference_ms_max;
+                let (from, to) = (append.now_ms.wrapping_sub(difference), append.now_ms.wrapping_add(difference));
+                format!(
+                    "Timestamp {timestamp} of message with offset {offset} is out of range. \
+                     The timestamp should be within [{from}, {to}]"
+                )
+            } else {
+                let record = describe();
+                format!(
+                    "Invalid timestamp type in message {record}. Producer should not set timestamp type to LogAppendTime."
+                )
+            }
+        });
     }
 
     /// Notes a record as bad.
@@ -136,9 +149,12 @@ impl<'a> Survey<'a> {
     }
 }
 
-fn out_of_range(timestamp: i64, now_ms: i64, difference_ms_max: i64) -> bool {
-    // The largest difference is "any".
-    difference_ms_max != i64::MAX
-        && timestamp != NO_TIMESTAMP
-        && timestamp.abs_diff(now_ms) > difference_ms_max.max(0).unsigned_abs()
+/// The timestamps that the topic takes. Where the broker sets them, and with the largest difference, any will do.
+fn allowed_timestamps(rules: &Rules<'_>) -> RangeInclusive<i64> {
+    let (now_ms, difference) = (rules.append.now_ms, rules.config.timestamp_difference_ms_max);
+    if rules.timestamp_type == TimestampType::LogAppendTime || difference == i64::MAX {
+        return i64::MIN..=i64::MAX;
+    }
+    let difference = difference.max(0);
+    now_ms.saturating_sub(difference)..=now_ms.saturating_add(difference)
 }

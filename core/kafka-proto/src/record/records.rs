@@ -230,9 +230,27 @@ impl<'a> RecordReader<'a> {
     /// The next record without its bytes.
     #[inline]
     pub fn next_outline(&mut self) -> Result<Option<Outline>, RecordError> {
+        let Source::Plain(rest) = &mut self.source else { return self.next_outline_of_stream() };
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let start = rest.len();
+        if start == 0 {
+            return Err(INCOMPLETE);
+        }
+        let length = usize::try_from(rest.varint()?).map_err(|_| SIZE)?;
+        let body = rest.take(length).map_err(|_| INCOMPLETE)?;
+        if self.left == 0 && rest.len() > 0 {
+            return Err(LEFT_OVER);
+        }
+        Outline::parse(body, start - rest.len()).map(Some)
+    }
+
+    fn next_outline_of_stream(&mut self) -> Result<Option<Outline>, RecordError> {
         let Some((prefix, length)) = self.start_record()? else { return Ok(None) };
         let size = prefix + length;
-        let outline = if matches!(self.source, Source::Plain(_)) || length <= OUTLINE_WINDOW_MAX {
+        let outline = if length <= OUTLINE_WINDOW_MAX {
             if !self.source.ensure(size)? {
                 return Err(INCOMPLETE);
             }
@@ -251,7 +269,6 @@ impl<'a> RecordReader<'a> {
     }
 
     /// Counts a record off and reads its length field without consuming it: (bytes of the field, length of the rest).
-    #[inline]
     fn start_record(&mut self) -> Result<Option<(usize, usize)>, RecordError> {
         if self.left == 0 {
             return Ok(None);
