@@ -2,17 +2,21 @@
 
 mod clock;
 mod disk;
+mod kafka;
 pub mod logging;
 mod net;
 mod process;
 mod system;
 mod zookeeper;
+mod zookeeper_link;
 mod zookeeper_settings;
 
 pub use clock::Clock;
 pub use disk::{DiskThreads, Priority, RealDisk, RealFile, SerialLane};
-pub use net::{BindError, Connection, EventLoops, Handler, Limits, Listener};
+pub use kafka::{Kafka, KafkaError, resolve};
+pub use net::{BindError, Connection, EventLoops, Framed, Handler, Limits, Listener, Service, Wants};
 pub use process::{StopSignal, StopSignals, raise_descriptor_limit};
 pub use system::System;
 pub use zookeeper::ZooKeeper;
+pub use zookeeper_link::{LinkEffect, Session, run_link};
 pub use zookeeper_settings::server_config as zookeeper_config;

@@ -6,20 +6,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Properties, ZooKeeperSettings};
-use host::logging::{Log, LogSettings, ZOOKEEPER_DEFAULT};
-use host::{StopSignals, System};
+use host::logging::{KAFKA_DEFAULT, Log, LogSettings, ZOOKEEPER_DEFAULT, capture_events};
+use host::{Kafka, KafkaError, StopSignals, System, resolve};
 use zk_node::StopReason;
 
-use crate::zookeeper_server::{self, block_on, resolve};
+use crate::kafka_server;
+use crate::zookeeper_server::{self, block_on};
 
 const HELP: &str = "\
 Usage: jackdaw dev [OPTIONS]
 
-A ZooKeeper server in the foreground, for trying things out. Ctrl-C stops it; its data stays.
+ZooKeeper and a broker in the foreground, for trying things out. Ctrl-C stops them; their data stays.
 
   --data-dir DIR          where data and logs are kept (jackdaw-data)
-  --host NAME             where to listen (localhost)
+  --host NAME             where to listen, and what clients are told to connect to (localhost)
   --zookeeper-port PORT   ZooKeeper's port, 0 for any free one (2181)
+  --kafka-port PORT       the broker's port, 0 for any free one (9092)
 ";
 
 /// How long a clean stop may take.
@@ -29,6 +31,7 @@ struct Options {
     data_dir: PathBuf,
     host: String,
     zookeeper_port: u16,
+    kafka_port: u16,
 }
 
 /// Runs until it is stopped; the exit code.
@@ -46,7 +49,12 @@ pub(crate) fn run(arguments: &[OsString]) -> i32 {
 
 impl Options {
     fn parse(arguments: &[OsString]) -> Result<Self, String> {
-        let mut options = Self { data_dir: "jackdaw-data".into(), host: "localhost".to_owned(), zookeeper_port: 2181 };
+        let mut options = Self {
+            data_dir: "jackdaw-data".into(),
+            host: "localhost".to_owned(),
+            zookeeper_port: 2181,
+            kafka_port: 9092,
+        };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
             let word = word.to_str().ok_or("an argument is not UTF-8")?;
@@ -54,7 +62,7 @@ impl Options {
                 Some((name, value)) => (name, Some(value.into())),
                 None => (word, None),
             };
-            let known = ["--data-dir", "--host", "--zookeeper-port"];
+            let known = ["--data-dir", "--host", "--zookeeper-port", "--kafka-port"];
             if !known.contains(&name) {
                 return Err(format!("unknown option {word}; see `jackdaw dev --help`"));
             }
@@ -67,7 +75,9 @@ impl Options {
                 "--host" => options.host = value.to_string_lossy().into_owned(),
                 _ => {
                     let port = value.to_string_lossy();
-                    options.zookeeper_port = port.parse().map_err(|_| format!("{name}: {port} is no port"))?;
+                    let port = port.parse().map_err(|_| format!("{name}: {port} is no port"))?;
+                    *(if name == "--kafka-port" { &mut options.kafka_port } else { &mut options.zookeeper_port }) =
+                        port;
                 }
             }
         }
@@ -88,18 +98,28 @@ fn serve(options: &Options) -> Result<i32, String> {
             log.flush();
             if error.contains("in use") { format!("{error}; choose another with --zookeeper-port") } else { error }
         })?;
-    let address = format!("{}:{}", options.host, address.map_or(0, |address| address.port()));
-    announce(&address, options);
+    let zookeeper_address = format!("{}:{}", options.host, address.map_or(0, |address| address.port()));
 
     let code = block_on(async {
         let mut signals = StopSignals::listen().map_err(|error| error.to_string())?;
+        let broker = start_broker(options, &zookeeper_address, &system)?;
+        tokio::select! {
+            () = broker.started() => announce(&zookeeper_address, &broker, options),
+            reason = broker.failed() => return Err(reason),
+            signal = signals.next() => return Ok(signal.exit_code()),
+        }
         let signal = tokio::select! {
             reason = server.stopped() => return Err(format!("ZooKeeper ended: {reason:?}")),
+            reason = broker.failed() => return Err(reason),
             signal = signals.next() => signal,
         };
-        server.stop();
+        let stop = async {
+            broker.stop().await;
+            server.stop();
+            server.stopped().await
+        };
         tokio::select! {
-            reason = server.stopped() => if reason != StopReason::Requested {
+            reason = stop => if reason != StopReason::Requested {
                 return Err(format!("ZooKeeper ended: {reason:?}"));
             },
             _ = signals.next() => {}
@@ -110,6 +130,38 @@ fn serve(options: &Options) -> Result<i32, String> {
     system.stop();
     log.flush();
     code
+}
+
+/// The broker, with settings that suit one that is alone.
+fn start_broker(options: &Options, zookeeper_address: &str, system: &System) -> Result<Kafka, String> {
+    let log = kafka_log(options)?;
+    capture_events(&log);
+    let settings = [
+        ("broker.id", "0".to_owned()),
+        ("listeners", format!("PLAINTEXT://{}:{}", options.host, options.kafka_port)),
+        ("log.dirs", options.data_dir.join("kafka").display().to_string()),
+        ("zookeeper.connect", zookeeper_address.to_owned()),
+        ("offsets.topic.replication.factor", "1".to_owned()),
+        ("transaction.state.log.replication.factor", "1".to_owned()),
+        ("transaction.state.log.min.isr", "1".to_owned()),
+        ("group.initial.rebalance.delay.ms", "0".to_owned()),
+    ];
+    let config = kafka_server::load(settings.into_iter().collect(), &log)?;
+    let random = System::random().map_err(|error| error.to_string())?;
+    Kafka::start(config, system.clone(), log, random).map_err(|error| match &error {
+        KafkaError::Bind(_) => format!("{error}; choose another port with --kafka-port"),
+        _ => error.to_string(),
+    })
+}
+
+/// The logs of the broker: Kafka's files, without the console.
+fn kafka_log(options: &Options) -> Result<Log, String> {
+    let dir = options.data_dir.join("logs").display().to_string();
+    let mut file = Properties::parse(KAFKA_DEFAULT.as_bytes()).map_err(|error| error.to_string())?;
+    file.set("log4j.rootLogger", "INFO, server");
+    let settings =
+        LogSettings::parse(&file, &[("kafka.logs.dir", dir.as_str())].into_iter().collect(), &mut Vec::new());
+    Log::start(settings).map_err(|error| format!("cannot write to {dir}: {error}"))
 }
 
 /// The log of the server: a file, so that the console is free.
@@ -129,14 +181,15 @@ fn zookeeper_settings(options: &Options) -> Result<ZooKeeperSettings, String> {
     loaded.map(|loaded| loaded.settings).map_err(|error| error.to_string())
 }
 
-fn announce(address: &str, options: &Options) {
+fn announce(zookeeper: &str, broker: &Kafka, options: &Options) {
     let command = std::env::args().next().unwrap_or_else(|| "jackdaw".to_owned());
+    let kafka = format!("{}:{}", options.host, broker.addresses().first().map_or(0, std::net::SocketAddr::port));
     let text = format!(
-        "ZooKeeper listens on {address}; data and logs are in {}. Try:\n\n  \
-         {command} zkCli -server {address} create /hello world\n  \
-         {command} zkCli -server {address} get /hello\n  \
-         {command} zkCli -server {address} ls /\n\n\
-         Ctrl-C stops it.\n",
+        "ZooKeeper listens on {zookeeper}, Kafka on {kafka}; data and logs are in {}. Try:\n\n  \
+         {command} kafka-topics --create --bootstrap-server {kafka} --topic ky18 --partitions 3\n  \
+         {command} kafka-console-producer --broker-list {kafka} --topic ky18\n  \
+         {command} kafka-console-consumer --bootstrap-server {kafka} --topic ky18 --from-beginning\n\n\
+         Ctrl-C stops both.\n",
         options.data_dir.display()
     );
     // A closed console is no reason to stop.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use config::Properties;
 use host::logging::{KAFKA_CONSOLE, KAFKA_DEFAULT, Log, LogSettings, ZOOKEEPER_DEFAULT};
 
-use crate::zookeeper_server;
+use crate::{kafka_server, zookeeper_server};
 
 /// The class of a ZooKeeper server.
 pub(crate) const ZOOKEEPER_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
@@ -123,10 +123,7 @@ pub(crate) fn run(arguments: &[OsString]) -> i32 {
     let java = Java::parse(of_variables.into_iter().chain(of_line));
     match java.class.as_str() {
         ZOOKEEPER_CLASS => zookeeper_server::run(&java, &java.arguments),
-        KAFKA_CLASS => {
-            eprintln!("{KAFKA_CLASS}: the broker is not part of this version of Jackdaw yet.");
-            1
-        }
+        KAFKA_CLASS => kafka_server::run(&java, &java.arguments),
         class => {
             eprintln!("Error: Could not find or load main class {class}");
             1

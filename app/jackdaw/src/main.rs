@@ -3,6 +3,7 @@
 mod dev;
 mod install;
 mod java;
+mod kafka_server;
 mod server_start;
 mod zookeeper_server;
 

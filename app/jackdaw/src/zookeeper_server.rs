@@ -1,11 +1,11 @@
 //! A ZooKeeper server in the foreground, with the messages and exit codes of `QuorumPeerMain`.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use config::ZooKeeperSettings;
 use host::logging::{Level, Log};
-use host::{Listener, StopSignals, System, ZooKeeper};
+use host::{Listener, StopSignals, System, ZooKeeper, resolve};
 use zk_node::StopReason;
 
 use crate::java::Java;
@@ -146,15 +146,4 @@ fn ended(reason: &StopReason, log: &Log) -> i32 {
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("the process can have one more epoll descriptor at its start").block_on(future)
-}
-
-/// The address of a host's name, IPv4 first as the JVM prefers it.
-pub(crate) fn resolve(host: &str, port: u16) -> std::io::Result<SocketAddr> {
-    let unbracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let addresses: Vec<SocketAddr> = (unbracketed, port)
-        .to_socket_addrs()
-        .map_err(|error| std::io::Error::new(error.kind(), format!("cannot resolve {host}: {error}")))?
-        .collect();
-    let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied();
-    first.ok_or_else(|| std::io::Error::other(format!("{host} has no address")))
 }

@@ -4,6 +4,7 @@
 //! costs lines, which are counted in the log, never time of an event loop.
 
 mod appender;
+mod capture;
 mod layout;
 mod settings;
 mod writer;
@@ -12,6 +13,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+pub use capture::capture_events;
 pub use settings::{KAFKA_CONSOLE, KAFKA_DEFAULT, LogSettings, ZOOKEEPER_DEFAULT};
 
 use writer::Writer;

@@ -125,6 +125,18 @@ impl Connection {
         }
     }
 
+    /// Puts parts behind what waits and writes what the socket takes at once.
+    pub fn send(&self, parts: impl Iterator<Item = Part>) {
+        let mut state = self.state.lock();
+        if state.dead || state.closing {
+            return;
+        }
+        parts.for_each(|part| state.output.push(part));
+        if !state.write(self.stream.as_ref()) {
+            state.wake();
+        }
+    }
+
     /// Writes what the socket takes at once; the connection's task writes the rest when it takes more.
     pub fn flush(&self) {
         let mut state = self.state.lock();

@@ -2,9 +2,11 @@
 
 mod connection;
 mod event_loops;
+mod frames;
 mod listener;
 mod output;
 
 pub use connection::{Connection, Handler, Limits};
 pub use event_loops::EventLoops;
+pub use frames::{Framed, Service, Wants};
 pub use listener::{BindError, Listener};

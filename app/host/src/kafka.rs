@@ -1,0 +1,370 @@
+//! Drives one broker: sockets, disk threads, the clock and the session with ZooKeeper around `kafka-node`.
+//!
+//! The broker is shared by all loops and called on whichever loop a request came in; a request that is answered at once meets
+//! no other thread. An answer that was parked wakes its connection's loop. The ports are bound at the start and served when the broker has
+//! registered, so that a client that comes early waits instead of being refused.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use base::{Job, Monotonic, Now, Parts, Random};
+use bytes::BytesMut;
+use config::BrokerConfig;
+use config::broker::Endpoint as ConfiguredEndpoint;
+use kafka_control::znode::Endpoint;
+use kafka_node::{Broker, StartError, ZooKeeperEffect};
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+
+use crate::logging::{Level, Log};
+use crate::net::{BindError, Connection, Framed, Limits, Listener, Service, Wants};
+use crate::zookeeper_link::{LinkEffect, Session, run_link};
+use crate::{Priority, System};
+
+/// The original's classes that write these lines.
+const SERVER: &str = "kafka.server.KafkaServer";
+const ACCEPTOR: &str = "kafka.network.Acceptor";
+const SELECTOR: &str = "org.apache.kafka.common.network.Selector";
+
+/// Output of one connection that may wait while it goes on sending requests: a fetch's answer or two.
+const OUTPUT_MAX: usize = 1 << 20;
+
+/// Why a broker could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaError {
+    /// A listener's port could not be opened.
+    #[error("Socket server failed to bind: {0}")]
+    Bind(#[from] BindError),
+    /// A listener's host is none.
+    #[error("cannot resolve the listener {listener}: {source}")]
+    Resolve {
+        /// As configured.
+        listener: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The broker itself refuses.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The system gave no random numbers.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// A running broker. Clones share it.
+#[derive(Clone)]
+pub struct Kafka {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    broker: Arc<Broker>,
+    surroundings: Arc<Surroundings>,
+    log: Log,
+    system: System,
+    idle: Option<Duration>,
+    addresses: Vec<SocketAddr>,
+    /// Bound and not served yet, with their names.
+    listeners: Mutex<Vec<(Listener, String)>>,
+    started: watch::Sender<bool>,
+    link_over: watch::Sender<bool>,
+}
+
+/// The process, as the broker sees it.
+struct Surroundings {
+    system: System,
+    alarm: Alarm,
+    zookeeper_ready: Arc<Notify>,
+    failed: watch::Sender<Option<String>>,
+}
+
+/// The earliest time at which the broker wants to be called.
+struct Alarm {
+    /// In nanoseconds; `u64::MAX` for never.
+    at: AtomicU64,
+    nearer: Notify,
+}
+
+impl kafka_node::Host for Surroundings {
+    fn now(&self) -> Now {
+        self.system.clock.now()
+    }
+
+    fn submit(&self, job: Box<dyn Job>) {
+        self.system.disk_threads.submit(Priority::Background, job);
+    }
+
+    fn alarm(&self, at: Monotonic) {
+        let at = at.nanoseconds();
+        if self.alarm.at.fetch_min(at, Ordering::AcqRel) > at {
+            self.alarm.nearer.notify_one();
+        }
+    }
+
+    fn zookeeper_ready(&self) {
+        self.zookeeper_ready.notify_one();
+    }
+
+    fn fail(&self, reason: String) {
+        self.failed.send_replace(Some(reason));
+    }
+}
+
+impl Kafka {
+    /// Binds the listeners, takes the log directories, and begins the session with ZooKeeper, where the start goes on by itself. May wait
+    /// for the disk.
+    pub fn start(config: BrokerConfig, system: System, log: Log, random: Random) -> Result<Self, KafkaError> {
+        let settings = Arc::clone(config.settings());
+        let mut bound = Vec::new();
+        for endpoint in &settings.listeners.listeners {
+            bound.push((bind(endpoint)?, endpoint.listener.clone()));
+        }
+        for (listener, _) in &bound {
+            log.write(Level::Info, ACCEPTOR, format!("Awaiting socket connections on {}.", listener.address()));
+        }
+        let advertised = settings.listeners.advertised.iter().map(|endpoint| advertised(endpoint, &bound)).collect();
+        let surroundings = Arc::new(Surroundings {
+            system: system.clone(),
+            alarm: Alarm { at: AtomicU64::new(u64::MAX), nearer: Notify::new() },
+            zookeeper_ready: Arc::new(Notify::new()),
+            failed: watch::channel(None).0,
+        });
+        let host: Arc<dyn kafka_node::Host> = surroundings.clone();
+        let broker = Broker::new(config, advertised, host, random);
+        let idle = u64::try_from(settings.network.idle_ms_max).ok().map(Duration::from_millis);
+        let shared = Arc::new(Shared {
+            broker,
+            surroundings,
+            log,
+            system,
+            idle,
+            addresses: bound.iter().map(|(listener, _)| listener.address()).collect(),
+            listeners: Mutex::new(bound),
+            started: watch::channel(false).0,
+            link_over: watch::channel(false).0,
+        });
+        shared.broker.start(Arc::clone(&shared.system.disk), shared.system.clock.now())?;
+        let first = shared.system.loops.get(0);
+        first.spawn(run_alarms(Arc::clone(&shared)));
+        let link = Arc::clone(&shared);
+        first.spawn(async move {
+            let (ready, clock) = (Arc::clone(&link.surroundings.zookeeper_ready), link.system.clock);
+            run_link(Arc::clone(&link), ready, clock).await;
+            link.link_over.send_replace(true);
+        });
+        Ok(Self { shared })
+    }
+
+    /// Where it listens, in the order of `listeners`.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.shared.addresses
+    }
+
+    /// Waits until it has registered and serves.
+    pub async fn started(&self) {
+        let mut started = self.shared.started.subscribe();
+        // The sender lives as long as this.
+        let _ = started.wait_for(|started| *started).await;
+    }
+
+    /// Waits until it can't go on; why.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.shared.surroundings.failed.subscribe();
+        let reason = failed.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.unwrap_or_default()
+    }
+
+    /// Ends the session with ZooKeeper, so that the broker's registration goes at once.
+    pub async fn stop(&self) {
+        self.shared.log.write(
+            Level::Info,
+            SERVER,
+            format!("[KafkaServer id={}] shutting down", self.shared.broker.id()),
+        );
+        self.shared.broker.zookeeper_close(self.shared.system.clock.now());
+        let mut over = self.shared.link_over.subscribe();
+        // The sender lives as long as this.
+        let _ = over.wait_for(|over| *over).await;
+        let line = format!("[KafkaServer id={}] shut down completed", self.shared.broker.id());
+        self.shared.log.write(Level::Info, SERVER, line);
+    }
+}
+
+/// Calls the broker whenever its alarm goes off.
+async fn run_alarms(shared: Arc<Shared>) {
+    let alarm = &shared.surroundings.alarm;
+    loop {
+        let at = alarm.at.load(Ordering::Acquire);
+        if at == u64::MAX {
+            alarm.nearer.notified().await;
+            continue;
+        }
+        let instant = shared.system.clock.instant(Monotonic::from_nanoseconds(at));
+        tokio::select! {
+            () = tokio::time::sleep_until(instant.into()) => {
+                if alarm.at.compare_exchange(at, u64::MAX, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                    shared.broker.tick(shared.system.clock.now());
+                }
+            }
+            () = alarm.nearer.notified() => {}
+        }
+    }
+}
+
+impl Shared {
+    /// Serves the listeners, once, when the broker has registered.
+    fn serve_when_registered(&self) {
+        if self.broker.epoch() < 0 {
+            return;
+        }
+        let listeners = std::mem::take(&mut *self.listeners.lock());
+        if listeners.is_empty() {
+            return;
+        }
+        for (index, (listener, name)) in listeners.into_iter().enumerate() {
+            self.serve(listener, index, &name);
+        }
+        self.log.write(Level::Info, SERVER, format!("[KafkaServer id={}] started", self.broker.id()));
+        self.started.send_replace(true);
+    }
+
+    fn serve(&self, listener: Listener, index: usize, name: &str) {
+        let limits = Limits { output_max: OUTPUT_MAX, idle: self.idle };
+        let name: Arc<str> = name.into();
+        let (broker, clock, log) = (Arc::clone(&self.broker), self.system.clock, self.log.clone());
+        let serve = move |stream: TcpStream, peer: SocketAddr, _| {
+            let (broker, log, name) = (Arc::clone(&broker), log.clone(), name.to_string());
+            Connection::serve(stream, peer, limits, move |connection| {
+                let admitted = broker.accept(index, name, peer, connection.waker(), clock.now());
+                let client = match admitted {
+                    Ok(client) => Some(client),
+                    Err(refused) => {
+                        log.write(Level::Info, ACCEPTOR, format!("Rejected connection from {peer}: {refused}"));
+                        connection.close();
+                        None
+                    }
+                };
+                Framed::new(connection, Client { client, peer, clock, log })
+            })
+        };
+        let log = self.log.clone();
+        listener.serve(&self.system.loops, serve, move |error| {
+            log.write(Level::Error, ACCEPTOR, format!("Error while accepting connection: {error}"));
+        });
+    }
+}
+
+/// One client's connection on its loop.
+struct Client {
+    /// `None` for a connection that was refused and is about to be closed.
+    client: Option<kafka_node::Connection>,
+    peer: SocketAddr,
+    clock: crate::Clock,
+    log: Log,
+}
+
+impl Service for Client {
+    fn turn(&mut self, input: &mut BytesMut, output: &mut Parts) -> Wants {
+        let Some(client) = &mut self.client else { return Wants::Close };
+        match client.turn(input, self.clock.now(), output) {
+            Ok(kafka_node::Wants::Input) => Wants::Input,
+            Ok(kafka_node::Wants::Answers) => Wants::Wake,
+            Err(closed) => {
+                self.log.write(
+                    Level::Warn,
+                    SELECTOR,
+                    format!("Unexpected error from /{}; closing connection: {closed}", self.peer),
+                );
+                Wants::Close
+            }
+        }
+    }
+
+    fn closed(&mut self) {
+        // Its place among the connections is free from now on, however long an answer that is under way still holds the socket.
+        self.client = None;
+    }
+}
+
+impl Session for Shared {
+    fn take_effects(&self) -> Vec<LinkEffect> {
+        let effects = self.broker.take_zookeeper_effects();
+        self.serve_when_registered();
+        let link_effect = |effect| match effect {
+            ZooKeeperEffect::Connect(host) => LinkEffect::Connect { host: host.name.to_string(), port: host.port },
+            ZooKeeperEffect::Send(bytes) => LinkEffect::Send(bytes),
+            ZooKeeperEffect::Disconnect => LinkEffect::Disconnect,
+        };
+        effects.into_iter().map(link_effect).collect()
+    }
+
+    fn deadline(&self) -> Option<Monotonic> {
+        self.broker.zookeeper_deadline()
+    }
+
+    fn connected(&self, now: Now) {
+        self.broker.zookeeper_connected(now);
+    }
+
+    fn disconnected(&self, now: Now) {
+        self.broker.zookeeper_disconnected(now);
+    }
+
+    fn received(&self, bytes: &[u8], now: Now) {
+        self.broker.zookeeper_received(bytes, now);
+    }
+
+    fn tick(&self, now: Now) {
+        self.broker.zookeeper_tick(now);
+    }
+
+    fn is_over(&self) -> bool {
+        self.broker.zookeeper_is_over()
+    }
+}
+
+fn bind(endpoint: &ConfiguredEndpoint) -> Result<Listener, KafkaError> {
+    let unresolved = |source| KafkaError::Resolve { listener: endpoint.to_string(), source };
+    let port = u16::try_from(endpoint.port)
+        .map_err(|_| unresolved(io::Error::new(io::ErrorKind::InvalidInput, "the port is none")))?;
+    let address = match endpoint.host.as_deref() {
+        None => SocketAddr::from(([0, 0, 0, 0], port)),
+        Some(host) => resolve(host, port).map_err(unresolved)?,
+    };
+    Ok(Listener::bind(address, None)?)
+}
+
+/// The address of a host's name, IPv4 first as the JVM prefers it.
+pub fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let unbracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let addresses: Vec<SocketAddr> = (unbracketed, port).to_socket_addrs()?.collect();
+    let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied();
+    first.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address")))
+}
+
+/// What clients are told: this host's name where none is configured, and the port that was bound where any was asked for.
+fn advertised(endpoint: &ConfiguredEndpoint, bound: &[(Listener, String)]) -> Endpoint {
+    let port = match endpoint.port {
+        0 => bound
+            .iter()
+            .find(|(_, name)| *name == endpoint.listener)
+            .map_or(0, |(listener, _)| i32::from(listener.address().port())),
+        port => port,
+    };
+    Endpoint {
+        listener: endpoint.listener.clone(),
+        security_protocol: endpoint.protocol.name().to_owned(),
+        host: endpoint.host.clone().unwrap_or_else(|| own_name().to_owned()),
+        port,
+    }
+}
+
+/// This host's name, as the system knows it.
+fn own_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+}

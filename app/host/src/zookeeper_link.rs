@@ -1,0 +1,190 @@
+//! The socket of a session with ZooKeeper: dials, sends, receives, keeps the session's deadlines.
+//!
+//! Names are resolved anew for each attempt, so that an ensemble may move. The session decides when to dial and whom.
+
+use std::future::pending;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use base::{Monotonic, Now};
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Notify;
+
+use crate::Clock;
+
+/// How much is read at once, at most.
+const CHUNK_LENGTH: usize = 64 * 1024;
+
+/// What a session wants done with its socket, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkEffect {
+    /// Close the socket if there is one, resolve the name anew and dial; then say connected or disconnected.
+    Connect {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// Send behind all earlier bytes.
+    Send(Bytes),
+    /// Close the socket, or stop dialling. Nothing is said of it.
+    Disconnect,
+}
+
+/// A session's machine. Whoever gives it work from outside notifies the link.
+pub trait Session: Send + Sync + 'static {
+    /// What is to be done; asked after each of the calls below, and when the link was notified.
+    fn take_effects(&self) -> Vec<LinkEffect>;
+
+    /// When [`Session::tick`] is wanted.
+    fn deadline(&self) -> Option<Monotonic>;
+
+    /// The socket is connected.
+    fn connected(&self, now: Now);
+
+    /// The socket is closed or broken, or could not be connected.
+    fn disconnected(&self, now: Now);
+
+    /// Bytes came.
+    fn received(&self, bytes: &[u8], now: Now);
+
+    /// The deadline has come.
+    fn tick(&self, now: Now);
+
+    /// Whether the session has ended, and its last effects are carried out: the link ends too.
+    fn is_over(&self) -> bool;
+}
+
+type Dialling = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+
+#[derive(Default)]
+enum Socket {
+    #[default]
+    None,
+    Dialling(Dialling),
+    Connected(TcpStream),
+}
+
+enum Happened {
+    Dialled(io::Result<TcpStream>),
+    /// Bytes read; none is the end.
+    Read(io::Result<usize>),
+    Written(io::Result<usize>),
+    Notified,
+    Deadline,
+}
+
+/// Serves a session until it is over. Runs on an event loop.
+pub async fn run_link(session: Arc<impl Session>, notified: Arc<Notify>, clock: Clock) {
+    let mut socket = Socket::None;
+    let mut output = BytesMut::new();
+    let mut input = BytesMut::new();
+    loop {
+        for effect in session.take_effects() {
+            match effect {
+                LinkEffect::Connect { host, port } => {
+                    output.clear();
+                    socket = Socket::Dialling(Box::pin(dial(host, port)));
+                }
+                LinkEffect::Send(bytes) => output.extend_from_slice(&bytes),
+                LinkEffect::Disconnect => {
+                    if let Socket::Connected(stream) = &socket {
+                        // What was asked to be sent before: a session's farewell fits the socket's buffer.
+                        let _ = stream.try_write(&output);
+                    }
+                    output.clear();
+                    socket = Socket::None;
+                }
+            }
+        }
+        if session.is_over() {
+            return;
+        }
+        let happened = tokio::select! {
+            happened = socket.next(&output, &mut input) => happened,
+            () = notified.notified() => Happened::Notified,
+            () = reach(session.deadline(), clock) => Happened::Deadline,
+        };
+        let lost = match happened {
+            Happened::Dialled(Ok(stream)) => {
+                socket = Socket::Connected(stream);
+                session.connected(clock.now());
+                false
+            }
+            Happened::Read(Ok(read)) if read > 0 => {
+                session.received(&input.split(), clock.now());
+                false
+            }
+            Happened::Written(Ok(written)) => {
+                output.advance(written);
+                false
+            }
+            Happened::Deadline => {
+                session.tick(clock.now());
+                false
+            }
+            Happened::Notified => false,
+            Happened::Dialled(Err(_)) | Happened::Read(_) | Happened::Written(Err(_)) => true,
+        };
+        if lost {
+            socket = Socket::None;
+            output.clear();
+            session.disconnected(clock.now());
+        }
+    }
+}
+
+impl Socket {
+    /// Waits for what happens next. Nothing is lost when the future is dropped.
+    async fn next(&mut self, output: &[u8], input: &mut BytesMut) -> Happened {
+        match self {
+            Self::None => pending().await,
+            Self::Dialling(dialling) => Happened::Dialled(dialling.await),
+            Self::Connected(stream) => loop {
+                // Written first: a request that was just given leaves without waiting for readiness.
+                if !output.is_empty() {
+                    match stream.try_write(output) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        result => return Happened::Written(result),
+                    }
+                }
+                input.reserve(CHUNK_LENGTH);
+                match stream.try_read_buf(input) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => return Happened::Read(result),
+                }
+                let ready = if output.is_empty() {
+                    stream.readable().await
+                } else {
+                    tokio::select! { ready = stream.readable() => ready, ready = stream.writable() => ready }
+                };
+                if let Err(error) = ready {
+                    return Happened::Read(Err(error));
+                }
+            },
+        }
+    }
+}
+
+async fn dial(host: String, port: u16) -> io::Result<TcpStream> {
+    let mut failed = io::Error::from(io::ErrorKind::NotFound);
+    for address in lookup_host((host.as_str(), port)).await? {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+async fn reach(deadline: Option<Monotonic>, clock: Clock) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(clock.instant(deadline).into()).await,
+        None => pending().await,
+    }
+}
