@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use wire_derive::Message;
 
 use crate::wire::{EncodeError, Writer};
-use crate::{ApiKey, Message, Request};
+use crate::{AnyRequest, ApiKey, Message, Request};
 
 /// What most messages fit into, so that the buffer seldom grows.
 const FRAME_BYTES: usize = 512;
@@ -62,12 +62,33 @@ pub fn request<R: Request>(
     correlation_id: i32,
     client_id: Option<&Str>,
 ) -> Result<Parts, EncodeError> {
+    encode_request(R::KEY, api_version, correlation_id, client_id, |writer| request.encode_to(api_version, writer))
+}
+
+/// Encodes a request of any API as [`request`] does.
+pub fn any_request(
+    request: &AnyRequest,
+    api_version: i16,
+    correlation_id: i32,
+    client_id: Option<&Str>,
+) -> Result<Parts, EncodeError> {
+    encode_request(request.key(), api_version, correlation_id, client_id, |writer| {
+        request.encode_to(api_version, writer)
+    })
+}
+
+fn encode_request(
+    key: ApiKey,
+    api_version: i16,
+    correlation_id: i32,
+    client_id: Option<&Str>,
+    body: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
+) -> Result<Parts, EncodeError> {
     let mut writer = Writer::parts(FRAME_BYTES);
     writer.put_slice(&[0; 4]);
-    let client_id = client_id.cloned();
-    let header = RequestHeader { api_key: R::KEY.code(), api_version, correlation_id, client_id };
-    header.encode_to(R::KEY.request_header_version(api_version), &mut writer)?;
-    request.encode_to(api_version, &mut writer)?;
+    let header = RequestHeader { api_key: key.code(), api_version, correlation_id, client_id: client_id.cloned() };
+    header.encode_to(key.request_header_version(api_version), &mut writer)?;
+    body(&mut writer)?;
     writer.into_frame()
 }
 

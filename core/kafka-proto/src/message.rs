@@ -84,6 +84,26 @@ macro_rules! any_message {
                 }
             }
         }
+
+        $(
+            impl From<messages::$module::$message> for $any {
+                fn from(message: messages::$module::$message) -> Self {
+                    Self::$key(message)
+                }
+            }
+
+            /// The message if it is of this API, else the API that it is of.
+            impl TryFrom<$any> for messages::$module::$message {
+                type Error = ApiKey;
+
+                fn try_from(any: $any) -> Result<Self, ApiKey> {
+                    match any {
+                        $any::$key(message) => Ok(message),
+                        other => Err(other.key()),
+                    }
+                }
+            }
+        )*
     };
 }
 

@@ -1,0 +1,329 @@
+//! The admin client: requests that find their broker themselves, with retries (upstream: `KafkaAdminClient`).
+//!
+//! It knows no operation of its own: a tool says which request goes where ([`To`]) and reads the response. What spans
+//! several brokers (offsets by leader, groups by coordinator) is several calls, made at once.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+
+use base::{Monotonic, Now, Str};
+use kafka_proto::messages::find_coordinator;
+use kafka_proto::{AnyRequest, AnyResponse, ApiKey, ErrorCode};
+
+use crate::metadata::{Cluster, TopicPartition};
+use crate::network::{Call, Effect, Input, Interest, Network, Outcome, RequestId, Target};
+use crate::{AdminConfig, ClientError, Machine};
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Any broker.
+    Any,
+    /// The controller.
+    Controller,
+    /// The broker of this id.
+    Node(i32),
+    /// The coordinator of this group.
+    Coordinator(Str),
+    /// The coordinator of this transactional id.
+    TransactionCoordinator(Str),
+    /// The leader of this partition.
+    Leader(TopicPartition),
+}
+
+/// Names a call; counts from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
+/// A request that is made for each version and may be made again.
+type Build = Box<dyn Fn(i16) -> AnyRequest + Send + Sync>;
+
+struct Pending {
+    key: ApiKey,
+    to: To,
+    build: std::sync::Arc<Build>,
+    deadline: Monotonic,
+    attempts: u32,
+    state: State,
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Pending").field("key", &self.key).field("to", &self.to).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// To be sent, not before this moment.
+    Waiting(Monotonic),
+    Finding(RequestId),
+    Sent(RequestId),
+}
+
+/// The admin machine.
+#[derive(Debug)]
+pub struct Admin {
+    config: AdminConfig,
+    network: Network,
+    calls: BTreeMap<CallId, Pending>,
+    /// Coordinators found: of groups (type 0) and transactional ids (type 1).
+    coordinators: BTreeMap<(i8, Str), i32>,
+    results: VecDeque<(CallId, Result<AnyResponse, ClientError>)>,
+    next_call: u64,
+}
+
+impl Admin {
+    /// An admin client; `seed` decides its choices of brokers.
+    pub fn new(config: AdminConfig, seed: u64) -> Self {
+        Self {
+            network: Network::new(config.network.clone(), seed),
+            config,
+            calls: BTreeMap::new(),
+            coordinators: BTreeMap::new(),
+            results: VecDeque::new(),
+            next_call: 0,
+        }
+    }
+
+    /// Settings.
+    pub const fn config(&self) -> &AdminConfig {
+        &self.config
+    }
+
+    /// The cluster as last described; empty before the first answer.
+    pub const fn cluster(&self) -> &Cluster {
+        self.network.cluster()
+    }
+
+    /// Grows with each description of the cluster; 0 before the first.
+    pub const fn cluster_version(&self) -> u64 {
+        self.network.cluster_version()
+    }
+
+    /// Has the cluster described with these topics, or with all.
+    pub fn describe_cluster(&mut self, interest: Interest) {
+        self.network.set_interest(interest);
+        self.network.want_update();
+    }
+
+    /// The versions of an API that a connected broker serves.
+    pub fn served(&self, node: i32, key: ApiKey) -> Option<kafka_proto::wire::Versions> {
+        self.network.served(node, key)
+    }
+
+    /// Sends a request that is the same in all versions.
+    pub fn call(&mut self, to: To, request: impl Into<AnyRequest>, now: Now) -> CallId {
+        let request = request.into();
+        self.call_built(to, request.key(), move |_| request.clone(), now)
+    }
+
+    /// Sends a request that depends on the version.
+    pub fn call_built(
+        &mut self,
+        to: To,
+        key: ApiKey,
+        build: impl Fn(i16) -> AnyRequest + Send + Sync + 'static,
+        now: Now,
+    ) -> CallId {
+        let id = CallId(self.next_call);
+        self.next_call += 1;
+        if let To::Leader(partition) = &to {
+            self.network.add_interest(&partition.topic);
+        }
+        let pending = Pending {
+            key,
+            to,
+            build: std::sync::Arc::new(Box::new(build)),
+            deadline: now.monotonic.plus_ms(self.config.api_timeout_ms),
+            attempts: 0,
+            state: State::Waiting(now.monotonic),
+        };
+        self.calls.insert(id, pending);
+        id
+    }
+
+    /// The next answer. Errors inside of a response are the caller's to read; only those that say "ask another broker" are
+    /// followed here.
+    pub fn next_result(&mut self) -> Option<(CallId, Result<AnyResponse, ClientError>)> {
+        self.results.pop_front()
+    }
+
+    /// Resolves where a call goes: a broker, or nothing yet.
+    fn resolve(&self, to: &To) -> Option<Target> {
+        let cluster = self.network.cluster();
+        match to {
+            To::Any => Some(Target::Any),
+            To::Node(node) => Some(Target::Node(*node)),
+            To::Controller => (cluster.controller >= 0 && self.network.cluster_version() > 0)
+                .then_some(Target::Node(cluster.controller)),
+            To::Coordinator(group) => self.coordinators.get(&(0, group.clone())).copied().map(Target::Node),
+            To::TransactionCoordinator(id) => self.coordinators.get(&(1, id.clone())).copied().map(Target::Node),
+            To::Leader(partition) => cluster.leader(partition).map(|(leader, _)| Target::Node(leader)),
+        }
+    }
+
+    fn start(&mut self, id: CallId, now: Monotonic) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let timeout_ms = u64::try_from(call.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
+        let state = match (self.resolve(&call.to), &call.to) {
+            (Some(target), _) => {
+                let (key, build) = (call.key, call.build.clone());
+                State::Sent(self.network.send(target, Call::built(key, timeout_ms, move |version| build(version)), now))
+            }
+            (None, To::Coordinator(key)) => self.find(0, key.clone(), timeout_ms, now),
+            (None, To::TransactionCoordinator(key)) => self.find(1, key.clone(), timeout_ms, now),
+            (None, _) => {
+                self.network.want_update();
+                State::Waiting(now.plus_ms(self.config.network.retry_backoff_ms))
+            }
+        };
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.state = state;
+        }
+    }
+
+    fn find(&mut self, key_type: i8, key: Str, timeout_ms: u64, now: Monotonic) -> State {
+        let call = Call::new(find_coordinator::Request { key, key_type }, timeout_ms);
+        State::Finding(self.network.send(Target::Any, call, now))
+    }
+
+    fn outcome(&mut self, request: RequestId, outcome: Outcome, now: Monotonic) {
+        let is = |state: &State| matches!(state, State::Finding(id) | State::Sent(id) if *id == request);
+        let Some(id) = self.calls.iter().find(|(_, call)| is(&call.state)).map(|(id, _)| *id) else { return };
+        let finding = self.calls.get(&id).is_some_and(|call| matches!(call.state, State::Finding(_)));
+        match outcome {
+            Ok(Some(AnyResponse::FindCoordinator(found))) if finding => self.found(id, &found, now),
+            Ok(Some(response)) => match wrong_broker(&response) {
+                Some(code) => self.retry(id, ClientError::Broker { code, message: None }, now),
+                None => self.finish(id, Ok(response)),
+            },
+            Ok(None) => self.finish(id, Err(ClientError::Disconnected)),
+            Err(error) if error.is_retriable() => self.retry(id, error, now),
+            Err(error) => self.finish(id, Err(error)),
+        }
+    }
+
+    fn found(&mut self, id: CallId, found: &find_coordinator::Response, now: Monotonic) {
+        if found.error_code.is_error() {
+            let error = ClientError::Broker { code: found.error_code, message: found.error_message.clone() };
+            return if error.is_retriable() { self.retry(id, error, now) } else { self.finish(id, Err(error)) };
+        }
+        let key = match self.calls.get(&id).map(|call| call.to.clone()) {
+            Some(To::Coordinator(group)) => (0, group),
+            Some(To::TransactionCoordinator(id)) => (1, id),
+            _ => return,
+        };
+        self.coordinators.insert(key, found.node_id);
+        self.start(id, now);
+    }
+
+    fn retry(&mut self, id: CallId, error: ClientError, now: Monotonic) {
+        let (retries, backoff_ms) = (self.config.retries, self.config.network.retry_backoff_ms);
+        self.network.want_update();
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        match &call.to {
+            To::Coordinator(group) => drop(self.coordinators.remove(&(0, group.clone()))),
+            To::TransactionCoordinator(id) => drop(self.coordinators.remove(&(1, id.clone()))),
+            _ => {}
+        }
+        call.attempts += 1;
+        let again_at = now.plus_ms(backoff_ms);
+        if call.attempts > retries || again_at >= call.deadline {
+            return self.finish(id, Err(error));
+        }
+        call.state = State::Waiting(again_at);
+    }
+
+    fn finish(&mut self, id: CallId, result: Result<AnyResponse, ClientError>) {
+        if self.calls.remove(&id).is_some() {
+            self.results.push_back((id, result));
+        }
+    }
+
+    fn expire(&mut self, now: Monotonic) {
+        let late: Vec<(CallId, ApiKey)> =
+            self.calls.iter().filter(|(_, call)| call.deadline <= now).map(|(id, call)| (*id, call.key)).collect();
+        for (id, key) in late {
+            let text = format!("Timed out waiting for a node assignment. Call: {}", call_name(key));
+            self.finish(id, Err(ClientError::Timeout(text)));
+        }
+    }
+}
+
+/// The name that the Java client gives a call in its time-out.
+fn call_name(key: ApiKey) -> String {
+    let mut name = key.name().to_owned();
+    if let Some(first) = name.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    name
+}
+
+/// Whether a response says that its broker was the wrong one, so that the call is to be made again elsewhere.
+fn wrong_broker(response: &AnyResponse) -> Option<ErrorCode> {
+    let codes: BTreeSet<ErrorCode> = match response {
+        AnyResponse::CreateTopics(response) => response.topics.iter().map(|topic| topic.error_code).collect(),
+        AnyResponse::DeleteTopics(response) => response.responses.iter().map(|topic| topic.error_code).collect(),
+        AnyResponse::CreatePartitions(response) => response.results.iter().map(|topic| topic.error_code).collect(),
+        AnyResponse::ElectLeaders(response) => [response.error_code].into(),
+        AnyResponse::AlterPartitionReassignments(response) => [response.error_code].into(),
+        AnyResponse::ListPartitionReassignments(response) => [response.error_code].into(),
+        AnyResponse::DescribeGroups(response) => response.groups.iter().map(|group| group.error_code).collect(),
+        AnyResponse::DeleteGroups(response) => response.results.iter().map(|group| group.error_code).collect(),
+        AnyResponse::OffsetFetch(response) => [response.error_code].into(),
+        AnyResponse::OffsetDelete(response) => [response.error_code].into(),
+        AnyResponse::LeaveGroup(response) => [response.error_code].into(),
+        AnyResponse::OffsetCommit(response) => response
+            .topics
+            .iter()
+            .flat_map(|topic| topic.partitions.iter().map(|partition| partition.error_code))
+            .collect(),
+        _ => BTreeSet::new(),
+    };
+    let wrong = [
+        ErrorCode::NOT_CONTROLLER,
+        ErrorCode::NOT_COORDINATOR,
+        ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+    ];
+    wrong.into_iter().find(|code| codes.contains(code))
+}
+
+impl Machine for Admin {
+    fn handle(&mut self, input: Input, now: Now) {
+        self.network.handle(input, now.monotonic);
+    }
+
+    fn advance(&mut self, now: Now) {
+        let now = now.monotonic;
+        self.network.advance(now);
+        loop {
+            while let Some((request, outcome)) = self.network.next_completion() {
+                self.outcome(request, outcome, now);
+            }
+            self.expire(now);
+            let waiting = |call: &Pending| matches!(call.state, State::Waiting(until) if until <= now);
+            let due: Vec<CallId> = self.calls.iter().filter(|(_, call)| waiting(call)).map(|(id, _)| *id).collect();
+            for id in due {
+                self.start(id, now);
+            }
+            self.network.advance(now);
+            if !self.network.has_completion() {
+                break;
+            }
+        }
+    }
+
+    fn take_effects(&mut self) -> Vec<Effect> {
+        self.network.take_effects()
+    }
+
+    fn deadline(&self) -> Option<Monotonic> {
+        let calls = self.calls.values().map(|call| match call.state {
+            State::Waiting(until) => until.min(call.deadline),
+            _ => call.deadline,
+        });
+        calls.chain(self.network.deadline()).min()
+    }
+}
