@@ -1,5 +1,6 @@
 //! The command-line tools, one module for each upstream command, and what they are found and started by.
 
+pub mod driver;
 pub mod four_letter_word;
 pub mod install;
 pub mod upstream;
