@@ -188,3 +188,86 @@ async fn reach(deadline: Option<Monotonic>, clock: Clock) {
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::EventLoops;
+
+    /// Dials twice: says hello each time, and ends when it is told `end`.
+    #[derive(Default)]
+    struct Twice {
+        effects: Mutex<Vec<LinkEffect>>,
+        told: Mutex<Vec<String>>,
+        port: u16,
+        over: Mutex<bool>,
+    }
+
+    impl Twice {
+        fn dial(&self, port: u16) {
+            self.effects.lock().push(LinkEffect::Connect { host: "localhost".to_owned(), port });
+        }
+    }
+
+    impl Session for Twice {
+        fn take_effects(&self) -> Vec<LinkEffect> {
+            std::mem::take(&mut self.effects.lock())
+        }
+
+        fn deadline(&self) -> Option<Monotonic> {
+            None
+        }
+
+        fn connected(&self, _now: Now) {
+            self.told.lock().push("connected".to_owned());
+            self.effects.lock().push(LinkEffect::Send(Bytes::from_static(b"hello")));
+        }
+
+        fn disconnected(&self, _now: Now) {
+            self.told.lock().push("disconnected".to_owned());
+            self.dial(self.port);
+        }
+
+        fn received(&self, bytes: &[u8], _now: Now) {
+            self.told.lock().push(String::from_utf8_lossy(bytes).into_owned());
+            if bytes == b"end" {
+                self.effects.lock().push(LinkEffect::Disconnect);
+                *self.over.lock() = true;
+            }
+        }
+
+        fn tick(&self, _now: Now) {}
+
+        fn is_over(&self) -> bool {
+            *self.over.lock()
+        }
+    }
+
+    #[test]
+    fn a_refused_and_a_lost_connection_are_told_and_dialled_anew() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let refusing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let session = Arc::new(Twice { port, ..Twice::default() });
+        session.dial(refusing);
+        let loops = EventLoops::start(1).unwrap();
+        let link = loops.get(0).spawn(run_link(Arc::clone(&session), Arc::default(), Clock::start()));
+
+        for answer in ["", "end"] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut hello = [0; 5];
+            stream.read_exact(&mut hello).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(link).unwrap();
+        let expected = ["disconnected", "connected", "disconnected", "connected", "end"];
+        assert_eq!(*session.told.lock(), expected);
+        loops.stop();
+    }
+}
