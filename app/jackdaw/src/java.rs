@@ -124,8 +124,28 @@ pub(crate) fn run(arguments: &[OsString]) -> i32 {
     match java.class.as_str() {
         ZOOKEEPER_CLASS => zookeeper_server::run(&java, &java.arguments),
         KAFKA_CLASS => kafka_server::run(&java, &java.arguments),
-        class => {
+        cli::upstream::FOUR_LETTER_WORD => cli::four_letter_word::run(&java.arguments),
+        cli::upstream::VERSION_INFO => cli::four_letter_word::version(),
+        class => run_tool(class, &java.arguments),
+    }
+}
+
+/// A tool by its class.
+fn run_tool(class: &str, arguments: &[String]) -> i32 {
+    let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+    let name = match class {
+        // zookeeper-shell's class takes `-server host:port`, as zkCli does; the command itself takes the address alone.
+        "org.apache.zookeeper.ZooKeeperMainWithTlsSupportForKafka" => "zkCli",
+        class => cli::upstream::by_class(class).map_or("", |command| command.name),
+    };
+    match cli::run(name, &arguments) {
+        Some(code) => code,
+        None if name.is_empty() => {
             eprintln!("Error: Could not find or load main class {class}");
+            1
+        }
+        None => {
+            eprintln!("{name}: this command is not part of this version of Jackdaw yet.");
             1
         }
     }

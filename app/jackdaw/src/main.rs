@@ -1,7 +1,6 @@
 //! The binary: picks a server or a tool by subcommand, or by the name it was called by.
 
 mod dev;
-mod install;
 mod java;
 mod kafka_server;
 mod server_start;
@@ -57,16 +56,17 @@ fn run(name: &str, arguments: &[OsString]) -> i32 {
             0
         }
         "dev" => dev::run(arguments),
-        "install" => install::run(arguments),
+        "install" => cli::install::run(arguments),
         "java" => java::run(arguments),
         "kafka-run-class" => server_start::run_class(arguments),
         "zookeeper-server-start" => server_start::run(&server_start::ZOOKEEPER, arguments),
         "kafka-server-start" => server_start::run(&server_start::KAFKA, arguments),
         "zookeeper-server-stop" => server_start::stop(&server_start::ZOOKEEPER),
         "kafka-server-stop" => server_start::stop(&server_start::KAFKA),
+        "zkServer" | "zkServer-initialize" | "zkEnv" => run_script(name, arguments),
         _ => match cli::run(name, arguments) {
             Some(code) => code,
-            None if install::COMMANDS.iter().any(|command| command.name == name) => {
+            None if cli::upstream::by_name(name).is_some() => {
                 eprintln!("{name}: this command is not part of this version of Jackdaw yet.");
                 1
             }
@@ -76,6 +76,17 @@ fn run(name: &str, arguments: &[OsString]) -> i32 {
             }
         },
     }
+}
+
+/// The commands that are scripts: goes on as the script beside the link by whose name this process was called.
+fn run_script(name: &str, arguments: &[OsString]) -> i32 {
+    let called = std::env::args_os().next().unwrap_or_default();
+    let path = std::env::var_os("PATH");
+    match cli::install::script_beside(Path::new(&called), path.as_deref()) {
+        Some(script) => eprintln!("{}: {}", script.display(), cli::install::exec_script(&script, arguments)),
+        None => eprintln!("{name}: lay out a home with `jackdaw install DIR` and run its bin/{name}.sh"),
+    }
+    1
 }
 
 /// The file name without folders and `.sh`.
