@@ -1,1 +1,14 @@
-//! Real clients, JVM peers, golden files and differential tests.
+//! Starts Jackdaw and the JVM originals as a user would, and runs real clients against them.
+//!
+//! `cargo xtask interop` installs the clients into a cache folder and names it in `JACKDAW_INTEROP_CACHE`. Every server
+//! listens on free ports of loopback, keeps its data in a folder of its own, and is ended by its process id.
+
+mod clients;
+mod originals;
+mod process;
+mod server;
+
+pub use clients::{kafka_cli, node, python};
+pub use originals::{Original, OriginalKind};
+pub use process::{Finished, run};
+pub use server::Jackdaw;

@@ -1,0 +1,77 @@
+//! The JVM originals: their servers, and their command-line tools by class name.
+
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::clients::cache;
+use crate::process::{Finished, run};
+
+/// Which original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OriginalKind {
+    /// ZooKeeper 3.6.3.
+    ZooKeeper,
+    /// Kafka 2.7.1.
+    Kafka,
+}
+
+/// A running original.
+pub struct Original {
+    child: Child,
+}
+
+/// A JVM is up within this time, or not at all.
+const START_MAX: Duration = Duration::from_secs(60);
+
+impl Original {
+    /// Starts a server with a configuration file; returns when `port` of loopback takes connections.
+    pub fn start(kind: OriginalKind, config: &Path, port: u16) -> Result<Self> {
+        let class = match kind {
+            OriginalKind::ZooKeeper => "org.apache.zookeeper.server.quorum.QuorumPeerMain",
+            OriginalKind::Kafka => "kafka.Kafka",
+        };
+        let mut command = java()?;
+        command.arg(class).arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut original = Self { child: command.spawn()? };
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if let Some(status) = original.child.try_wait()? {
+                bail!("{class} ended with {status}");
+            }
+            if start.elapsed() > START_MAX {
+                bail!("{class} did not listen within {START_MAX:?}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(original)
+    }
+
+    /// Runs one of the original tools.
+    pub fn tool(class: &str, arguments: &[&str], input: &[u8]) -> Result<Finished> {
+        run(java()?.arg(class).args(arguments), input)
+    }
+}
+
+impl Drop for Original {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn java() -> Result<Command> {
+    let mut command = Command::new("java");
+    command.args([
+        "-Xmx256m",
+        "-XX:+UseSerialGC",
+        "-Dzookeeper.4lw.commands.whitelist=*",
+        "-Dzookeeper.admin.enableServer=false",
+    ]);
+    command.arg("-cp").arg(cache()?.join("originals/libs/*"));
+    Ok(command)
+}

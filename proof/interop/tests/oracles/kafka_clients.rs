@@ -1,0 +1,63 @@
+//! Kafka's clients.
+
+use interop::{Jackdaw, Original, kafka_cli, python};
+
+#[test]
+fn kcat_reads_what_it_wrote_after_a_crash() {
+    let data = tempfile::tempdir().unwrap();
+    let jackdaw = Jackdaw::start(data.path()).unwrap();
+    let lines: String = (0..10_000).map(|number| format!("line {number}\n")).collect();
+    let broker = jackdaw.kafka();
+    kafka_cli(&["-P", "-b", &broker, "-t", "lines", "-p", "0", "-X", "acks=all"], lines.as_bytes())
+        .unwrap()
+        .success()
+        .unwrap();
+    let read = |broker: &str| {
+        let arguments = ["-C", "-b", broker, "-t", "lines", "-p", "0", "-o", "beginning", "-e", "-q"];
+        kafka_cli(&arguments, b"").unwrap().success().unwrap()
+    };
+    assert!(read(&broker) == lines, "other lines came out than went in");
+    let jackdaw = jackdaw.crash().unwrap();
+    assert!(read(&jackdaw.kafka()) == lines, "lines were lost in the crash");
+}
+
+#[test]
+fn kafka_python() {
+    let data = tempfile::tempdir().unwrap();
+    let jackdaw = Jackdaw::start(data.path()).unwrap();
+    let output = python("kafka_python_roundtrip.py", &[&jackdaw.kafka(), "kp"]).unwrap().success().unwrap();
+    assert!(output.contains("kafka-python ok"), "{output}");
+}
+
+#[test]
+fn confluent_kafka() {
+    let data = tempfile::tempdir().unwrap();
+    let jackdaw = Jackdaw::start(data.path()).unwrap();
+    let output = python("confluent_roundtrip.py", &[&jackdaw.kafka(), "ck"]).unwrap().success().unwrap();
+    assert!(output.contains("confluent-kafka ok"), "{output}");
+}
+
+#[test]
+fn jvm_tools_create_and_produce() {
+    let data = tempfile::tempdir().unwrap();
+    let jackdaw = Jackdaw::start(data.path()).unwrap();
+    let (zookeeper, broker) = (jackdaw.zookeeper(), jackdaw.kafka());
+    let topics =
+        |arguments: &[&str]| Original::tool("kafka.admin.TopicCommand", arguments, b"").unwrap().success().unwrap();
+    let words =
+        ["--create", "--zookeeper", &zookeeper, "--replication-factor", "1", "--partitions", "3", "--topic", "ky18"];
+    assert!(topics(&words).contains("Created topic ky18."));
+    let described = topics(&["--describe", "--bootstrap-server", &broker, "--topic", "ky18"]);
+    assert!(described.contains("PartitionCount: 3"), "{described}");
+    let arguments = ["--broker-list", &broker, "--topic", "ky18"];
+    Original::tool("kafka.tools.ConsoleProducer", &arguments, b"one\ntwo\nthree\n").unwrap().success().unwrap();
+    let mut read: Vec<String> = Vec::new();
+    for partition in ["0", "1", "2"] {
+        let arguments = ["-C", "-b", &broker, "-t", "ky18", "-p", partition, "-o", "beginning", "-e", "-q"];
+        read.extend(kafka_cli(&arguments, b"").unwrap().success().unwrap().lines().map(str::to_owned));
+    }
+    read.sort();
+    assert_eq!(read, ["one", "three", "two"]);
+    topics(&["--delete", "--bootstrap-server", &broker, "--topic", "ky18"]);
+    assert!(!topics(&["--list", "--bootstrap-server", &broker]).contains("ky18"));
+}
