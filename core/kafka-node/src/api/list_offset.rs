@@ -99,7 +99,9 @@ fn look_up(
     if let Some(found) = found {
         answer.timestamp = found.timestamp;
         answer.offset = found.offset;
-        answer.leader_epoch = found.leader_epoch.unwrap_or(-1);
+        if manner.version >= 4 {
+            answer.leader_epoch = found.leader_epoch.unwrap_or(-1);
+        }
     }
     Ok(answer)
 }
