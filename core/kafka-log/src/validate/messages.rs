@@ -59,8 +59,7 @@ fn walk(message: &LegacyMessage<'_>, survey: &mut Survey<'_>, rules: &Rules<'_>)
                 timestamp: inner.timestamp,
                 has_key: key.is_some(),
             };
-            let expected = survey.count;
-            survey.record(&seen, expected, index, || describe(&inner, message));
+            survey.message(&seen, index, || describe(&inner, message));
         }
         index += 1;
         Ok::<(), InvalidRecords>(())

@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use base::Str;
-use kafka_proto::record::{Batch, Codec, Magic, NO_TIMESTAMP, TimestampType};
+use kafka_proto::record::{Batch, Codec, Magic, NO_TIMESTAMP, Outline, TimestampType};
 
 use super::{DECOMPRESSED_LEN_MAX, InvalidRecords, RecordError, Rules};
 
@@ -54,48 +54,54 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Walks the records of a batch of magic 2.
+    /// Walks the records of a batch of magic 2: the hot path of produce.
     pub(super) fn walk(&mut self, batch: &Batch<'_>) -> Result<(), InvalidRecords> {
-        let mut records = batch.records(DECOMPRESSED_LEN_MAX)?;
+        let records = batch.records(DECOMPRESSED_LEN_MAX)?;
         let timestamp_type = batch.timestamp_type();
-        let base_offset = batch.base_offset();
-        // The original prints a record by another name where it steps over keys and values.
-        let Rules { source, target, magic, .. } = *self.rules;
-        let skipped = source != Codec::None && source == target && magic == Magic::V2;
-        while let Some(outline) = records.next_outline()? {
-            let seen = Seen {
-                magic: Magic::V2,
-                timestamp_type: Some(timestamp_type),
-                offset: base_offset.wrapping_add(i64::from(outline.offset_delta)),
-                timestamp: batch.timestamp(outline.timestamp_delta),
-                has_key: outline.key_len >= 0,
-            };
-            // A coordinator's batches may start anywhere.
-            let expected = base_offset.wrapping_add(self.count);
-            self.record(&seen, expected, self.count, || {
-                let (mut kind, mut key, mut value) = ("DefaultRecord", outline.key_len, outline.value_len);
-                if skipped {
-                    kind = "PartialDefaultRecord";
-                } else {
-                    (key, value) = (key.max(0), value.max(0));
-                }
-                let Seen { offset, timestamp, .. } = seen;
-                format!("{kind}(offset={offset}, timestamp={timestamp}, key={key} bytes, value={value} bytes)")
-            });
-        }
+        let stamped = timestamp_type == TimestampType::LogAppendTime;
+        // With the broker's time, deltas don't count: the batch's largest timestamp is every record's.
+        let base_timestamp = batch.timestamp(0);
+        let (compacted, allowed) = (self.compacted, self.timestamps.clone());
+        let rules = self.rules;
+        // What the loop changes is kept in registers.
+        let (mut index, mut consecutive) = (0_i32, true);
+        let (mut max_timestamp, mut index_of_max) = (NO_TIMESTAMP, -1);
+        records.outlines(|outline| {
+            let timestamp = if stamped { base_timestamp } else { base_timestamp.wrapping_add(outline.timestamp_delta) };
+            let keyless = compacted & (outline.key_len < 0);
+            let late = !allowed.contains(&timestamp) & (timestamp != NO_TIMESTAMP);
+            if keyless | late | stamped {
+                let offset = batch.base_offset().wrapping_add(i64::from(outline.offset_delta));
+                let seen = Seen {
+                    magic: Magic::V2,
+                    timestamp_type: Some(timestamp_type),
+                    offset,
+                    timestamp,
+                    has_key: outline.key_len >= 0,
+                };
+                self.refuse(&seen, i64::from(index), keyless, late, || describe(rules, outline, &seen));
+            }
+            consecutive &= outline.offset_delta == index;
+            if timestamp > max_timestamp {
+                (max_timestamp, index_of_max) = (timestamp, index);
+            }
+            index += 1;
+        })?;
+        self.count = i64::from(index);
+        self.consecutive = consecutive;
+        self.max_timestamp = max_timestamp;
+        self.offset_of_max_timestamp = i64::from(index_of_max);
         Ok(())
     }
 
-    /// Takes one record in. `index` is its place in its batch.
-    #[inline]
-    pub(super) fn record(&mut self, seen: &Seen, expected: i64, index: i64, describe: impl Fn() -> String) {
-        let keyless = self.compacted & !seen.has_key;
-        let late = !self.timestamps.contains(&seen.timestamp) & (seen.timestamp != NO_TIMESTAMP);
-        let stamped = seen.timestamp_type == Some(TimestampType::LogAppendTime);
-        if keyless | late | stamped {
+    /// Takes one message of magic 0 or 1 in. `index` is its place in its batch.
+    pub(super) fn message(&mut self, seen: &Seen, index: i64, describe: impl Fn() -> String) {
+        let keyless = self.compacted && !seen.has_key;
+        let late = !self.timestamps.contains(&seen.timestamp) && seen.timestamp != NO_TIMESTAMP;
+        if keyless || late || seen.timestamp_type == Some(TimestampType::LogAppendTime) {
             self.refuse(seen, index, keyless, late, describe);
         }
-        self.consecutive &= seen.offset == expected;
+        self.consecutive &= seen.offset == self.count;
         if seen.magic > Magic::V0 && seen.timestamp > self.max_timestamp {
             self.max_timestamp = seen.timestamp;
             self.offset_of_max_timestamp = self.count;
@@ -147,6 +153,18 @@ impl<'a> Survey<'a> {
         let records = std::mem::take(&mut self.errors);
         Err(InvalidRecords::Rejected { invalid_timestamp: self.invalid_timestamp, records })
     }
+}
+
+/// The record as the original prints it: by another name where it steps over keys and values.
+fn describe(rules: &Rules<'_>, outline: &Outline, seen: &Seen) -> String {
+    let skipped = rules.source != Codec::None && rules.source == rules.target && rules.magic == Magic::V2;
+    let (kind, key, value) = if skipped {
+        ("PartialDefaultRecord", outline.key_len, outline.value_len)
+    } else {
+        ("DefaultRecord", outline.key_len.max(0), outline.value_len.max(0))
+    };
+    let Seen { offset, timestamp, .. } = seen;
+    format!("{kind}(offset={offset}, timestamp={timestamp}, key={key} bytes, value={value} bytes)")
 }
 
 /// The timestamps that the topic takes. Where the broker sets them, and with the largest difference, any will do.

@@ -106,6 +106,21 @@ impl<'a> Record<'a> {
 }
 
 impl Outline {
+    /// Steps over one record of a batch that is not compressed; behind the last one there must be nothing.
+    #[inline]
+    fn step(rest: &mut Cursor<'_>, is_last: bool) -> Result<Self, RecordError> {
+        let start = rest.len();
+        if start == 0 {
+            return Err(INCOMPLETE);
+        }
+        let length = usize::try_from(rest.varint()?).map_err(|_| SIZE)?;
+        let body = rest.take(length).map_err(|_| INCOMPLETE)?;
+        if is_last && rest.len() > 0 {
+            return Err(LEFT_OVER);
+        }
+        Self::parse(body, start - rest.len())
+    }
+
     #[inline]
     fn parse(body: &[u8], size: usize) -> Result<Self, RecordError> {
         let mut rest = Cursor(body);
@@ -235,16 +250,24 @@ impl<'a> RecordReader<'a> {
             return Ok(None);
         }
         self.left -= 1;
-        let start = rest.len();
-        if start == 0 {
-            return Err(INCOMPLETE);
+        Outline::step(rest, self.left == 0).map(Some)
+    }
+
+    /// Hands the outline of each record that is left to `visit`: [`RecordReader::next_outline`] for a hot path.
+    #[inline]
+    pub fn outlines(mut self, mut visit: impl FnMut(&Outline)) -> Result<(), RecordError> {
+        if let Source::Plain(rest) = self.source {
+            // A cursor of its own stays in registers.
+            let mut rest = rest;
+            for left in (0..self.left).rev() {
+                visit(&Outline::step(&mut rest, left == 0)?);
+            }
+            return Ok(());
         }
-        let length = usize::try_from(rest.varint()?).map_err(|_| SIZE)?;
-        let body = rest.take(length).map_err(|_| INCOMPLETE)?;
-        if self.left == 0 && rest.len() > 0 {
-            return Err(LEFT_OVER);
+        while let Some(outline) = self.next_outline_of_stream()? {
+            visit(&outline);
         }
-        Outline::parse(body, start - rest.len()).map(Some)
+        Ok(())
     }
 
     fn next_outline_of_stream(&mut self) -> Result<Option<Outline>, RecordError> {
