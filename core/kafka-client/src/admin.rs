@@ -11,7 +11,7 @@ use kafka_proto::messages::find_coordinator;
 use kafka_proto::{AnyRequest, AnyResponse, ApiKey, ErrorCode};
 
 use crate::metadata::{Cluster, TopicPartition};
-use crate::network::{Call, Effect, Input, Interest, Network, Outcome, RequestId, Target};
+use crate::network::{Call, Effect, Input, Interest, Network, Outcome, RequestId, Target, call_name};
 use crate::{AdminConfig, ClientError, Machine};
 
 /// Where a request goes.
@@ -249,15 +249,6 @@ impl Admin {
             self.finish(id, Err(ClientError::Timeout(text)));
         }
     }
-}
-
-/// The name that the Java client gives a call in its time-out.
-fn call_name(key: ApiKey) -> String {
-    let mut name = key.name().to_owned();
-    if let Some(first) = name.get_mut(..1) {
-        first.make_ascii_lowercase();
-    }
-    name
 }
 
 /// Whether a response says that its broker was the wrong one, so that the call is to be made again elsewhere.

@@ -201,7 +201,7 @@ impl Group {
     ) -> Option<Outcome> {
         if self.finding == Some(id) {
             self.finding = None;
-            self.found(outcome, now);
+            self.found(outcome, network, now);
         } else if self.heartbeat == Some(id) {
             self.heartbeat = None;
             self.heard(outcome, network, now);
@@ -245,10 +245,10 @@ impl Group {
         self.coordinator
     }
 
-    fn found(&mut self, outcome: Outcome, now: Monotonic) {
+    fn found(&mut self, outcome: Outcome, network: &mut Network, now: Monotonic) {
         match outcome {
             Ok(Some(AnyResponse::FindCoordinator(found))) if found.error_code.is_none() => {
-                self.coordinator = Some(found.node_id);
+                self.coordinator = Some(network.coordinator(found.node_id, &found.host, found.port));
                 self.session_deadline = now.plus_ms(self.session_timeout_ms);
             }
             Ok(Some(AnyResponse::FindCoordinator(found))) if !found.error_code.is_retriable() => {

@@ -155,6 +155,14 @@ struct Link {
     failures: u32,
     /// No new connection before.
     retry_at: Monotonic,
+    /// Whether it is a coordinator's own way beside the broker's.
+    coordinator: bool,
+}
+
+impl Link {
+    const fn new(node: Node) -> Self {
+        Self { node, connection: None, failures: 0, retry_at: Monotonic::from_ms(0), coordinator: false }
+    }
 }
 
 #[derive(Debug)]
@@ -191,7 +199,7 @@ impl Network {
     pub fn new(config: NetworkConfig, seed: u64) -> Self {
         let bootstrap = config.bootstrap.iter().zip(1..).map(|((host, port), index)| {
             let node = Node { id: -index, host: host.clone(), port: i32::from(*port), rack: None };
-            (-index, Link { node, connection: None, failures: 0, retry_at: Monotonic::default() })
+            (-index, Link::new(node))
         });
         Self {
             links: bootstrap.collect(),
@@ -293,6 +301,16 @@ impl Network {
     pub fn warn(&mut self, logger: &'static str, message: &str) {
         let message = format!("{}{message}", self.config.log_prefix);
         self.effects.push(Effect::Warn { logger, message });
+    }
+
+    /// A way of its own to a coordinator, so that heartbeats and joins don't wait behind fetches; the id to send to.
+    pub fn coordinator(&mut self, id: i32, host: &Str, port: i32) -> i32 {
+        let key = i32::MAX - id;
+        let node = Node { id: key, host: Str::copied(host), port, rack: None };
+        let link = self.links.entry(key).or_insert_with(|| Link::new(node.clone()));
+        link.coordinator = true;
+        link.node = node;
+        key
     }
 
     /// Whether the broker is connected and takes a further request now.
@@ -421,19 +439,15 @@ impl Network {
     /// The described brokers take the place of the bootstrap addresses.
     fn adopt_brokers(&mut self) {
         for (id, node) in &self.cluster.brokers {
-            let link = self.links.entry(*id).or_insert_with(|| Link {
-                node: node.clone(),
-                connection: None,
-                failures: 0,
-                retry_at: Monotonic::default(),
-            });
+            let link = self.links.entry(*id).or_insert_with(|| Link::new(node.clone()));
             if (&link.node.host, link.node.port) != (&node.host, node.port) && link.connection.is_none() {
                 link.failures = 0;
             }
             link.node = node.clone();
         }
-        let gone: Vec<i32> =
-            self.links.keys().copied().filter(|id| *id >= 0 && !self.cluster.brokers.contains_key(id)).collect();
+        let known = &self.cluster.brokers;
+        let gone = self.links.iter().filter(|(id, link)| **id >= 0 && !link.coordinator && !known.contains_key(id));
+        let gone: Vec<i32> = gone.map(|(id, _)| *id).collect();
         for id in gone {
             if let Some(connection) = self.links.remove(&id).and_then(|link| link.connection) {
                 self.drop_connection(connection);
@@ -444,7 +458,8 @@ impl Network {
     /// Brokers that `Target::Any` may choose: the bootstrap addresses only until the brokers are known.
     fn candidates(&self) -> Vec<i32> {
         let known = !self.cluster.brokers.is_empty();
-        self.links.keys().copied().filter(|id| !known || *id >= 0).collect()
+        let candidates = self.links.iter().filter(|(id, link)| !link.coordinator && (!known || **id >= 0));
+        candidates.map(|(id, _)| *id).collect()
     }
 
     fn least_loaded(&mut self, now: Monotonic) -> Option<i32> {
@@ -637,8 +652,17 @@ impl Network {
             std::mem::take(&mut self.waiting).into_iter().partition(|request| request.deadline <= now);
         self.waiting = waiting;
         for request in late {
-            let text = format!("Timed out waiting for a node assignment. Call: {}", request.call.key);
+            let text = format!("Timed out waiting for a node assignment. Call: {}", call_name(request.call.key));
             self.complete(request.id, Err(ClientError::Timeout(text)), now);
         }
     }
+}
+
+/// The name that the Java admin client gives a call in its time-out.
+pub(crate) fn call_name(key: ApiKey) -> String {
+    let mut name = key.name().to_owned();
+    if let Some(first) = name.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    name
 }

@@ -1,0 +1,111 @@
+//! Commits: asked for, by the clock, before a rebalance and at the end.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use base::{Monotonic, Str};
+use kafka_proto::messages::offset_commit;
+use kafka_proto::{AnyResponse, ErrorCode};
+
+use super::{Consumer, ConsumerEvent, LOGGER, Purpose};
+use crate::ClientError;
+use crate::network::{Call, Outcome, Target};
+
+impl Consumer {
+    pub(super) fn auto_commit(&mut self, now: Monotonic) {
+        if !self.config.auto_commit || self.group.is_none() {
+            return;
+        }
+        let positions = self.positions();
+        if !positions.is_empty() {
+            self.commits.push_back((None, positions, now.plus_ms(self.config.network.request_timeout_ms)));
+        }
+    }
+
+    pub(super) fn auto_commit_if_due(&mut self, now: Monotonic) {
+        if self.auto_commit_at.is_some_and(|due| due <= now) {
+            self.auto_commit_at = Some(now.plus_ms(self.config.auto_commit_interval_ms.max(1)));
+            self.auto_commit(now);
+        }
+    }
+
+    pub(super) fn send_commits(&mut self, now: Monotonic) {
+        if self.commits.is_empty() || self.retry_at > now {
+            return;
+        }
+        let Some(group) = &self.group else { return };
+        let Some(coordinator) = group.coordinator() else { return self.expire_commits(now) };
+        let (generation_id, member_id, group_instance_id) = group.membership();
+        let group_id = group.id().clone();
+        for (user, offsets, deadline) in std::mem::take(&mut self.commits) {
+            let mut topics: BTreeMap<Str, Vec<offset_commit::RequestPartition>> = BTreeMap::new();
+            for (place, offset) in &offsets {
+                topics.entry(place.topic.clone()).or_default().push(offset_commit::RequestPartition {
+                    partition_index: place.partition,
+                    committed_offset: offset.offset,
+                    committed_metadata: Some(offset.metadata.clone()),
+                    ..Default::default()
+                });
+            }
+            let topics = topics.into_iter().map(|(name, partitions)| offset_commit::RequestTopic { name, partitions });
+            let request = offset_commit::Request {
+                group_id: group_id.clone(),
+                generation_id,
+                member_id: member_id.clone(),
+                group_instance_id: group_instance_id.clone(),
+                topics: topics.collect(),
+                ..Default::default()
+            };
+            let call = Call::new(request, self.config.network.request_timeout_ms);
+            let id = self.network.send(Target::Node(coordinator), call, now);
+            self.requests.insert(id, Purpose::Commit { user, offsets, deadline });
+        }
+    }
+
+    fn expire_commits(&mut self, now: Monotonic) {
+        let timeout_ms = self.config.api_timeout_ms;
+        let (late, kept): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.commits).into_iter().partition(|(_, _, deadline)| *deadline <= now);
+        self.commits = kept;
+        for (user, ..) in late {
+            let text = format!("Timeout of {timeout_ms}ms expired before successfully committing offsets");
+            self.committed(user, Err(ClientError::Timeout(text)));
+        }
+    }
+
+    fn committed(&mut self, user: Option<u64>, result: Result<(), ClientError>) {
+        match (user, result) {
+            (Some(id), result) => self.events.push_back(ConsumerEvent::Committed(id, result)),
+            (None, Err(error)) => {
+                self.network.warn(LOGGER, &format!("Asynchronous auto-commit of offsets failed: {error}"));
+            }
+            (None, Ok(())) => {}
+        }
+    }
+
+    pub(super) fn commit_outcome(&mut self, purpose: Purpose, outcome: Outcome, now: Monotonic) {
+        let Purpose::Commit { user, offsets, deadline } = purpose else { return };
+        let codes = match outcome {
+            Ok(Some(AnyResponse::OffsetCommit(answer))) => answer
+                .topics
+                .iter()
+                .flat_map(|topic| topic.partitions.iter().map(|partition| partition.error_code))
+                .collect(),
+            _ => vec![ErrorCode::COORDINATOR_NOT_AVAILABLE],
+        };
+        let Some(code) = codes.into_iter().find(|code| code.is_error()) else { return self.committed(user, Ok(())) };
+        if let Some(group) = &mut self.group {
+            match code {
+                ErrorCode::NOT_COORDINATOR | ErrorCode::COORDINATOR_NOT_AVAILABLE => {
+                    group.coordinator_lost(&mut self.network);
+                }
+                code => group.commit_failed(code),
+            }
+        }
+        if code.is_retriable() && code != ErrorCode::REBALANCE_IN_PROGRESS && deadline > now {
+            self.retry_at = now.plus_ms(self.config.network.retry_backoff_ms);
+            self.commits.push_back((user, offsets, deadline));
+        } else {
+            self.committed(user, Err(ClientError::Broker { code, message: None }));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Calls find their broker, and find it again.
+
+use base::Str;
+use kafka_client::{Admin, AdminConfig, Interest, To, TopicPartition};
+use kafka_proto::messages::{create_topics, delete_groups, find_coordinator, list_offset};
+use kafka_proto::{AnyRequest, AnyResponse, ApiKey, ErrorCode};
+
+use crate::world::{Reply, World};
+
+fn world(script: impl FnMut(&AnyRequest, i16) -> Option<Reply> + 'static) -> World<Admin> {
+    World::new(Admin::new(AdminConfig::new([("bootstrap.servers", "one:1")]).unwrap().0, 1), script)
+}
+
+fn created(code: ErrorCode) -> Reply {
+    let topic = create_topics::ResponseTopic { name: Str::from_static("t"), error_code: code, ..Default::default() };
+    create_topics::Response { topics: vec![topic], ..Default::default() }.into()
+}
+
+#[test]
+fn a_controller_that_moved_is_found_again() {
+    let mut answers = vec![ErrorCode::NONE, ErrorCode::NOT_CONTROLLER];
+    let mut world = world(move |request, _| {
+        matches!(request, AnyRequest::CreateTopics(_)).then(|| created(answers.pop().unwrap()))
+    });
+    world.machine.call(To::Controller, create_topics::Request::default(), world.now);
+    world.run(2_000);
+    let Some((_, Ok(AnyResponse::CreateTopics(response)))) = world.machine.next_result() else { panic!("no answer") };
+    assert_eq!(response.topics[0].error_code, ErrorCode::NONE);
+    assert_eq!(world.asked(ApiKey::CreateTopics).len(), 2);
+}
+
+#[test]
+fn other_errors_are_the_callers() {
+    let mut world = world(|request, _| {
+        matches!(request, AnyRequest::CreateTopics(_)).then(|| created(ErrorCode::TOPIC_ALREADY_EXISTS))
+    });
+    world.machine.call(To::Controller, create_topics::Request::default(), world.now);
+    world.run(2_000);
+    let Some((_, Ok(AnyResponse::CreateTopics(response)))) = world.machine.next_result() else { panic!("no answer") };
+    assert_eq!(response.topics[0].error_code, ErrorCode::TOPIC_ALREADY_EXISTS);
+}
+
+#[test]
+fn coordinators_are_found_first_and_again_when_they_moved() {
+    let mut answers = vec![ErrorCode::NONE, ErrorCode::NOT_COORDINATOR];
+    let mut finds = vec![ErrorCode::NONE, ErrorCode::NONE, ErrorCode::COORDINATOR_NOT_AVAILABLE];
+    let mut world = world(move |request, _| match request {
+        AnyRequest::FindCoordinator(_) => {
+            Some(find_coordinator::Response { error_code: finds.pop().unwrap(), ..Default::default() }.into())
+        }
+        AnyRequest::DeleteGroups(_) => {
+            let outcome =
+                delete_groups::Outcome { group_id: Str::from_static("g"), error_code: answers.pop().unwrap() };
+            Some(delete_groups::Response { results: vec![outcome], ..Default::default() }.into())
+        }
+        _ => None,
+    });
+    let request = delete_groups::Request { group_names: vec![Str::from_static("g")] };
+    world.machine.call(To::Coordinator(Str::from_static("g")), request, world.now);
+    world.run(3_000);
+    let Some((_, Ok(AnyResponse::DeleteGroups(response)))) = world.machine.next_result() else { panic!("no answer") };
+    assert_eq!(response.results[0].error_code, ErrorCode::NONE);
+    assert_eq!((world.asked(ApiKey::FindCoordinator).len(), world.asked(ApiKey::DeleteGroups).len()), (3, 2));
+}
+
+#[test]
+fn leaders_are_looked_up() {
+    let mut world = world(|request, _| {
+        matches!(request, AnyRequest::ListOffset(_)).then(|| list_offset::Response::default().into())
+    });
+    world.machine.call(To::Leader(TopicPartition::new("t", 1)), list_offset::Request::default(), world.now);
+    world.run(1_000);
+    assert!(matches!(world.machine.next_result(), Some((_, Ok(_)))));
+    world.machine.describe_cluster(Interest::All);
+    world.run(1_000);
+    assert_eq!(world.machine.cluster().topics.len(), 2);
+}
