@@ -1,8 +1,10 @@
-//! What a leader does to records before they enter its log (upstream: `LogValidator` and `Log.analyzeAndValidateRecords`), cut in two.
+//! What a leader does to records before they enter its log (upstream: `LogValidator` and
+//! `Log.analyzeAndValidateRecords`), cut in two.
 //!
-//! [`check`] does all that is costly, outside of any lock: checksums, the walk over the records, timestamps, compression
-//! and conversion. [`Checked::assign`] is what is left under the partition's lock: it writes the first offset and the leader
-//! epoch into the batch's header of 61 bytes; the records' bytes stay where the request put them.
+//! [`check`] does all that is costly, outside of any lock: checksums, the walk over the records, timestamps,
+//! compression and conversion. [`Checked::assign`] is what is left under the partition's lock: it writes the first
+//! offset and the leader epoch into the batch's header of 61 bytes; the records' bytes stay where the request put
+//! them.
 
 mod messages;
 mod prepared;

@@ -1,4 +1,5 @@
-//! The verdicts of `check` against those of Kafka 2.7.1's log, over a table of good and bad records, and what is stored.
+//! The verdicts of `check` against those of Kafka 2.7.1's log, over a table of good and bad records, and what is
+//! stored.
 //!
 //! `golden/verdicts.txt` was printed by `golden/Verdicts.java`, compiled and run with the jars of Kafka 2.7.1.
 #![allow(

@@ -1,4 +1,5 @@
-//! Writes our version of the fixtures in `tests/golden/records` to a folder, for `Check.java` there to read with kafka-clients:
+//! Writes our version of the fixtures in `tests/golden/records` to a folder, for `Check.java` there to read with
+//! kafka-clients:
 //! `cargo run -p kafka-proto --example write_records FOLDER`.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a tool for a check by hand; it writes files")]
 

@@ -1,4 +1,5 @@
-//! Record batches against bytes that kafka-clients 2.7.1 wrote, round trips of all formats and codecs, and hostile input.
+//! Record batches against bytes that kafka-clients 2.7.1 wrote, round trips of all formats and codecs, and hostile
+//! input.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

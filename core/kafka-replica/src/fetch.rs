@@ -18,13 +18,14 @@ pub struct Position {
 pub enum Available {
     /// So many bytes, counting towards the request's minimum.
     Bytes(u64),
-    /// Answer now, whatever there is: not the leader any more (A), replica gone (B), unknown (C), log directory offline (D), epoch
-    /// fenced (E), another segment (F), diverging epochs (H).
+    /// Answer now, whatever there is: not the leader any more (A), replica gone (B), unknown (C), log directory
+    /// offline (D), epoch fenced (E), another segment (F), diverging epochs (H).
     Now,
 }
 
-/// What lies between the start of a fetch and the end that it may read to, `bytes_max` at most. A start on an older segment
-/// than the end is answered now (there is a whole segment's rest), and so is one on a newer segment (the log was cut).
+/// What lies between the start of a fetch and the end that it may read to, `bytes_max` at most. A start on an older
+/// segment than the end is answered now (there is a whole segment's rest), and so is one on a newer segment (the log
+/// was cut).
 pub fn available(start: &Position, end: &Position, bytes_max: u32) -> Available {
     if start.offset == end.offset {
         // A segment that has just been rolled leaves the end on the older one: no reason to answer.

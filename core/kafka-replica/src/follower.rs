@@ -48,8 +48,8 @@ impl Follower {
         };
     }
 
-    /// Takes a fetch in. A follower that reaches the end of the previous fetch's time was caught up then: one that is always
-    /// a little behind a busy leader stays in sync.
+    /// Takes a fetch in. A follower that reaches the end of the previous fetch's time was caught up then: one that is
+    /// always a little behind a busy leader stays in sync.
     pub(crate) fn record(&mut self, from: FetchedFrom, leader_end: i64, now: Monotonic) {
         if from.offset >= leader_end {
             self.caught_up = self.caught_up.max(Some(now));

@@ -1,8 +1,8 @@
 //! The in-sync replicas, and how a leader changes them (KIP-497).
 //!
-//! A change is asked for, with AlterIsr or, with an older `inter.broker.protocol.version`, by writing the partition's state
-//! znode, and holds when it is answered. Meanwhile no other change is asked for, and the *maximal* ISR counts: a replica
-//! that is being added already holds the high watermark back, one that is being removed still does.
+//! A change is asked for, with AlterIsr or, with an older `inter.broker.protocol.version`, by writing the partition's
+//! state znode, and holds when it is answered. Meanwhile no other change is asked for, and the *maximal* ISR counts:
+//! a replica that is being added already holds the high watermark back, one that is being removed still does.
 
 /// The ISR as far as it is settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,8 @@ pub enum IsrAnswer {
 }
 
 impl IsrAnswer {
-    /// The answer in a failed AlterIsr: UNKNOWN_TOPIC_OR_PARTITION, FENCED_LEADER_EPOCH and INVALID_UPDATE_VERSION end it.
+    /// The answer in a failed AlterIsr: UNKNOWN_TOPIC_OR_PARTITION, FENCED_LEADER_EPOCH and INVALID_UPDATE_VERSION
+    /// end it.
     pub const fn from_error_code(code: i16) -> Self {
         match code {
             3 | 74 | 95 => Self::Outdated,

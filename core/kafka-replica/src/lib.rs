@@ -1,8 +1,8 @@
 //! A partition replica: leader and follower state, in-sync replicas, high watermark, delayed produce and fetch.
 //!
-//! [`Replica`] is the state of one partition on one broker (upstream: `kafka.cluster.Partition`). It knows no files: it is told
-//! end offsets and epochs, and says what the high watermark becomes, whether an append is allowed, and how the ISR should
-//! change. The owner keeps it, with the log, behind the partition's lock.
+//! [`Replica`] is the state of one partition on one broker (upstream: `kafka.cluster.Partition`). It knows no files:
+//! it is told end offsets and epochs, and says what the high watermark becomes, whether an append is allowed, and how
+//! the ISR should change. The owner keeps it, with the log, behind the partition's lock.
 //!
 //! Requests that wait for something ([`DelayedProduce`], [`DelayedFetch`]) are parked in a [`Purgatory`] and in the
 //! [`WaitingList`]s of their partitions. Two rules keep that free of lost wake-ups and of deadlocks: *park, then check

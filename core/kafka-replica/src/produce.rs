@@ -16,8 +16,8 @@ pub enum Acknowledged {
 
 /// A partition as a waiting produce request sees it.
 pub trait AckPartition {
-    /// Whether the records before `required` are acknowledged: [`crate::Replica::acknowledged`] under the partition's lock,
-    /// or `Failed` if the broker has lost the partition.
+    /// Whether the records before `required` are acknowledged: [`crate::Replica::acknowledged`] under the partition's
+    /// lock, or `Failed` if the broker has lost the partition.
     fn acknowledged(&self, required: i64) -> Acknowledged;
 }
 
@@ -39,8 +39,8 @@ impl<P> ProduceWait<P> {
     }
 }
 
-/// A produce request that waits: when every partition is done or has failed, it is answered. `R` is what the answer needs.
-/// A partition that is still `Waiting` when it expires gets REQUEST_TIMED_OUT (7).
+/// A produce request that waits: when every partition is done or has failed, it is answered. `R` is what the answer
+/// needs. A partition that is still `Waiting` when it expires gets REQUEST_TIMED_OUT (7).
 #[derive(Clone, Debug)]
 pub struct DelayedProduce<P, R> {
     /// The partitions that were appended to; those whose append failed need no waiting.

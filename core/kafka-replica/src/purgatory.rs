@@ -1,8 +1,9 @@
 //! Requests that wait, and who wakes them (upstream: `DelayedOperationPurgatory`).
 //!
-//! A parked request stands in the list of each partition it waits for and among the timers. Whoever finds it ready takes it
-//! out, once; the other places forget it later. Locks are taken in one order: a parked request, then a partition (while
-//! it looks whether it is ready), and lists and timers alone; so a list must not be woken with a partition's lock held.
+//! A parked request stands in the list of each partition it waits for and among the timers. Whoever finds it ready
+//! takes it out, once; the other places forget it later. Locks are taken in one order: a parked request, then a
+//! partition (while it looks whether it is ready), and lists and timers alone; so a list must not be woken with a
+//! partition's lock held.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -117,8 +118,8 @@ impl<T> WaitingList<T> {
 }
 
 impl<T: Delayed> WaitingList<T> {
-    /// Hands every request that is ready to `complete`. Called after an append, an advance of the high watermark, a change of
-    /// leader; never with a partition's lock held.
+    /// Hands every request that is ready to `complete`. Called after an append, an advance of the high watermark, a
+    /// change of leader; never with a partition's lock held.
     pub fn wake(&self, mut complete: impl FnMut(T)) {
         // The list is not locked while requests look at their partitions, or are answered.
         let parked = self.0.lock().parked.clone();
@@ -156,8 +157,8 @@ impl<T> Default for Purgatory<T> {
 }
 
 impl<T: Delayed> Purgatory<T> {
-    /// Parks a request in `lists` until it is ready or `deadline` comes; then looks again, since what it waits for may have happened
-    /// before it stood in the lists.
+    /// Parks a request in `lists` until it is ready or `deadline` comes; then looks again, since what it waits for
+    /// may have happened before it stood in the lists.
     pub fn park<'a>(
         &self,
         operation: T,

@@ -39,7 +39,8 @@ pub struct FetchEffect {
     pub expand: Option<IsrChange>,
 }
 
-/// One partition's replica. A broker that is alone leads with an ISR of itself, and its high watermark is its log's end.
+/// One partition's replica. A broker that is alone leads with an ISR of itself, and its high watermark is its log's
+/// end.
 #[derive(Clone, Debug)]
 pub struct Replica {
     local: i32,
@@ -54,7 +55,8 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// A replica on broker `local` that has heard nothing from the controller. `lag_ms_max` is `replica.lag.time.max.ms`.
+    /// A replica on broker `local` that has heard nothing from the controller. `lag_ms_max` is
+    /// `replica.lag.time.max.ms`.
     pub fn new(local: i32, lag_ms_max: u64) -> Self {
         let state = LeaderAndIsr { controller_epoch: 0, leader: -1, leader_epoch: -1, ..LeaderAndIsr::default() };
         let isr = IsrState::Committed(Vec::new());
@@ -102,8 +104,8 @@ impl Replica {
         leader_epoch > self.state.leader_epoch
     }
 
-    /// This broker leads from now on. `log_end` is the end of its log: the caller notes it as the start of the epoch in the
-    /// log, and then advances the high watermark. True if it did not lead before.
+    /// This broker leads from now on. `log_end` is the end of its log: the caller notes it as the start of the epoch
+    /// in the log, and then advances the high watermark. True if it did not lead before.
     pub fn become_leader(&mut self, state: &LeaderAndIsr, log_end: i64, now: Monotonic) -> bool {
         let is_new = !self.is_leader();
         self.adopt(state, state.isr.clone());
@@ -132,8 +134,8 @@ impl Replica {
         }
     }
 
-    /// Compares a request's leader epoch with this broker's; `None` (or -1 on the wire) skips that. With `leader_only`, only
-    /// the leader may answer.
+    /// Compares a request's leader epoch with this broker's; `None` (or -1 on the wire) skips that. With
+    /// `leader_only`, only the leader may answer.
     pub const fn check_epoch(&self, requested: Option<i32>, leader_only: bool) -> Result<(), ReplicaError> {
         let current = self.state.leader_epoch;
         match requested {
@@ -144,7 +146,8 @@ impl Replica {
         }
     }
 
-    /// Whether records may be appended, and under which leader epoch. With acks=all, the ISR must be large enough before.
+    /// Whether records may be appended, and under which leader epoch. With acks=all, the ISR must be large enough
+    /// before.
     pub fn check_append(&self, acks_all: bool, insync_min: u32) -> Result<i32, ReplicaError> {
         if !self.is_leader() {
             return Err(ReplicaError::NotLeader);
@@ -156,8 +159,9 @@ impl Replica {
         Ok(self.state.leader_epoch)
     }
 
-    /// How far the high watermark may rise, given the end of the leader's log: to the lowest end among the replicas of the
-    /// maximal ISR and those that were caught up lately. The latter, since a replica can only join at the high watermark.
+    /// How far the high watermark may rise, given the end of the leader's log: to the lowest end among the replicas
+    /// of the maximal ISR and those that were caught up lately. The latter, since a replica can only join at the high
+    /// watermark.
     /// `None` if this broker does not lead. The log never lowers its high watermark for this.
     pub fn high_watermark(&self, log_end: i64, now: Monotonic) -> Option<i64> {
         if !self.is_leader() {
@@ -170,8 +174,8 @@ impl Replica {
         Some(self.followers.iter().filter_map(holds).fold(log_end, i64::min))
     }
 
-    /// Whether a produce request that waits for all in-sync replicas is acknowledged: `required` is the offset behind its last
-    /// record.
+    /// Whether a produce request that waits for all in-sync replicas is acknowledged: `required` is the offset behind
+    /// its last record.
     pub fn acknowledged(&self, required: i64, high_watermark: i64, insync_min: u32) -> Acknowledged {
         if !self.is_leader() {
             Acknowledged::Failed(ReplicaError::NotLeader)
@@ -184,8 +188,8 @@ impl Replica {
         }
     }
 
-    /// Takes a follower's fetch in. `log_end` is the leader's, from before the read, so that what is appended meanwhile doesn't keep
-    /// the follower from being in sync.
+    /// Takes a follower's fetch in. `log_end` is the leader's, from before the read, so that what is appended
+    /// meanwhile doesn't keep the follower from being in sync.
     pub fn record_fetch(
         &mut self,
         broker: i32,
@@ -212,8 +216,8 @@ impl Replica {
         Ok(FetchEffect { moved, expand: expand.map(|pending| self.propose(pending)) })
     }
 
-    /// Removes the replicas from the ISR that have not been caught up for `replica.lag.time.max.ms`. Called now and then; the high
-    /// watermark is not released before the change is answered.
+    /// Removes the replicas from the ISR that have not been caught up for `replica.lag.time.max.ms`. Called now and
+    /// then; the high watermark is not released before the change is answered.
     pub fn shrink_isr(&mut self, log_end: i64, now: Monotonic) -> Option<IsrChange> {
         let IsrState::Committed(isr) = &self.isr else { return None };
         if !self.is_leader() {
@@ -242,8 +246,8 @@ impl Replica {
         }
     }
 
-    /// Takes the answer to a change in; the change to ask for again, if that is due. An answer that comes after the controller
-    /// sent a newer state is passed over. After a shrink, see whether the high watermark moves.
+    /// Takes the answer to a change in; the change to ask for again, if that is due. An answer that comes after the
+    /// controller sent a newer state is passed over. After a shrink, see whether the high watermark moves.
     pub fn isr_answered(&mut self, change: &IsrChange, answer: IsrAnswer) -> Option<IsrChange> {
         if self.isr != change.pending || change.leader_epoch != self.state.leader_epoch {
             return None;
@@ -265,7 +269,8 @@ impl Replica {
         }
     }
 
-    /// The lowest log start of all replicas on brokers that live: records before it are gone everywhere (DeleteRecords).
+    /// The lowest log start of all replicas on brokers that live: records before it are gone everywhere
+    /// (DeleteRecords).
     pub fn low_watermark(&self, log_start: i64, is_alive: impl Fn(i32) -> bool) -> i64 {
         let starts = self.followers.iter().filter(|(broker, _)| is_alive(**broker)).map(|(_, one)| one.log_start());
         starts.fold(log_start, i64::min)

@@ -9,13 +9,14 @@ use smallvec::SmallVec;
 
 use super::InvalidRecords;
 
-/// What the log needs to know of a batch. Offsets count from the append's first one until [`Checked::assign`] has made them
-/// absolute; those of a follower's append are absolute from the start.
+/// What the log needs to know of a batch. Offsets count from the append's first one until [`Checked::assign`] has
+/// made them absolute; those of a follower's append are absolute from the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchInfo {
     /// Record format.
     pub magic: Magic,
-    /// Offset of the first record. Of a compressed message set that a leader sent, the last offset: the first stands inside.
+    /// Offset of the first record. Of a compressed message set that a leader sent, the last offset: the first stands
+    /// inside.
     pub base_offset: i64,
     /// Offset of the last record.
     pub last_offset: i64,
@@ -114,7 +115,8 @@ impl Checked {
         Self::new(Content::Kept(Bytes::new()), Infos::new(), -1, -1)
     }
 
-    /// The batches in order. Empty for a request of Produce v2 or older without a whole message: nothing is appended then.
+    /// The batches in order. Empty for a request of Produce v2 or older without a whole message: nothing is appended
+    /// then.
     pub fn batches(&self) -> &[BatchInfo] {
         &self.batches
     }
@@ -127,7 +129,8 @@ impl Checked {
         }
     }
 
-    /// Gives the records their offsets from `first_offset` on, and their epoch. Short, for use under the partition's lock.
+    /// Gives the records their offsets from `first_offset` on, and their epoch. Short, for use under the partition's
+    /// lock.
     ///
     /// Fails only for compressed records of magic 0, which become too large when their offsets are written inside.
     pub fn assign(self, first_offset: i64, leader_epoch: i32) -> Result<Prepared, InvalidRecords> {
@@ -233,8 +236,8 @@ impl Prepared {
         self.max_timestamp
     }
 
-    /// Offset that the time index names for it, -1 if none: of the record, or, where the record is not known without decompressing, of
-    /// its batch's last record.
+    /// Offset that the time index names for it, -1 if none: of the record, or, where the record is not known without
+    /// decompressing, of its batch's last record.
     pub const fn offset_of_max_timestamp(&self) -> i64 {
         self.offset_of_max_timestamp
     }

@@ -1,8 +1,8 @@
 //! The five codecs, in both directions as streams (upstream: `CompressionType`).
 //!
 //! A [`Decoder`] fills a [`Window`] of some 64 KiB and stops at a limit of its output, so that a few kilobytes that
-//! claim to be gigabytes cost neither. Contexts of the codecs and windows are kept by the thread that used them: a batch allocates nothing
-//! in the steady state. Levels are the original's: gzip 6, zstd 3.
+//! claim to be gigabytes cost neither. Contexts of the codecs and windows are kept by the thread that used them: a
+//! batch allocates nothing in the steady state. Levels are the original's: gzip 6, zstd 3.
 
 use std::cell::RefCell;
 
@@ -114,8 +114,8 @@ pub struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// A decoder of `input`. `magic` matters for lz4 alone: with magic 0 its header checksum is known to be wrong and not looked
-    /// at. More than `output_max` decompressed bytes are refused.
+    /// A decoder of `input`. `magic` matters for lz4 alone: with magic 0 its header checksum is known to be wrong and
+    /// not looked at. More than `output_max` decompressed bytes are refused.
     pub fn new(codec: Codec, magic: Magic, input: &'a [u8], output_max: u64) -> Result<Self, RecordError> {
         let kind = match codec {
             Codec::None => DecoderKind::Plain(input),

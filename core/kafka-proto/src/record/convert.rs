@@ -17,12 +17,13 @@ pub struct DownConverted {
     pub consumed: usize,
 }
 
-/// Converts batches from the start of `input` until `bytes_max` bytes of output are reached; at least one batch, whatever
-/// its size. What has no form in `magic` is dropped: control batches, headers, record by record the offsets below
+/// Converts batches from the start of `input` until `bytes_max` bytes of output are reached; at least one batch,
+/// whatever its size. What has no form in `magic` is dropped: control batches, headers, record by record the offsets
+/// below
 /// `first_offset` of an uncompressed batch (librdkafka relies on it).
 ///
-/// Batches of `magic` or older are taken over as they are. A zstd batch fails with [`RecordError::UnsupportedCompression`], unless some
-/// output precedes it: then it ends the piece.
+/// Batches of `magic` or older are taken over as they are. A zstd batch fails with
+/// [`RecordError::UnsupportedCompression`], unless some output precedes it: then it ends the piece.
 /// `output_max` bounds the decompressed bytes of each batch.
 pub fn down_convert(
     input: &[u8],

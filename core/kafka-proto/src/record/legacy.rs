@@ -1,8 +1,8 @@
 //! Messages of magic 0 and 1 (upstream: `LegacyRecord`, `AbstractLegacyRecordBatch`).
 //!
-//! A message is a batch of its own: offset, size, CRC-32, magic, attributes, with magic 1 a timestamp, key, value. If its
-//! attributes name a codec, the value holds the compressed inner messages, and the offset is the last one's. With magic 0
-//! inner offsets are absolute; with magic 1 they are relative to the first.
+//! A message is a batch of its own: offset, size, CRC-32, magic, attributes, with magic 1 a timestamp, key, value. If
+//! its attributes name a codec, the value holds the compressed inner messages, and the offset is the last one's. With
+//! magic 0 inner offsets are absolute; with magic 1 they are relative to the first.
 
 use super::compression::{Decoder, Window};
 use super::cursor::Cursor;
@@ -180,10 +180,11 @@ impl<'a> InnerReader<'a> {
     }
 }
 
-/// Hands each message inside of `wrapper` to `visit`, up to `output_max` decompressed bytes. A message without compression
-/// is handed over itself.
+/// Hands each message inside of `wrapper` to `visit`, up to `output_max` decompressed bytes. A message without
+/// compression is handed over itself.
 ///
-/// The inner messages are decompressed twice where their offsets are relative, since the last one tells the first one's.
+/// The inner messages are decompressed twice where their offsets are relative, since the last one tells the first
+/// one's.
 pub fn inner_messages<E: From<RecordError>>(
     wrapper: &LegacyMessage<'_>,
     output_max: u64,
@@ -226,7 +227,8 @@ fn inner_base_offset(wrapper: &LegacyMessage<'_>, output_max: u64) -> Result<i64
     }
 }
 
-/// Appends a message to `out`. A wrapper is written with [`LegacyFields::codec`] and its compressed inner messages as value.
+/// Appends a message to `out`. A wrapper is written with [`LegacyFields::codec`] and its compressed inner messages as
+/// value.
 pub(super) fn write_message(out: &mut Vec<u8>, fields: &LegacyFields, key: Option<&[u8]>, value: Option<&[u8]>) {
     let start = out.len();
     let length = message_overhead(fields.magic) + key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);

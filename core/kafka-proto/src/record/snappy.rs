@@ -1,5 +1,5 @@
-//! Snappy in the framing of snappy-java: a header of 16 bytes, then blocks with a length of 4 bytes in front; each block
-//! is raw snappy of at most 32 KiB of input.
+//! Snappy in the framing of snappy-java: a header of 16 bytes, then blocks with a length of 4 bytes in front; each
+//! block is raw snappy of at most 32 KiB of input.
 //!
 //! Data without that header is one raw snappy block, as other clients once wrote it and snappy-java reads it.
 

@@ -1,3 +1,5 @@
+//! Waiting lists, deadlines, fetches that wait, and contention.
+
 use std::sync::atomic::{AtomicI64, AtomicUsize};
 
 use super::*;

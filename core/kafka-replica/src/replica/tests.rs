@@ -1,3 +1,5 @@
+//! The replica's rules, case by case, with ends and times given.
+
 use super::*;
 
 const LAG_MS: u64 = 30_000;
