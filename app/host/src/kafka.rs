@@ -178,14 +178,14 @@ impl Kafka {
         reason.unwrap_or_default()
     }
 
-    /// Ends the session with ZooKeeper, so that the broker's registration goes at once.
+    /// Closes the logs cleanly, then the session with ZooKeeper, so that the broker's registration goes at once.
     pub async fn stop(&self) {
         self.shared.log.write(
             Level::Info,
             SERVER,
             format!("[KafkaServer id={}] shutting down", self.shared.broker.id()),
         );
-        self.shared.broker.zookeeper_close(self.shared.system.clock.now());
+        self.shared.broker.stop();
         let mut over = self.shared.link_over.subscribe();
         // The sender lives as long as this.
         let _ = over.wait_for(|over| *over).await;

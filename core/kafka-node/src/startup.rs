@@ -143,6 +143,18 @@ impl Broker {
         Ok(())
     }
 
+    /// Stops cleanly: logs are flushed, closed and marked so on a disk thread, then the session with ZooKeeper is closed and with it
+    /// the registration goes. [`Broker::zookeeper_is_over`] tells when it is done.
+    pub fn stop(self: &Arc<Self>) {
+        let broker = self.clone();
+        self.host.submit(once(move |slow| {
+            if let Some(logs) = broker.logs() {
+                logs.shutdown(slow);
+            }
+            broker.zookeeper_close(broker.host.now());
+        }));
+    }
+
     /// A session is there: the first one lets the start go on, a later one takes the place of one that expired.
     pub(crate) fn session_established(self: &Arc<Self>, session: i64, now: Now) {
         match self.startup.lock().take() {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use base::Job;
-use kafka_log::{Level, LogError, Surroundings};
+use kafka_log::{Level, LogError, Surroundings, TopicPartition};
 
 use crate::broker::Broker;
 use crate::host::Host;
@@ -30,6 +30,14 @@ impl Surroundings for LogSurroundings {
     fn directory_failed(&self, dir: &Path, error: &LogError) {
         if let Some(broker) = self.broker.upgrade() {
             broker.log_directory_failed(dir, error);
+        }
+    }
+
+    fn flushed(&self, name: &TopicPartition, _: i64) {
+        if let Some(broker) = self.broker.upgrade()
+            && let Ok(partition) = broker.partitions.get(&broker, &name.topic, name.partition)
+        {
+            partition.wake(&broker);
         }
     }
 

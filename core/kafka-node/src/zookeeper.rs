@@ -141,7 +141,7 @@ impl Broker {
     }
 
     /// Ends the session: its ephemeral znodes go at once.
-    pub fn zookeeper_close(self: &Arc<Self>, now: Now) {
+    pub(crate) fn zookeeper_close(self: &Arc<Self>, now: Now) {
         self.with_link(now, |client| client.close(now.monotonic));
         self.host.zookeeper_ready();
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use base::Str;
 use kafka_log::validate::{self, InvalidRecords};
-use kafka_log::{AppendInfo, Origin};
+use kafka_log::{AppendInfo, LogError, Origin};
 use kafka_proto::ErrorCode;
 use kafka_proto::messages::produce::{
     RecordError, Request, RequestPartition, Response, ResponsePartition, ResponseTopic,
@@ -19,7 +19,7 @@ use crate::answer::Answer;
 use crate::dispatch::Context;
 use crate::errors;
 use crate::metadata::is_internal;
-use crate::partitions::Partition;
+use crate::partitions::{AppendRefused, Partition};
 
 /// The client that may write to the internal topics.
 const ADMIN_CLIENT: &str = "__admin_client";
@@ -30,6 +30,10 @@ pub(crate) type WaitingProduce = DelayedProduce<Appended, Reply>;
 /// A partition that was appended to, and its place in the answer.
 pub(crate) struct Appended {
     partition: Arc<Partition>,
+    /// Whether the records must be on all in-sync replicas.
+    replicated: bool,
+    /// Whether they must be durable here, as `flush.messages` asks.
+    durable: bool,
     topic_index: usize,
     partition_index: usize,
 }
@@ -42,7 +46,10 @@ pub(crate) struct Reply {
 
 impl AckPartition for Appended {
     fn acknowledged(&self, required: i64) -> Acknowledged {
-        self.partition.acknowledged(required)
+        if self.durable && self.partition.log.recovery_point() < required {
+            return Acknowledged::Waiting;
+        }
+        if self.replicated { self.partition.acknowledged(required) } else { Acknowledged::Done }
     }
 }
 
@@ -77,6 +84,7 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let acks_all = acks == -1;
     let mut appends = Vec::new();
     let mut first_error = None;
+    let mut must_wait = acks_all;
     let mut topics = Vec::with_capacity(request.topics.len());
     for (topic_index, topic) in request.topics.into_iter().enumerate() {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
@@ -85,7 +93,10 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
             match append(context, &topic.name, one, acks_all) {
                 Ok((partition, info)) => {
                     partitions.push(appended(number, &info));
-                    appends.push((Appended { partition, topic_index, partition_index }, info.last_offset + 1));
+                    let durable = info.flush_wanted;
+                    must_wait |= durable;
+                    let appended = Appended { partition, replicated: acks_all, durable, topic_index, partition_index };
+                    appends.push((appended, info.last_offset + 1));
                 }
                 Err(refusal) => {
                     first_error = first_error.or(Some(refusal.error_code));
@@ -103,7 +114,7 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
             "Closing connection due to error during produce request with acks=0: {}",
             error.exception()
         )),
-        (1, _) => answer.send(&response),
+        (1, _) if !must_wait => answer.send(&response),
         _ => wait(context, appends, Reply { answer, response }, request.timeout_ms),
     }
     // Others are served after this request's own answer is on its way.
@@ -149,9 +160,10 @@ fn append(
     if checked.batches().iter().any(|batch| batch.transactional) {
         return Err(failed(number, ErrorCode::INVALID_TXN_STATE));
     }
-    let info = partition
-        .append(checked, Origin::Client, acks_all, context.now)
-        .map_err(|refusal| failed(number, refusal.code()))?;
+    let info = partition.append(checked, Origin::Client, acks_all, context.now).map_err(|refusal| match refusal {
+        AppendRefused::Log(LogError::Invalid(error)) => refused(number, &error),
+        refusal => failed(number, refusal.code()),
+    })?;
     Ok((partition, info))
 }
 
