@@ -1,13 +1,24 @@
 //! The command-line tools, one module for each upstream command, and what they are found and started by.
 
+pub mod console;
 pub mod driver;
 pub mod four_letter_word;
+mod help;
 pub mod install;
+pub mod options;
+mod tools;
 pub mod upstream;
+pub mod zookeeper;
 
 use std::ffi::OsString;
 
-/// Runs the tool of an upstream name (`kafka-topics`, `zkCli` ...) and gives its exit code; `None` if there is none of this name.
-pub fn run(_name: &str, _arguments: &[OsString]) -> Option<i32> {
-    None
+/// Runs the tool of an upstream name (`kafka-topics`, `zkCli` ...) or of its Java class and gives its exit code; `None` if
+/// there is none of this name.
+pub fn run(name: &str, arguments: &[OsString]) -> Option<i32> {
+    let texts = || arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>();
+    match name {
+        upstream::FOUR_LETTER_WORD => Some(four_letter_word::run(&texts())),
+        upstream::VERSION_INFO => Some(four_letter_word::version()),
+        _ => tools::run(name, arguments),
+    }
 }

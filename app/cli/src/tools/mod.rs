@@ -1,0 +1,30 @@
+//! One file for each upstream command, and the table that finds it by its script's name or its Java class.
+
+use std::ffi::OsString;
+use std::io::{BufWriter, Write};
+
+use crate::console::{Console, Stop};
+use crate::upstream::{self, Command};
+
+/// Runs one tool to its end.
+type Run = fn(&[OsString], &mut Console<'_>) -> Result<i32, Stop>;
+
+/// The tools that are here, by the names in [`upstream::COMMANDS`].
+static TOOLS: &[(&str, Run)] = &[];
+
+/// Runs the tool of a script's name (with or without `.sh`) or of a Java class, and gives its exit code; `None` if it is
+/// no tool.
+pub(crate) fn run(name: &str, arguments: &[OsString]) -> Option<i32> {
+    let command = upstream::by_name(name).or_else(|| upstream::by_class(name))?;
+    let tool = find(command)?;
+    let mut out = BufWriter::new(std::io::stdout());
+    let mut err = std::io::stderr();
+    let mut console = Console { out: &mut out, err: &mut err };
+    let code = tool(arguments, &mut console).unwrap_or_else(|stop| stop.tell(&mut console));
+    let _ = out.flush();
+    Some(code)
+}
+
+fn find(command: &Command) -> Option<Run> {
+    TOOLS.iter().find(|(name, _)| *name == command.name).map(|(_, run)| *run)
+}
