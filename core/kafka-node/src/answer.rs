@@ -73,11 +73,6 @@ impl Answer {
         Self { slot: Some(slot), key, version, correlation_id }
     }
 
-    /// The version that the answer is encoded in.
-    pub(crate) const fn version(&self) -> i16 {
-        self.version
-    }
-
     /// Answers. What can't be encoded in the version is a fault of ours and ends the connection.
     pub(crate) fn send<M: Message>(self, response: &M) {
         self.send_as(response, None);

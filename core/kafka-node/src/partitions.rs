@@ -147,13 +147,6 @@ impl Partitions {
         }
     }
 
-    /// All replicas that are online.
-    pub(crate) fn online(&self) -> Vec<Arc<Partition>> {
-        let all = self.0.read();
-        let hosted = all.values().flat_map(BTreeMap::values);
-        hosted.filter_map(|one| if let Hosted::Online(online) = one { Some(online.clone()) } else { None }).collect()
-    }
-
     fn insert(&self, name: &TopicPartition, hosted: Hosted) {
         self.0.write().entry(name.topic.clone()).or_default().insert(name.partition, hosted);
     }

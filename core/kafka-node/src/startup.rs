@@ -28,6 +28,9 @@ const REGISTRATION_RETRY_MS: u64 = 100;
 const BACKGROUND_FLUSH_MS: u64 = 60_000;
 const BACKGROUND_FLUSH_BYTES: u64 = 1 << 30;
 
+/// One step of a start: the outcomes of a batch, and what was worked out so far under which session.
+type Step = fn(&Arc<Broker>, (Startup, i64), Vec<Outcome>, Now) -> Result<(), StartError>;
+
 /// What a start works on until the broker serves.
 pub(crate) struct Startup {
     loading: Loading,
@@ -179,13 +182,7 @@ impl Broker {
         wanted.flat_map(|path| znode::ancestry(path)).filter(|path| seen.insert(*path)).map(str::to_owned).collect()
     }
 
-    fn finish_step(
-        self: &Arc<Self>,
-        step: fn(&Arc<Self>, (Startup, i64), Vec<Outcome>, Now) -> Result<(), StartError>,
-        state: (Startup, i64),
-        outcomes: Vec<Outcome>,
-        now: Now,
-    ) {
+    fn finish_step(self: &Arc<Self>, step: Step, state: (Startup, i64), outcomes: Vec<Outcome>, now: Now) {
         if let Err(error) = step(self, state, outcomes, now) {
             self.host.fail(error.to_string());
         }

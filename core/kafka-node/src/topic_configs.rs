@@ -19,11 +19,6 @@ use crate::topics::TopicError;
 pub(crate) struct TopicOverrides(RwLock<BTreeMap<String, BTreeMap<String, String>>>);
 
 impl Broker {
-    /// What a topic sets for itself.
-    pub(crate) fn topic_overrides_of(&self, topic: &str) -> BTreeMap<String, String> {
-        self.topic_overrides.0.read().get(topic).cloned().unwrap_or_default()
-    }
-
     /// The settings of a topic's logs.
     pub(crate) fn log_config_of(&self, topic: &str) -> LogConfig {
         let overrides = self.topic_overrides.0.read();

@@ -17,11 +17,14 @@ pub(crate) struct TopicWaits {
     serial: AtomicU64,
 }
 
+/// Called once: with `true` when it is ready, with `false` when the time is over.
+type Then = Box<dyn FnOnce(&Arc<Broker>, bool) + Send>;
+
 struct Wait {
     serial: u64,
     timer: Option<TimerKey>,
     ready: Box<dyn Fn(&Metadata) -> bool + Send>,
-    then: Box<dyn FnOnce(&Arc<Broker>, bool) + Send>,
+    then: Then,
 }
 
 impl TopicWaits {

@@ -11,6 +11,7 @@ use super::SERVED;
 use crate::answer::Answer;
 use crate::dispatch::Context;
 
+#[expect(clippy::needless_pass_by_value, reason = "all handlers have one signature")]
 pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     if context.version >= 3 {
         if !is_plain(&request.client_software_name) || !is_plain(&request.client_software_version) {

@@ -89,7 +89,7 @@ fn create(
             (0..partitions).all(is_led)
         };
         TopicWaits::wait(broker, timeout_ms, now, has_leaders, move |_, ready| {
-            then(if ready { made } else { timed_out })
+            then(if ready { made } else { timed_out });
         });
     });
 }

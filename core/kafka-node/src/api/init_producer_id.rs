@@ -9,6 +9,7 @@ use kafka_proto::messages::init_producer_id::{Request, Response};
 use crate::answer::Answer;
 use crate::dispatch::Context;
 
+#[expect(clippy::needless_pass_by_value, reason = "all handlers have one signature")]
 pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let failed = |error_code| Response { error_code, producer_id: -1, producer_epoch: -1, ..Response::default() };
     if request.transactional_id.is_some() {

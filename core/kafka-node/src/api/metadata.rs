@@ -50,7 +50,7 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
         let metadata = context.broker.metadata.read();
         match wanted {
             None => {
-                topics.extend(metadata.topics().map(|(name, partitions)| topic(&metadata, name, partitions, &manner)))
+                topics.extend(metadata.topics().map(|(name, partitions)| topic(&metadata, name, partitions, &manner)));
             }
             Some(names) => {
                 for name in names {
