@@ -55,6 +55,8 @@ struct Machine {
     server: Server,
     effects: Effects,
     connections: HashMap<ConnectionId, Arc<Connection>>,
+    /// Their peers send no more; forgotten when what came before is answered.
+    ended: Vec<ConnectionId>,
     /// Connections with output to be written once the lock is free.
     to_flush: Vec<Arc<Connection>>,
 }
@@ -77,7 +79,13 @@ impl ZooKeeper {
         let now = system.clock.now();
         let server = Server::open(config, Arc::clone(&system.disk), random, now, &mut effects, &Slow::allowed())?;
         let shared = Arc::new(Shared {
-            machine: Mutex::new(Machine { server, effects, connections: HashMap::new(), to_flush: Vec::new() }),
+            machine: Mutex::new(Machine {
+                server,
+                effects,
+                connections: HashMap::new(),
+                ended: Vec::new(),
+                to_flush: Vec::new(),
+            }),
             left: Mutex::default(),
             collected: (0..system.loops.count()).map(|_| Collected::default()).collect(),
             connection_serial: AtomicU64::new(1),
@@ -229,7 +237,7 @@ impl Shared {
             }
             Input::Event(event) => {
                 if let Event::Closed { connection } = &event {
-                    machine.connections.remove(connection);
+                    machine.ended.push(*connection);
                 }
                 event
             }
@@ -264,6 +272,11 @@ impl Shared {
                 Effect::Stop(reason) => {
                     self.stopped.send_replace(Some(reason));
                 }
+            }
+        }
+        for ended in machine.ended.drain(..) {
+            if let Some(connection) = machine.connections.remove(&ended) {
+                connection.close();
             }
         }
         self.note_deadline(machine.server.deadline());

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 
 use base::{Reader, Str};
@@ -122,6 +122,22 @@ fn what_is_acknowledged_is_there_after_a_restart() {
     let world = World::start(dir.path());
     assert_eq!(Client::connect(&world).exists("/hello"), 0);
     assert_eq!(Client::connect(&world).exists("/none"), -101);
+    world.stop();
+}
+
+/// As `echo srvr | nc -N` and `FourLetterWordMain` do.
+#[test]
+fn a_word_is_answered_to_a_peer_that_closed_its_own_side() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::start(dir.path());
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(world.address).unwrap();
+        stream.write_all(b"srvr\n").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        assert!(text.contains("Mode: standalone\n"), "{text:?}");
+    }
     world.stop();
 }
 

@@ -53,7 +53,8 @@ pub trait Handler: Send + Unpin + 'static {
     /// The waker that [`Connection::waker`] gave was used.
     fn woken(&mut self) {}
 
-    /// Nothing arrives any more: the peer closed, the connection failed, or was closed. Called once.
+    /// Nothing arrives any more: the peer closed its side, the connection failed, or was closed. Called once, and the last call. The
+    /// peer may still read: what is sent goes out until [`Connection::close`], which is to follow, or for five seconds.
     fn closed(&mut self);
 }
 
@@ -180,7 +181,7 @@ impl Connection {
         let (reader, stream) = stream.into_split();
         let connection = Arc::new(Self { stream, peer, state: Mutex::default() });
         let handler = handler(&connection);
-        Task { connection, reader, handler, limits, deadline: None, last_read: Instant::now() }.await;
+        Task { connection, reader, handler, ended: false, limits, deadline: None, last_read: Instant::now() }.await;
     }
 }
 
@@ -208,6 +209,8 @@ struct Task<H: Handler> {
     connection: Arc<Connection>,
     reader: OwnedReadHalf,
     handler: H,
+    /// The handler knows that nothing arrives any more.
+    ended: bool,
     limits: Limits,
     deadline: Option<Pin<Box<Sleep>>>,
     last_read: Instant,
@@ -232,7 +235,7 @@ impl<H: Handler> Future for Task<H> {
         let task = &mut *self;
         for _ in 0..READS_MAX {
             let woken = std::mem::take(&mut task.connection.state.lock().woken);
-            if woken {
+            if woken && !task.ended {
                 task.handler.woken();
             }
             let (read, closing, unsent) = match task.look_at_sending(context) {
@@ -247,7 +250,7 @@ impl<H: Handler> Future for Task<H> {
             if unsent && task.connection.stream.as_ref().poll_write_ready(context).is_ready() {
                 continue;
             }
-            if task.is_overdue(closing, context) {
+            if task.is_overdue(closing || task.ended, context) {
                 return Poll::Ready(());
             }
             if !read {
@@ -255,7 +258,9 @@ impl<H: Handler> Future for Task<H> {
             }
             match task.read(context) {
                 Poll::Ready(Ok(true)) => {}
-                Poll::Ready(Ok(false) | Err(_)) => return Poll::Ready(()),
+                // The answers to what came before are still to be sent.
+                Poll::Ready(Ok(false)) => task.end(),
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -278,8 +283,15 @@ impl<H: Handler> Task<H> {
             state.task = Some(context.waker().clone());
         }
         state.held_up = state.output.len() > self.limits.output_max;
-        let read = !state.held_up && !state.paused && !state.closing;
+        let read = !state.held_up && !state.paused && !state.closing && !self.ended;
         Sending::Open { read, closing: state.closing, unsent: !written }
+    }
+
+    /// Tells the handler, once, that nothing arrives any more.
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.handler.closed();
+        }
     }
 
     /// Reads once; whether there may be more.
@@ -351,11 +363,10 @@ impl<H: Handler> Drop for Task<H> {
     fn drop(&mut self) {
         let mut state = self.connection.state.lock();
         state.task = None;
-        // What is queued from now on is written if the socket takes it (the reply to a peer that has closed its own side);
-        // what already waits could only be lost.
+        state.dead = true;
         state.output.clear();
         drop(state);
-        self.handler.closed();
+        self.end();
     }
 }
 
@@ -402,6 +413,7 @@ mod tests {
 
         fn closed(&mut self) {
             let _ = self.ended.send(self.connection.unsent());
+            self.connection.close();
         }
     }
 
@@ -457,6 +469,19 @@ mod tests {
         world.client.shutdown(Shutdown::Write).unwrap();
         assert_eq!(world.ended.recv().unwrap(), 0);
         assert_eq!(world.client.read(&mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_peer_that_closed_its_own_side_gets_its_answer() {
+        let mut world = connect(Limits::default(), None, |connection, _| {
+            connection.queue(Part::Bytes(Bytes::from(vec![1; 10_000_000])));
+            connection.flush();
+        });
+        world.client.write_all(b"x").unwrap();
+        world.client.shutdown(Shutdown::Write).unwrap();
+        let mut all = Vec::new();
+        world.client.read_to_end(&mut all).unwrap();
+        assert_eq!(all.len(), 10_000_000);
     }
 
     #[test]

@@ -141,6 +141,7 @@ impl<S: Service> Handler for Framed<S> {
 
     fn closed(&mut self) {
         self.service.closed();
+        self.connection.close();
     }
 }
 
