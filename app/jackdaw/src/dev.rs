@@ -158,7 +158,7 @@ fn start_broker(options: &Options, zookeeper_address: &str, system: &System) -> 
 fn kafka_log(options: &Options) -> Result<Log, String> {
     let dir = options.data_dir.join("logs").display().to_string();
     let mut file = Properties::parse(KAFKA_DEFAULT.as_bytes()).map_err(|error| error.to_string())?;
-    file.set("log4j.rootLogger", "INFO, server");
+    file.set("log4j.rootLogger", "INFO, kafkaAppender");
     let settings =
         LogSettings::parse(&file, &[("kafka.logs.dir", dir.as_str())].into_iter().collect(), &mut Vec::new());
     Log::start(settings).map_err(|error| format!("cannot write to {dir}: {error}"))

@@ -48,12 +48,12 @@ const KAFKA_TOOL: &str = include_str!("scripts/kafka/tool.sh");
 /// Configuration files; an existing one is kept.
 const CONFIGURATIONS: &[Text] = &[
     ("zookeeper/conf/zoo_sample.cfg", include_str!("files/zoo_sample.cfg")),
-    ("zookeeper/conf/log4j.properties", include_str!("files/zookeeper-log4j.properties")),
+    ("zookeeper/conf/log4j.properties", include_str!("../../../../config/zookeeper-log4j.properties")),
     ("kafka/config/server.properties", include_str!("files/server.properties")),
     ("kafka/config/zookeeper.properties", include_str!("files/zookeeper.properties")),
     ("kafka/config/producer.properties", include_str!("files/producer.properties")),
     ("kafka/config/consumer.properties", include_str!("files/consumer.properties")),
-    ("kafka/config/log4j.properties", include_str!("files/kafka-log4j.properties")),
+    ("kafka/config/log4j.properties", include_str!("../../../../config/kafka-log4j.properties")),
     ("kafka/config/tools-log4j.properties", include_str!("files/tools-log4j.properties")),
 ];
 
@@ -123,6 +123,13 @@ pub fn script_beside(called_as: &Path, path: Option<&OsStr>) -> Option<PathBuf> 
     let mut script = found.into_os_string();
     script.push(".sh");
     Some(PathBuf::from(script)).filter(|script| script.is_file())
+}
+
+/// The text of a command that is a script and needs no home: one that stops servers.
+#[must_use]
+pub fn stop_script(name: &str) -> Option<&'static str> {
+    let mut stops = KAFKA_SCRIPTS.iter().filter(|(name, _)| name.ends_with("-stop"));
+    stops.find(|(found, _)| *found == name).map(|(_, text)| *text)
 }
 
 /// Becomes `sh SCRIPT ARGUMENTS`; returns only when that fails.

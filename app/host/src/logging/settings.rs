@@ -9,7 +9,7 @@ use super::appender::{Appender, Roll, Target};
 use super::layout::{Layout, write_date};
 
 /// What Kafka's own `log4j.properties` sets up, for a broker that is given none. Files go to `${kafka.logs.dir}`.
-pub const KAFKA_DEFAULT: &str = include_str!("kafka-log4j.properties");
+pub const KAFKA_DEFAULT: &str = include_str!("../../../../config/kafka-log4j.properties");
 
 /// Kafka's layout on the console alone: for a server that was started outside of an installation.
 pub const KAFKA_CONSOLE: &str = "log4j.rootLogger=INFO, stdout\n\
@@ -18,7 +18,7 @@ pub const KAFKA_CONSOLE: &str = "log4j.rootLogger=INFO, stdout\n\
     log4j.appender.stdout.layout.ConversionPattern=[%d] %p %m (%c)%n\n";
 
 /// What ZooKeeper's own `log4j.properties` sets up, for a server that is given none.
-pub const ZOOKEEPER_DEFAULT: &str = include_str!("zookeeper-log4j.properties");
+pub const ZOOKEEPER_DEFAULT: &str = include_str!("../../../../config/zookeeper-log4j.properties");
 
 /// Which lines are written, and where.
 #[derive(Debug)]
