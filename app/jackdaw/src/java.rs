@@ -1,7 +1,8 @@
-//! `jackdaw java [OPTIONS] CLASS [ARGUMENTS]`: a server as its JVM original would be started.
+//! `jackdaw java [OPTIONS] CLASS [ARGUMENTS]`: a server or a tool as its JVM original would be started.
 //!
 //! The upstream scripts end in such a line; ours do too, so that `ps` shows the class, and options for the JVM are taken
-//! where they mean something: `-D` sets a property, `-X` and the like are passed over.
+//! where they mean something: `-D` sets a property, `-X` and the like are passed over. The word `java` may be left out, so
+//! that a script that has `JAVA=.../jackdaw` from `zkEnv.sh` can run `"$JAVA" $JVMFLAGS CLASS`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,11 +13,14 @@ use host::logging::{KAFKA_CONSOLE, KAFKA_DEFAULT, Log, LogSettings, ZOOKEEPER_DE
 use crate::{kafka_server, zookeeper_server};
 
 /// The class of a ZooKeeper server.
-pub(crate) const ZOOKEEPER_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
+pub(crate) const ZOOKEEPER_CLASS: &str = cli::upstream::ZOOKEEPER_SERVER;
 /// The class of a broker.
-pub(crate) const KAFKA_CLASS: &str = "kafka.Kafka";
+pub(crate) const KAFKA_CLASS: &str = cli::upstream::KAFKA_SERVER;
 /// A property of ours: the command that started a server without a home, whose log goes to the console in Kafka's layout.
 pub(crate) const KAFKA_STYLE: &str = "jackdaw.kafka.console";
+
+/// The class behind `zookeeper-shell`.
+const ZOOKEEPER_SHELL_CLASS: &str = "org.apache.zookeeper.ZooKeeperMainWithTlsSupportForKafka";
 
 /// Variables whose words are options, as in the upstream scripts: they come before those of the command line.
 const VARIABLES: [&str; 8] = [
@@ -30,6 +34,9 @@ const VARIABLES: [&str; 8] = [
     "JVMFLAGS",
 ];
 
+/// Options of a JVM whose value is the next word.
+const WITH_VALUE: [&str; 6] = ["-p", "--module-path", "--add-modules", "--add-opens", "--add-exports", "--add-reads"];
+
 /// A JVM's command line, understood as far as it concerns us.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Java {
@@ -39,8 +46,8 @@ pub(crate) struct Java {
     class_path: String,
     /// What is meant for a JVM.
     passed_over: Vec<String>,
-    /// What would have changed the program, had it been a JVM.
-    ignored: Vec<String>,
+    /// Programs that would look into a JVM.
+    agents: Vec<String>,
     class: String,
     arguments: Vec<String>,
 }
@@ -56,9 +63,11 @@ impl Java {
             } else if word == "-cp" || word == "-classpath" || word == "--class-path" {
                 java.class_path = words.next().unwrap_or_default();
             } else if word.starts_with("-javaagent") || word.starts_with("-agent") {
-                java.ignored.push(word);
+                java.agents.push(word);
             } else {
+                let value = if WITH_VALUE.contains(&word.as_str()) { words.next() } else { None };
                 java.passed_over.push(word);
+                java.passed_over.extend(value);
             }
         }
         java.class = words.next().unwrap_or_default();
@@ -104,14 +113,29 @@ impl Java {
         if !self.passed_over.is_empty() {
             notes.push((Level::Info, format!("Passed over, meant for a JVM: {}", self.passed_over.join(" "))));
         }
-        for option in &self.ignored {
-            notes.push((Level::Warn, format!("Ignored: {option} is code for a JVM, and this is none")));
-        }
-        if std::env::var_os("JMX_PORT").is_some_and(|port| !port.is_empty()) {
-            notes.push((Level::Warn, "Ignored: JMX_PORT is set, and there is no JMX without a JVM".to_owned()));
+        let jmx = self.properties.iter().filter(|(name, _)| name.starts_with("com.sun.management.jmxremote.port"));
+        let jmx = jmx.map(|(name, value)| format!("-D{name}={value}"));
+        let port =
+            std::env::var("JMX_PORT").ok().filter(|port| !port.is_empty()).map(|port| format!("JMX_PORT={port}"));
+        let ignored: Vec<String> = self.agents.iter().cloned().chain(jmx).chain(port).collect();
+        if !ignored.is_empty() {
+            let text = format!("Ignored, since there is no JVM here to look into: {}", ignored.join(" "));
+            notes.push((Level::Warn, text));
         }
         notes
     }
+}
+
+/// Whether a word begins a JVM's command line: one of its options, or a class with a counterpart here.
+pub(crate) fn begins_line(word: &str) -> bool {
+    let option = word.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&word);
+    let other = [cli::upstream::FOUR_LETTER_WORD, cli::upstream::VERSION_INFO, ZOOKEEPER_SHELL_CLASS].contains(&word);
+    option || other || cli::upstream::by_class(word).is_some()
+}
+
+/// Who this is, in one line.
+pub(crate) fn version() -> String {
+    format!("jackdaw {} (ZooKeeper 3.6.3, Kafka 2.7.1)", env!("CARGO_PKG_VERSION"))
 }
 
 /// Runs a class that has a counterpart here.
@@ -124,8 +148,14 @@ pub(crate) fn run(arguments: &[OsString]) -> i32 {
     match java.class.as_str() {
         ZOOKEEPER_CLASS => zookeeper_server::run(&java, &java.arguments),
         KAFKA_CLASS => kafka_server::run(&java, &java.arguments),
-        cli::upstream::FOUR_LETTER_WORD => cli::four_letter_word::run(&java.arguments),
-        cli::upstream::VERSION_INFO => cli::four_letter_word::version(),
+        "" if java.passed_over.iter().any(|option| option.ends_with("-version")) => {
+            eprintln!("{}", version());
+            0
+        }
+        "" => {
+            eprintln!("jackdaw java: no class among {arguments:?}; see `jackdaw --help`");
+            1
+        }
         class => run_tool(class, &java.arguments),
     }
 }
@@ -135,12 +165,12 @@ fn run_tool(class: &str, arguments: &[String]) -> i32 {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     let name = match class {
         // zookeeper-shell's class takes `-server host:port`, as zkCli does; the command itself takes the address alone.
-        "org.apache.zookeeper.ZooKeeperMainWithTlsSupportForKafka" => "zkCli",
-        class => cli::upstream::by_class(class).map_or("", |command| command.name),
+        ZOOKEEPER_SHELL_CLASS => "zkCli",
+        class => cli::upstream::by_class(class).map_or(class, |command| command.name),
     };
     match cli::run(name, &arguments) {
         Some(code) => code,
-        None if name.is_empty() => {
+        None if cli::upstream::by_name(name).is_none() => {
             eprintln!("Error: Could not find or load main class {class}");
             1
         }
@@ -164,8 +194,31 @@ mod tests {
         assert_eq!(java.properties.get("flag"), Some(""));
         assert_eq!(java.class_path, "/conf:/libs/*");
         assert_eq!(java.passed_over, ["-Xmx1G", "-server"]);
-        assert_eq!(java.ignored, ["-javaagent:x.jar"]);
+        assert!(java.notes().iter().any(|(_, note)| note.contains("-Xmx1G -server")));
+        assert_eq!(java.agents, ["-javaagent:x.jar"]);
         assert_eq!(java.class, "kafka.Kafka");
         assert_eq!(java.arguments, ["s.properties", "--override", "-Da=b"]);
+    }
+
+    #[test]
+    fn options_with_a_value_do_not_pass_for_the_class_and_agents_get_one_warning() {
+        let line = "--add-opens java.base/java.lang=ALL-UNNAMED -javaagent:a.jar -agentlib:jdwp \
+                    -Dcom.sun.management.jmxremote.port=9999 kafka.Kafka f";
+        let java = Java::parse(line.split_whitespace().map(str::to_owned));
+        assert_eq!((java.class.as_str(), java.arguments), ("kafka.Kafka", vec!["f".to_owned()]));
+        let java = Java::parse(line.split_whitespace().map(str::to_owned));
+        let warnings: Vec<_> =
+            java.notes().into_iter().filter(|(level, _)| *level == host::logging::Level::Warn).collect();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].1.contains("-javaagent:a.jar -agentlib:jdwp -Dcom.sun.management.jmxremote.port=9999"));
+    }
+
+    #[test]
+    fn a_command_line_of_a_jvm_is_known_by_its_first_word() {
+        let begins = ["-Dkafka.logs.dir=/a/b", "-Xmx1G", "-cp", "-version", KAFKA_CLASS, ZOOKEEPER_CLASS];
+        assert!(
+            begins.into_iter().chain([cli::upstream::FOUR_LETTER_WORD, "kafka.admin.TopicCommand"]).all(begins_line)
+        );
+        assert!(!["dev", "--help", "-V", "kafka-topics", "java", "zkCli.sh"].into_iter().any(begins_line));
     }
 }

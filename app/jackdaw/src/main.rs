@@ -3,7 +3,7 @@
 mod dev;
 mod java;
 mod kafka_server;
-mod server_start;
+mod scripts;
 mod zookeeper_server;
 
 use std::ffi::OsString;
@@ -32,14 +32,16 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let called = command_name(&arguments.next().unwrap_or_default());
     let mut arguments: Vec<OsString> = arguments.collect();
-    let name = if called == "jackdaw" {
-        if arguments.is_empty() {
-            eprint!("{HELP}");
-            return ExitCode::FAILURE;
-        }
-        command_name(&arguments.remove(0))
-    } else {
+    let name = if called != "jackdaw" {
         called
+    } else if arguments.first().is_some_and(|first| java::begins_line(&first.to_string_lossy())) {
+        // As a script of the user's own that runs `"$JAVA" $OPTIONS CLASS` does.
+        "java".to_owned()
+    } else if arguments.is_empty() {
+        eprint!("{HELP}");
+        return ExitCode::FAILURE;
+    } else {
+        command_name(&arguments.remove(0))
     };
     // The codes that processes have are 0 to 255.
     ExitCode::from(run(&name, &arguments) as u8)
@@ -52,19 +54,13 @@ fn run(name: &str, arguments: &[OsString]) -> i32 {
             0
         }
         "-V" | "--version" | "version" => {
-            println!("jackdaw {} (ZooKeeper 3.6.3, Kafka 2.7.1)", env!("CARGO_PKG_VERSION"));
+            println!("{}", java::version());
             0
         }
         "dev" => dev::run(arguments),
         "install" => cli::install::run(arguments),
         "java" => java::run(arguments),
-        "kafka-run-class" => server_start::run_class(arguments),
-        "zookeeper-server-start" => server_start::run(&server_start::ZOOKEEPER, arguments),
-        "kafka-server-start" => server_start::run(&server_start::KAFKA, arguments),
-        "zookeeper-server-stop" => server_start::stop(&server_start::ZOOKEEPER),
-        "kafka-server-stop" => server_start::stop(&server_start::KAFKA),
-        "zkServer" | "zkServer-initialize" | "zkEnv" => run_script(name, arguments),
-        _ => match cli::run(name, arguments) {
+        _ => match scripts::run(name, arguments).or_else(|| cli::run(name, arguments)) {
             Some(code) => code,
             None if cli::upstream::by_name(name).is_some() => {
                 eprintln!("{name}: this command is not part of this version of Jackdaw yet.");
@@ -76,17 +72,6 @@ fn run(name: &str, arguments: &[OsString]) -> i32 {
             }
         },
     }
-}
-
-/// The commands that are scripts: goes on as the script beside the link by whose name this process was called.
-fn run_script(name: &str, arguments: &[OsString]) -> i32 {
-    let called = std::env::args_os().next().unwrap_or_default();
-    let path = std::env::var_os("PATH");
-    match cli::install::script_beside(Path::new(&called), path.as_deref()) {
-        Some(script) => eprintln!("{}: {}", script.display(), cli::install::exec_script(&script, arguments)),
-        None => eprintln!("{name}: lay out a home with `jackdaw install DIR` and run its bin/{name}.sh"),
-    }
-    1
 }
 
 /// The file name without folders and `.sh`.
