@@ -1,0 +1,169 @@
+//! Topics, their metadata and their configs.
+
+use base::Str;
+use kafka_proto::messages::{
+    api_versions, create_partitions, create_topics, delete_topics, describe_configs, incremental_alter_configs,
+    metadata,
+};
+use kafka_proto::{ApiKey, ErrorCode};
+
+use crate::world::{Client, World, versions};
+
+/// Makes a topic with so many partitions.
+pub(crate) fn create_topic(world: &mut World, client: &mut Client, name: &str, partitions: i32) {
+    let topic = create_topics::RequestTopic {
+        name: Str::from(name),
+        num_partitions: partitions,
+        replication_factor: 1,
+        ..create_topics::RequestTopic::default()
+    };
+    let request = create_topics::Request { topics: vec![topic], timeout_ms: 1000, ..create_topics::Request::default() };
+    let response = world.ask(client, &request, 5);
+    assert_eq!(response.topics[0].error_code, ErrorCode::NONE, "{response:?}");
+}
+
+fn describe(world: &mut World, client: &mut Client, name: &str) -> metadata::ResponseTopic {
+    let topics = Some(vec![metadata::RequestTopic { name: Str::from(name) }]);
+    let request = metadata::Request { topics, allow_auto_topic_creation: false, ..metadata::Request::default() };
+    world.ask(client, &request, 9).topics.remove(0)
+}
+
+#[test]
+fn a_broker_that_serves_names_itself_as_controller() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    let response = world.ask(&mut client, &metadata::Request::default(), 1);
+    assert_eq!((response.controller_id, response.brokers.len(), response.brokers[0].port), (0, 1, 9092));
+    assert!(world.broker.epoch() > 0);
+}
+
+#[test]
+fn what_is_advertised_is_answered_at_every_version() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    for version in versions(ApiKey::ApiVersions) {
+        let software = Str::from(if version >= 3 { "test" } else { "" });
+        let request =
+            api_versions::Request { client_software_name: software.clone(), client_software_version: software };
+        let response = world.ask(&mut client, &request, version);
+        assert!(response.api_keys.iter().any(|key| key.api_key == ApiKey::Produce.code()), "v{version}");
+        for entry in &response.api_keys {
+            let known = ApiKey::from_code(entry.api_key).unwrap().versions();
+            assert_eq!((entry.min_version, entry.max_version), (known.first, known.last));
+        }
+    }
+    for version in versions(ApiKey::Metadata) {
+        let topics = if version == 0 { Some(Vec::new()) } else { None };
+        let response = world.ask(&mut client, &metadata::Request { topics, ..metadata::Request::default() }, version);
+        assert_eq!((response.brokers.len(), response.topics.len()), (1, 0), "v{version}");
+    }
+}
+
+#[test]
+fn topics_are_made_grown_and_deleted() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 2);
+    let topic = describe(&mut world, &mut client, "t");
+    assert_eq!(
+        topic.partitions.iter().map(|one| (one.partition_index, one.leader_id)).collect::<Vec<_>>(),
+        [(0, 0), (1, 0)]
+    );
+    let grow = create_partitions::RequestTopic { name: Str::from("t"), count: 5, assignments: None };
+    let request = create_partitions::Request { topics: vec![grow.clone()], timeout_ms: 1000, validate_only: false };
+    let response = world.ask(&mut client, &request, 3);
+    assert_eq!(response.results[0].error_code, ErrorCode::NONE);
+    assert_eq!(describe(&mut world, &mut client, "t").partitions.len(), 5);
+    let response = world.ask(&mut client, &request, 3);
+    assert_eq!(response.results[0].error_message.as_deref(), Some("Topic already has 5 partitions."));
+    let request = delete_topics::Request { topic_names: vec![Str::from("t")], timeout_ms: 1000 };
+    assert_eq!(world.ask(&mut client, &request, 5).responses[0].error_code, ErrorCode::NONE);
+    assert_eq!(describe(&mut world, &mut client, "t").error_code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    // The name is free again.
+    create_topic(&mut world, &mut client, "t", 1);
+}
+
+#[test]
+fn refusals_have_the_originals_words() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "a.b", 1);
+    let mut refusal = |name: &str, partitions, factor| {
+        let topic = create_topics::RequestTopic {
+            name: Str::from(name),
+            num_partitions: partitions,
+            replication_factor: factor,
+            ..create_topics::RequestTopic::default()
+        };
+        let request =
+            create_topics::Request { topics: vec![topic], timeout_ms: 1000, ..create_topics::Request::default() };
+        let mut response = world.ask(&mut client, &request, 5);
+        let topic = response.topics.remove(0);
+        (topic.error_code, topic.error_message.unwrap_or_default().to_string())
+    };
+    assert_eq!(refusal("a.b", 1, 1), (ErrorCode::TOPIC_ALREADY_EXISTS, "Topic 'a.b' already exists.".to_owned()));
+    let collides = "Topic 'a_b' collides with existing topics: a.b".to_owned();
+    assert_eq!(refusal("a_b", 1, 1), (ErrorCode::INVALID_TOPIC_EXCEPTION, collides));
+    let factor = "Replication factor: 2 larger than available brokers: 1.".to_owned();
+    assert_eq!(refusal("x", 1, 2), (ErrorCode::INVALID_REPLICATION_FACTOR, factor));
+    assert_eq!(refusal("x", 0, 1).0, ErrorCode::INVALID_PARTITIONS);
+    assert_eq!(refusal("..", 1, 1).0, ErrorCode::INVALID_TOPIC_EXCEPTION);
+}
+
+#[test]
+fn a_topic_asked_for_is_made() {
+    let mut world = World::new("num.partitions=3");
+    let mut client = world.connect();
+    let topics = Some(vec![metadata::RequestTopic { name: Str::from("auto") }]);
+    let request = metadata::Request { topics, ..metadata::Request::default() };
+    assert_eq!(world.ask(&mut client, &request, 4).topics[0].error_code, ErrorCode::LEADER_NOT_AVAILABLE);
+    assert_eq!(world.ask(&mut client, &request, 4).topics[0].partitions.len(), 3);
+}
+
+#[test]
+fn configs_are_changed_announced_and_described() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 1);
+    let resource = |name: &str, value: &str| incremental_alter_configs::Request {
+        resources: vec![incremental_alter_configs::Resource {
+            resource_type: 2,
+            resource_name: Str::from("t"),
+            configs: vec![incremental_alter_configs::Config {
+                name: Str::from(name),
+                config_operation: 0,
+                value: Some(Str::from(value)),
+            }],
+        }],
+        validate_only: false,
+    };
+    let response = world.ask(&mut client, &resource("retention.ms", "1234"), 1);
+    assert_eq!(response.responses[0].error_code, ErrorCode::NONE, "{response:?}");
+    let response = world.ask(&mut client, &resource("retention.ms", "soon"), 1);
+    assert_eq!(response.responses[0].error_code, ErrorCode::INVALID_REQUEST);
+    let response = world.ask(&mut client, &resource("no.such.key", "1"), 1);
+    assert_eq!(response.responses[0].error_code, ErrorCode::INVALID_CONFIG);
+    let request = describe_configs::Request {
+        resources: vec![describe_configs::Resource {
+            resource_type: 2,
+            resource_name: Str::from("t"),
+            configuration_keys: Some(vec![Str::from("retention.ms")]),
+        }],
+        include_synonyms: true,
+        include_documentation: false,
+    };
+    let response = world.ask(&mut client, &request, 3);
+    let [config] = &response.results[0].configs[..] else { panic!("{response:?}") };
+    assert_eq!((config.value.as_deref(), config.config_source), (Some("1234"), 1));
+}
+
+#[test]
+fn topics_are_there_after_a_restart() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 2);
+    world.restart();
+    let mut client = world.connect();
+    let topic = describe(&mut world, &mut client, "t");
+    assert_eq!((topic.partitions.len(), topic.partitions[0].leader_id), (2, 0));
+}
