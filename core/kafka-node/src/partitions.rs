@@ -115,12 +115,12 @@ impl Partition {
 
     fn become_leader(&self, state: &LeaderAndIsr, now: Now) {
         let mut replica = self.replica.write();
-        let log_end = self.log.offsets().log_end;
-        let is_new_epoch = replica.is_news(state.leader_epoch);
-        replica.become_leader(state, log_end, now.monotonic);
-        if is_new_epoch {
-            self.log.assign_epoch_start(state.leader_epoch, log_end);
+        if !replica.is_news(state.leader_epoch) {
+            return;
         }
+        let log_end = self.log.offsets().log_end;
+        replica.become_leader(state, log_end, now.monotonic);
+        self.log.assign_epoch_start(state.leader_epoch, log_end);
         self.advance_high_watermark(&replica, now);
     }
 }

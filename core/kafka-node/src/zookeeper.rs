@@ -178,6 +178,7 @@ impl Broker {
                 link.take(effect, now, &mut news);
             }
             if news.iter().any(|one| matches!(one, News::Expired)) {
+                link.fail_all(&mut news);
                 link.client = self.new_client(&link.config, now.monotonic);
                 link.established = false;
             }
@@ -208,6 +209,13 @@ impl Link {
     fn make_chroot(&mut self, now: Monotonic) {
         for path in znode::ancestry(&self.chroot).filter(|path| !path.is_empty()) {
             self.client.submit(ops::create(path, None, acl(), zk_proto::CreateMode::Persistent), now);
+        }
+    }
+
+    /// Whatever the old session has not answered fails with it: the new one counts its requests anew.
+    fn fail_all(&mut self, news: &mut Vec<News>) {
+        for (_, sent) in std::mem::take(&mut self.in_flight) {
+            finish(&sent, Err(Failure::SessionExpired), news);
         }
     }
 
@@ -247,16 +255,21 @@ impl Link {
         if outcome == Err(Failure::ConnectionLoss) && !self.client.is_over() {
             return self.send(sent, now.monotonic);
         }
-        let mut batch = sent.batch.lock();
-        if let Some(place) = batch.outcomes.get_mut(sent.index) {
-            *place = outcome;
-        }
-        batch.missing -= 1;
-        if batch.missing == 0
-            && let Some(then) = batch.then.take()
-        {
-            news.push(News::Batch(then, std::mem::take(&mut batch.outcomes)));
-        }
+        finish(&sent, outcome, news);
+    }
+}
+
+/// Puts an outcome into its batch; the last one makes the batch news.
+fn finish(sent: &Sent, outcome: Outcome, news: &mut Vec<News>) {
+    let mut batch = sent.batch.lock();
+    if let Some(place) = batch.outcomes.get_mut(sent.index) {
+        *place = outcome;
+    }
+    batch.missing -= 1;
+    if batch.missing == 0
+        && let Some(then) = batch.then.take()
+    {
+        news.push(News::Batch(then, std::mem::take(&mut batch.outcomes)));
     }
 }
 

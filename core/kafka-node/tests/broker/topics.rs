@@ -167,3 +167,15 @@ fn topics_are_there_after_a_restart() {
     let topic = describe(&mut world, &mut client, "t");
     assert_eq!((topic.partitions.len(), topic.partitions[0].leader_id), (2, 0));
 }
+
+#[test]
+fn a_session_that_expired_is_replaced_and_the_office_taken_again() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "before", 1);
+    let epoch = world.broker.epoch();
+    world.expire_session();
+    assert!(world.broker.epoch() > epoch, "registered anew");
+    create_topic(&mut world, &mut client, "after", 1);
+    assert_eq!(describe(&mut world, &mut client, "before").partitions[0].leader_id, 0);
+}

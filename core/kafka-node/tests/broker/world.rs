@@ -130,6 +130,18 @@ impl World {
         self.start();
     }
 
+    /// ZooKeeper hears nothing of the broker for so long that its session is over; then they meet again.
+    pub(crate) fn expire_session(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.zookeeper_event(Event::Closed { connection: link });
+        }
+        self.advance_zookeeper(60_000);
+        self.broker.zookeeper_disconnected(self.process.now());
+        for _ in 0..10 {
+            self.advance(1000);
+        }
+    }
+
     /// Moves the clock, and lets everything happen that is due.
     pub(crate) fn advance(&mut self, ms: u64) {
         self.advance_zookeeper(ms);
