@@ -21,6 +21,7 @@ pub(crate) struct Notifications(Mutex<Option<i64>>);
 impl Broker {
     /// The broker is registered: listens for changes, and takes what was set before.
     pub(crate) fn serve(self: &Arc<Self>, _: Now) {
+        self.take_first_producer_id_block();
         self.read_features();
         self.read_broker_configs();
         self.read_config_changes();

@@ -43,6 +43,13 @@ impl Broker {
         }
     }
 
+    /// Takes a first block at the start, as the original does, so that the first producer need not wait for it.
+    pub(crate) fn take_first_producer_id_block(self: &Arc<Self>) {
+        if self.producer_ids.0.lock().end == 0 {
+            self.take_producer_id_block();
+        }
+    }
+
     /// Reads which block was taken last and takes the next, by compare-and-set; whoever is beaten tries again.
     fn take_producer_id_block(self: &Arc<Self>) {
         let path = znode::PRODUCER_ID_BLOCK.to_owned();
