@@ -11,4 +11,4 @@ mod server;
 pub use clients::{kafka_cli, node, python};
 pub use originals::{Original, OriginalKind};
 pub use process::{Finished, run};
-pub use server::Jackdaw;
+pub use server::{Broker, Jackdaw};

@@ -105,6 +105,44 @@ impl Drop for Jackdaw {
     }
 }
 
+/// A broker of ours alone, started with a `server.properties` as an operator does.
+pub struct Broker {
+    child: Child,
+}
+
+impl Broker {
+    /// Starts it; returns when `port` of loopback answers.
+    pub fn start(properties: &Path, port: u16) -> Result<Self> {
+        let mut child = Command::new(binary())
+            .arg("kafka-server-start")
+            .arg(properties)
+            .env("LOG_DIR", properties.with_extension("logs"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .context("can't start jackdaw kafka-server-start")?;
+        let stdout = child.stdout.take().context("no standard output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let started =
+            lines.by_ref().map_while(Result::ok).any(|line| line.contains("started (kafka.server.KafkaServer)"));
+        if !started {
+            child.wait()?;
+            bail!("the broker on port {port} ended before it started");
+        }
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self { child })
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // Already gone: then there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// The port in `localhost:PORT`, in a line that begins with `what`.
 fn port_behind(line: &str, what: &str) -> Option<u16> {
     let rest = line.trim_start().strip_prefix(what)?;

@@ -61,3 +61,29 @@ fn jvm_tools_create_and_produce() {
     topics(&["--delete", "--bootstrap-server", &broker, "--topic", "ky18"]);
     assert!(!topics(&["--list", "--bootstrap-server", &broker]).contains("ky18"));
 }
+
+/// A text of more than 50 MB, real sentences with a number before each, goes in by one client and comes out by another.
+#[test]
+fn fifty_megabytes_go_in_by_kcat_and_come_out_by_confluent_kafka() {
+    let sentences =
+        concat!(include_str!("../../../../ARCHITECTURE.md"), include_str!("../../../../docs/compatibility.md"));
+    let sentences: Vec<&str> = sentences.lines().filter(|line| !line.is_empty()).collect();
+    let mut text = String::with_capacity(51 << 20);
+    let mut lines = 0;
+    while text.len() < 50 << 20 {
+        text.push_str(&format!("{lines} {}\n", sentences[lines % sentences.len()]));
+        lines += 1;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let jackdaw = Jackdaw::start(&folder.path().join("data")).unwrap();
+    let file = folder.path().join("text");
+    std::fs::write(&file, &text).unwrap();
+    let broker = jackdaw.kafka();
+    let path = file.to_str().unwrap();
+    kafka_cli(&["-P", "-b", &broker, "-t", "text", "-p", "0", "-z", "lz4", "-l", path], b"")
+        .unwrap()
+        .success()
+        .unwrap();
+    let out = python("confluent_dump.py", &[&broker, "text", &lines.to_string()]).unwrap().success().unwrap();
+    assert!(out == text, "{} bytes came out of {}", out.len(), text.len());
+}

@@ -1,5 +1,6 @@
 //! Real clients against Jackdaw. Run by `cargo xtask interop`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod kafka_clients;
+mod kafka_znodes;
 mod zookeeper_clients;
