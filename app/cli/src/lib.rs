@@ -5,6 +5,8 @@ pub mod driver;
 pub mod four_letter_word;
 mod help;
 pub mod install;
+mod java;
+pub mod kafka_zookeeper;
 pub mod options;
 mod tools;
 pub mod upstream;
