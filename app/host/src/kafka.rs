@@ -37,10 +37,17 @@ const OUTPUT_MAX: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaError {
     /// A listener's port could not be opened.
-    #[error("Socket server failed to bind: {0}")]
-    Bind(#[from] BindError),
+    #[error("Socket server failed to bind to {host}:{port}: {}.", reason(.source))]
+    Bind {
+        /// As configured, or the wildcard.
+        host: String,
+        /// As configured.
+        port: u16,
+        /// What the system said; `AddrInUse` if the port is taken.
+        source: io::Error,
+    },
     /// A listener's host is none.
-    #[error("cannot resolve the listener {listener}: {source}")]
+    #[error("Cannot resolve the listener {listener}: {source}")]
     Resolve {
         /// As configured.
         listener: String,
@@ -121,7 +128,12 @@ impl Kafka {
         let settings = Arc::clone(config.settings());
         let mut bound = Vec::new();
         for endpoint in &settings.listeners.listeners {
-            bound.push((bind(endpoint)?, endpoint.listener.clone()));
+            let listener = bind(endpoint)?;
+            listener.set_buffer_lengths(
+                buffer_length(&config, "socket.send.buffer.bytes", settings.network.send_buffer_bytes),
+                buffer_length(&config, "socket.receive.buffer.bytes", settings.network.receive_buffer_bytes),
+            )?;
+            bound.push((listener, endpoint.listener.clone()));
         }
         for (listener, _) in &bound {
             log.write(Level::Info, ACCEPTOR, format!("Awaiting socket connections on {}.", listener.address()));
@@ -335,7 +347,20 @@ fn bind(endpoint: &ConfiguredEndpoint) -> Result<Listener, KafkaError> {
         None => SocketAddr::from(([0, 0, 0, 0], port)),
         Some(host) => resolve(host, port).map_err(unresolved)?,
     };
-    Ok(Listener::bind(address, None)?)
+    let host = endpoint.host.clone().unwrap_or_else(|| address.ip().to_string());
+    Listener::bind(address, None).map_err(|BindError { source, .. }| KafkaError::Bind { host, port, source })
+}
+
+/// A socket's buffer where the file asks for one. The original's default of 100 KiB is not set: it would keep the system from fitting the
+/// buffer to the connection, and no client can tell.
+fn buffer_length(config: &BrokerConfig, key: &str, value: i32) -> Option<usize> {
+    usize::try_from(value).ok().filter(|length| *length > 0 && config.file().get(key).is_some())
+}
+
+/// What the system says of an error, without its number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 /// The address of a host's name, IPv4 first as the JVM prefers it.

@@ -122,7 +122,7 @@ fn serve(options: &Options) -> Result<i32, String> {
             reason = stop => if reason != StopReason::Requested {
                 return Err(format!("ZooKeeper ended: {reason:?}"));
             },
-            _ = signals.next() => {}
+            signal = signals.next() => std::process::exit(signal.exit_code()),
             () = tokio::time::sleep(STOP_MAX) => {}
         }
         Ok(signal.exit_code())
@@ -149,7 +149,7 @@ fn start_broker(options: &Options, zookeeper_address: &str, system: &System) -> 
     let config = kafka_server::load(settings.into_iter().collect(), &log)?;
     let random = System::random().map_err(|error| error.to_string())?;
     Kafka::start(config, system.clone(), log, random).map_err(|error| match &error {
-        KafkaError::Bind(_) => format!("{error}; choose another port with --kafka-port"),
+        KafkaError::Bind { .. } => format!("{error}; choose another port with --kafka-port"),
         _ => error.to_string(),
     })
 }

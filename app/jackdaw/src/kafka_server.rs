@@ -1,23 +1,51 @@
 //! A broker in the foreground, with the messages and exit codes of `kafka.Kafka`.
 
+use std::io;
 use std::time::Duration;
 
 use config::{BrokerConfig, Properties};
 use host::logging::{Level, Log, capture_events};
-use host::{Kafka, StopSignals, System};
+use host::{Kafka, KafkaError, StopSignals, System};
 
 use crate::java::Java;
 use crate::zookeeper_server::block_on;
 
 const MAIN: &str = "kafka.Kafka$";
 const CONFIG: &str = "kafka.server.KafkaConfig";
+const SERVER: &str = "kafka.server.KafkaServer";
+const STARTABLE: &str = "kafka.server.KafkaServerStartable";
 const USAGE: &str = "USAGE: java [options] KafkaServer server.properties [--override property=value]*";
+const OPTIONS: &str = "\
+Option               Description                                         
+------               -----------                                         
+--override <String>  Optional property that should override values set in
+                       server.properties file                            
+--version            Print version information and exit.                 
+";
+const VERSION: &str = "2.7.1 (Commit:61dbce85d0d41457)";
 
 /// How long a clean stop may take.
 const STOP_MAX: Duration = Duration::from_secs(30);
 
+/// Why no broker runs, with the original's text and, where it prints one, its exception.
+#[derive(Debug)]
+enum Refused {
+    /// On stderr, with the options behind it.
+    Usage(String),
+    /// The configuration, before anything has started.
+    Config(String),
+    /// The start.
+    Start(i32, KafkaError),
+    /// What had started came to an end.
+    Failed(String),
+}
+
 /// Runs a broker until it is told to stop; its exit code.
 pub(crate) fn run(java: &Java, arguments: &[String]) -> i32 {
+    if arguments.iter().any(|word| word == "--version") && !arguments.iter().any(|word| word == "--help") {
+        println!("{VERSION}");
+        return 0;
+    }
     let log = match java.log() {
         Ok(log) => log,
         Err(error) => {
@@ -30,47 +58,106 @@ pub(crate) fn run(java: &Java, arguments: &[String]) -> i32 {
         log.write(level, MAIN, note);
     }
     let result = properties(arguments).and_then(|file| serve(file, &log));
-    let code = result.unwrap_or_else(|message| {
-        log.write(Level::Fatal, MAIN, format!("Exiting Kafka due to fatal exception\n{message}"));
+    let code = result.unwrap_or_else(|refused| {
+        tell(&refused, &log);
         1
     });
     log.flush();
     code
 }
 
+/// Says why, where the original says it.
+fn tell(refused: &Refused, log: &Log) {
+    match refused {
+        Refused::Usage(text) => eprint!("{text}\n{OPTIONS}"),
+        Refused::Config(text) => {
+            log.write(Level::Error, MAIN, format!("Exiting Kafka due to fatal exception\n{text}"));
+        }
+        Refused::Start(id, error) => {
+            let head = format!("[KafkaServer id={id}] Fatal error during KafkaServer startup. Prepare to shutdown");
+            log.write(Level::Error, SERVER, format!("{head}\norg.apache.kafka.common.KafkaException: {error}"));
+            log.write(Level::Error, STARTABLE, "Exiting Kafka.");
+        }
+        Refused::Failed(reason) => {
+            log.write(Level::Error, SERVER, reason.clone());
+            log.write(Level::Error, STARTABLE, "Exiting Kafka.");
+        }
+    }
+}
+
 /// The file, with the `--override`s laid over it.
-fn properties(arguments: &[String]) -> Result<Properties, String> {
-    let [path, overrides @ ..] = arguments else { return Err(USAGE.to_owned()) };
-    let text = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
-    let mut file = Properties::parse(&text).map_err(|error| format!("{path}: {error}"))?;
+fn properties(arguments: &[String]) -> Result<Properties, Refused> {
+    let [path, overrides @ ..] = arguments else { return Err(Refused::Usage(USAGE.to_owned())) };
+    if arguments.iter().any(|word| word == "--help") {
+        return Err(Refused::Usage(USAGE.to_owned()));
+    }
+    let text = std::fs::read(path).map_err(|error| Refused::Config(unreadable(path, &error)))?;
+    let mut file = Properties::parse(&text).map_err(|error| Refused::Config(format!("{path}: {error}")))?;
+    let mut stray = Vec::new();
     let mut words = overrides.iter();
     while let Some(word) = words.next() {
         let pair = match word.strip_prefix("--override") {
             Some("") => words.next().map(String::as_str),
             Some(rest) => rest.strip_prefix('='),
-            None => return Err(format!("Found non argument parameters: {word}")),
+            None if word.starts_with('-') => {
+                let name = word.trim_start_matches('-');
+                let text = format!("joptsimple.UnrecognizedOptionException: {name} is not a recognized option");
+                return Err(Refused::Config(text));
+            }
+            None => {
+                stray.push(word.as_str());
+                continue;
+            }
         };
-        let (name, value) =
-            pair.and_then(|pair| pair.split_once('=')).ok_or_else(|| "Invalid command line properties".to_owned())?;
+        let pair = pair.ok_or_else(|| {
+            let text = "joptsimple.OptionMissingRequiredArgumentException: Option override requires an argument";
+            Refused::Config(text.to_owned())
+        })?;
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         file.set(name, value);
     }
-    Ok(file)
+    if stray.is_empty() {
+        return Ok(file);
+    }
+    Err(Refused::Usage(format!("Found non argument parameters: {}", stray.join(","))))
 }
 
-fn serve(file: Properties, log: &Log) -> Result<i32, String> {
-    let config = load(file, log)?;
-    let system = System::start().map_err(|error| error.to_string())?;
-    let random = System::random().map_err(|error| error.to_string())?;
+fn unreadable(path: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("java.nio.file.NoSuchFileException: {path}"),
+        io::ErrorKind::PermissionDenied => format!("java.nio.file.AccessDeniedException: {path}"),
+        _ => format!("java.io.IOException: {path}: {error}"),
+    }
+}
+
+fn serve(file: Properties, log: &Log) -> Result<i32, Refused> {
+    let exception = |text| format!("org.apache.kafka.common.config.ConfigException: {text}");
+    let config = load(file, log).map_err(|text| Refused::Config(exception(text)))?;
+    let id = config.settings().broker_id.unwrap_or(-1);
+    let start = |source| Refused::Start(id, KafkaError::System(source));
+    let system = System::start().map_err(start)?;
+    let random = System::random().map_err(start)?;
     let code = block_on(async {
-        let mut signals = StopSignals::listen().map_err(|error| error.to_string())?;
-        let broker = Kafka::start(config, system.clone(), log.clone(), random).map_err(|error| error.to_string())?;
+        let mut signals = StopSignals::listen().map_err(start)?;
+        // Taking the directories may wait for the disk; a signal is not to wait for that.
+        let starting = {
+            let (system, log) = (system.clone(), log.clone());
+            tokio::task::spawn_blocking(move || Kafka::start(config, system, log, random))
+        };
+        let broker = tokio::select! {
+            started = starting => {
+                let started = started.expect("the start panics for no input, and is never cancelled");
+                started.map_err(|error| Refused::Start(id, error))?
+            }
+            signal = signals.next() => std::process::exit(signal.exit_code()),
+        };
         let signal = tokio::select! {
-            reason = broker.failed() => return Err(reason),
+            reason = broker.failed() => return Err(Refused::Failed(reason)),
             signal = signals.next() => signal,
         };
         tokio::select! {
             () = broker.stop() => {}
-            _ = signals.next() => {}
+            signal = signals.next() => std::process::exit(signal.exit_code()),
             () = tokio::time::sleep(STOP_MAX) => log.write(Level::Warn, MAIN, "The broker did not stop in time"),
         }
         Ok(signal.exit_code())
@@ -105,8 +192,11 @@ mod tests {
         };
         let file = parse(&["--override", "broker.id=7", "--override=x=y=z"]).unwrap();
         assert_eq!((file.get("broker.id"), file.get("log.dirs"), file.get("x")), (Some("7"), Some("/a"), Some("y=z")));
-        assert!(parse(&["--override"]).is_err());
-        assert!(parse(&["stray"]).unwrap_err().contains("stray"));
-        assert!(properties(&[]).is_err());
+        assert_eq!(parse(&["--override", "flag"]).unwrap().get("flag"), Some(""));
+        let refused = |words: &[&str]| format!("{:?}", parse(words).unwrap_err());
+        assert!(refused(&["--override"]).contains("Option override requires an argument"));
+        assert!(refused(&["--nope"]).contains("nope is not a recognized option"));
+        assert!(refused(&["stray", "--override", "a=b", "two"]).contains("Found non argument parameters: stray,two"));
+        assert!(matches!(properties(&[]), Err(Refused::Usage(_))));
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::EventLoops;
@@ -58,6 +58,14 @@ impl Listener {
     /// Where it listens, with the port that the system chose if 0 was asked for.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Sets `SO_SNDBUF` and `SO_RCVBUF` of the connections to come, which take them from the listening socket. `None` leaves the size
+    /// to the system, which fits it to each connection.
+    pub fn set_buffer_lengths(&self, send: Option<usize>, receive: Option<usize>) -> io::Result<()> {
+        let socket = SockRef::from(&self.socket);
+        send.map_or(Ok(()), |length| socket.set_send_buffer_size(length))?;
+        receive.map_or(Ok(()), |length| socket.set_recv_buffer_size(length))
     }
 
     /// Accepts on loop 0 until the future is dropped. Each connection goes to the next loop, where `serve` is called with it
@@ -135,6 +143,17 @@ mod tests {
         let second = Listener::bind(first.address(), None).unwrap_err();
         assert_eq!(second.source.kind(), io::ErrorKind::AddrInUse);
         assert!(second.to_string().contains(&first.address().to_string()));
+    }
+
+    #[test]
+    fn connections_have_the_listeners_buffers() {
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).unwrap();
+        listener.set_buffer_lengths(Some(50_000), Some(60_000)).unwrap();
+        let _client = std::net::TcpStream::connect(listener.address()).unwrap();
+        let (accepted, _) = listener.socket.accept().unwrap();
+        let accepted = SockRef::from(&accepted);
+        // Linux doubles what is asked for.
+        assert_eq!((accepted.send_buffer_size().unwrap(), accepted.recv_buffer_size().unwrap()), (100_000, 120_000));
     }
 
     #[test]

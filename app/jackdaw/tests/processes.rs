@@ -1,0 +1,238 @@
+//! The binary as a process: what it says and ends with when it is stopped, misused, or finds its place taken.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Nothing here takes longer, however busy the machine is. A clean stop gives up after thirty seconds.
+const TIME_MAX: Duration = Duration::from_secs(25);
+
+fn jackdaw(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jackdaw"));
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for variable in ["LOG_DIR", "KAFKA_OPTS", "KAFKA_LOG4J_OPTS", "JVMFLAGS", "SERVER_JVMFLAGS", "JMX_PORT"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// A process that is ended with the test.
+struct Process {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    fn start(words: &[&str]) -> Self {
+        let mut child = jackdaw(words).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Reads its output up to a line that contains `text`.
+    fn await_line(&mut self, text: &str) -> String {
+        let mut seen = Vec::new();
+        for line in &mut self.lines {
+            let line = line.unwrap();
+            if line.contains(text) {
+                return line;
+            }
+            seen.push(line);
+        }
+        let mut stderr = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        panic!("no {text:?} in\n{}\nstderr:\n{stderr}", seen.join("\n"));
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < TIME_MAX, "the process does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Exit code, stdout and stderr of a process that ends by itself.
+fn run(words: &[&str]) -> (i32, String, String) {
+    let output = jackdaw(words).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+fn write(path: &Path, text: &str) -> String {
+    std::fs::write(path, text).unwrap();
+    path.display().to_string()
+}
+
+/// `jackdaw dev` on any free ports, and the line that tells where it listens.
+fn dev(data: &Path) -> (Process, String) {
+    let arguments = ["dev", "--data-dir", data.to_str().unwrap(), "--zookeeper-port=0", "--kafka-port=0"];
+    let mut dev = Process::start(&arguments);
+    let line = dev.await_line("ZooKeeper listens on");
+    (dev, line)
+}
+
+/// The port in `localhost:PORT`, as the line of `dev` has it behind `what`.
+fn port<'line>(line: &'line str, what: &str) -> &'line str {
+    let (_, rest) = line.split_once(what).unwrap();
+    let (_, rest) = rest.split_once("localhost:").unwrap();
+    rest.split(|character: char| !character.is_ascii_digit()).next().unwrap()
+}
+
+/// A broker's configuration with more lines.
+fn broker_config(dir: &Path, lines: &str) -> String {
+    write(&dir.join("server.properties"), &format!("broker.id=7\nlisteners=PLAINTEXT://localhost:0\n{lines}\n"))
+}
+
+#[test]
+fn a_stopped_process_ends_with_the_code_of_its_signal_and_its_data_is_free() {
+    let data = tempfile::tempdir().unwrap();
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let (mut dev, _) = dev(data.path());
+        dev.signal(signal);
+        assert_eq!(dev.wait().code(), Some(code), "{signal}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_told_with_its_flag() {
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let taken = taken.local_addr().unwrap().port().to_string();
+    for (flag, other) in [("--zookeeper-port", "--kafka-port"), ("--kafka-port", "--zookeeper-port")] {
+        let data = tempfile::tempdir().unwrap();
+        let data = data.path().to_str().unwrap();
+        let (code, _, stderr) = run(&["dev", "--data-dir", data, "--host=127.0.0.1", flag, &taken, other, "0"]);
+        assert_eq!(code, 1);
+        assert!(stderr.contains(flag) && stderr.contains(&taken) && stderr.contains("in use"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_second_process_on_the_same_data_is_refused_and_harms_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut first, line) = dev(data.path());
+    let data_dir = data.path().to_str().unwrap();
+    let (code, _, stderr) = run(&["dev", "--data-dir", data_dir, "--zookeeper-port=0", "--kafka-port=0"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains(data_dir), "{stderr}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let zookeeper = port(&line, "ZooKeeper listens on");
+    let log_dir = data.path().join("kafka").display().to_string();
+    let config = broker_config(dir.path(), &format!("zookeeper.connect=localhost:{zookeeper}\nlog.dirs={log_dir}"));
+    let (code, stdout, _) = run(&["kafka-server-start", &config]);
+    assert_eq!(code, 1);
+    let expected = format!(
+        "Failed to acquire lock on file .lock in {log_dir}. A Kafka instance in another process or thread is using this directory."
+    );
+    assert!(stdout.contains("[KafkaServer id=7] Fatal error during KafkaServer startup. Prepare to shutdown"));
+    assert!(stdout.contains(&expected), "{stdout}");
+
+    first.signal("TERM");
+    assert_eq!(first.wait().code(), Some(143));
+}
+
+#[test]
+fn a_second_ctrl_c_ends_a_stop_that_waits() {
+    let data = tempfile::tempdir().unwrap();
+    let (zookeeper, line) = dev(data.path());
+    let dir = tempfile::tempdir().unwrap();
+    let zookeeper_port = port(&line, "ZooKeeper listens on");
+    let log_dir = dir.path().join("logs").display().to_string();
+    let lines = format!("zookeeper.connect=localhost:{zookeeper_port}/other\nlog.dirs={log_dir}");
+    let mut broker = Process::start(&["kafka-server-start", &broker_config(dir.path(), &lines)]);
+    broker.await_line("[KafkaServer id=7] started (kafka.server.KafkaServer)");
+    // The end of its session is asked for and never confirmed.
+    zookeeper.signal("STOP");
+    broker.signal("INT");
+    broker.await_line("[KafkaServer id=7] shutting down (kafka.server.KafkaServer)");
+    broker.signal("INT");
+    assert_eq!(broker.wait().code(), Some(130));
+}
+
+#[test]
+fn a_broker_that_cannot_start_says_what_the_original_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().display();
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let taken = taken.local_addr().unwrap().port();
+    let fatal = "ERROR Exiting Kafka due to fatal exception\norg.apache.kafka.common.config.ConfigException: ";
+    let start = "Fatal error during KafkaServer startup. Prepare to shutdown\norg.apache.kafka.common.KafkaException: ";
+    let cases = [
+        (
+            "log.dirs=/x",
+            format!("{fatal}Missing required configuration \"zookeeper.connect\" which has no default value."),
+        ),
+        (
+            "zookeeper.connect=localhost:1\nnum.io.threads=8 # eight",
+            format!("{fatal}Invalid value 8 # eight for configuration num.io.threads"),
+        ),
+        (
+            "zookeeper.connect=localhost:1\nlog.dirs=/proc/nowhere",
+            format!(
+                "{start}Shutdown broker because none of the specified log dirs from /proc/nowhere can be created or validated"
+            ),
+        ),
+        (
+            &format!("zookeeper.connect=localhost:1\nlog.dirs={place}/logs\nlisteners=PLAINTEXT://127.0.0.1:{taken}"),
+            format!("{start}Socket server failed to bind to 127.0.0.1:{taken}: Address already in use."),
+        ),
+    ];
+    for (lines, expected) in cases {
+        let (code, stdout, _) = run(&["kafka-server-start", &broker_config(dir.path(), lines)]);
+        assert_eq!(code, 1);
+        assert!(stdout.contains(&expected), "expected {expected:?}, got:\n{stdout}");
+    }
+    let (code, stdout, _) = run(&["kafka-server-start", "/nowhere/server.properties"]);
+    assert!(code == 1 && stdout.contains("java.nio.file.NoSuchFileException: /nowhere/server.properties"), "{stdout}");
+}
+
+#[test]
+fn the_class_of_the_broker_tells_its_usage_and_version() {
+    let (code, _, stderr) = run(&["kafka.Kafka"]);
+    assert_eq!(code, 1);
+    assert!(stderr.starts_with("USAGE: java [options] KafkaServer server.properties [--override property=value]*\n"));
+    let (code, stdout, _) = run(&["-Xmx256m", "-Dx=y", "kafka.Kafka", "--version"]);
+    assert_eq!((code, stdout.as_str()), (0, "2.7.1 (Commit:61dbce85d0d41457)\n"));
+}
+
+#[test]
+fn a_zookeeper_that_cannot_start_ends_with_the_originals_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = |text: &str| write(&dir.path().join("zoo.cfg"), text);
+    for text in ["clientPort=2181\n", "dataDir=/tmp\nclientPort=many\n"] {
+        let (code, stdout, stderr) = run(&["zookeeper-server-start", &config(text)]);
+        assert_eq!(code, 2, "{stdout}{stderr}");
+        assert!(stderr.contains("Invalid config, exiting abnormally"), "{stderr}");
+    }
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let taken = taken.local_addr().unwrap().port();
+    let data = dir.path().join("data").display().to_string();
+    let text = format!("dataDir={data}\nclientPort={taken}\nclientPortAddress=127.0.0.1\n");
+    let (code, _, stderr) = run(&["zookeeper-server-start", &config(&text)]);
+    assert!(code == 1 && stderr.contains(&taken.to_string()), "{code} {stderr}");
+    let text = "dataDir=/proc/nowhere\nclientPort=1\nclientPortAddress=127.0.0.1\n";
+    let (code, stdout, stderr) = run(&["zookeeper-server-start", &config(text)]);
+    assert_eq!(code, 3, "{stdout}{stderr}");
+}
