@@ -1,5 +1,6 @@
 //! One file for each upstream command, and the table that finds it by its script's name or its Java class.
 
+mod kafka_dump_log;
 mod kafka_topics;
 mod zk_cli;
 
@@ -13,8 +14,12 @@ use crate::upstream::{self, Command};
 type Run = fn(&[OsString], &mut Console<'_>) -> Result<i32, Stop>;
 
 /// The tools that are here, by the names in [`upstream::COMMANDS`].
-static TOOLS: &[(&str, Run)] =
-    &[("zkCli", zk_cli::run), ("zookeeper-shell", zk_cli::run_kafka), ("kafka-topics", kafka_topics::run)];
+static TOOLS: &[(&str, Run)] = &[
+    ("zkCli", zk_cli::run),
+    ("zookeeper-shell", zk_cli::run_kafka),
+    ("kafka-topics", kafka_topics::run),
+    ("kafka-dump-log", kafka_dump_log::run),
+];
 
 /// Runs the tool of a script's name (with or without `.sh`) or of a Java class, and gives its exit code; `None` if it is
 /// no tool.
