@@ -18,7 +18,14 @@ fn script(name: &str) -> PathBuf {
 
 /// Runs a script of `clients/` with the Python that has kazoo, kafka-python and confluent-kafka.
 pub fn python(name: &str, arguments: &[&str]) -> Result<Finished> {
-    run(Command::new(cache()?.join("python/bin/python")).arg(script(name)).args(arguments), b"")
+    run(python_command(name)?.args(arguments), b"")
+}
+
+/// The same, to be started beside a test.
+pub fn python_command(name: &str) -> Result<Command> {
+    let mut command = Command::new(cache()?.join("python/bin/python"));
+    command.arg(script(name));
+    Ok(command)
 }
 
 /// Runs a script of `clients/` with Node and kafkajs.

@@ -8,7 +8,7 @@ mod originals;
 mod process;
 mod server;
 
-pub use clients::{kafka_cli, node, python};
-pub use originals::{Original, OriginalKind};
+pub use clients::{kafka_cli, node, python, python_command};
+pub use originals::{Original, OriginalKind, class_path};
 pub use process::{Finished, run};
-pub use server::{Broker, Jackdaw};
+pub use server::{Jackdaw, Server, binary, free_port};

@@ -1,7 +1,7 @@
 //! The JVM originals: their servers, and their command-line tools by class name.
 
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::clients::cache;
 use crate::process::{Finished, run};
+use crate::server::terminate;
 
 /// Which original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,11 @@ impl Original {
         Ok(original)
     }
 
+    /// Stops it by SIGTERM and waits for its end.
+    pub fn stop(mut self) -> Result<()> {
+        terminate(&mut self.child)
+    }
+
     /// Runs one of the original tools.
     pub fn tool(class: &str, arguments: &[&str], input: &[u8]) -> Result<Finished> {
         run(java()?.arg(class).args(arguments), input)
@@ -72,6 +78,11 @@ fn java() -> Result<Command> {
         "-Dzookeeper.4lw.commands.whitelist=*",
         "-Dzookeeper.admin.enableServer=false",
     ]);
-    command.arg("-cp").arg(cache()?.join("originals/libs/*"));
+    command.arg("-cp").arg(class_path()?);
     Ok(command)
+}
+
+/// The class path of the originals.
+pub fn class_path() -> Result<PathBuf> {
+    Ok(cache()?.join("originals/libs/*"))
 }

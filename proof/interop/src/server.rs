@@ -14,8 +14,11 @@ pub struct Jackdaw {
     kafka_port: u16,
 }
 
-/// The binary that `cargo xtask interop` built.
-pub(crate) fn binary() -> PathBuf {
+/// The binary that `cargo xtask interop` built, or `JACKDAW_BINARY`.
+pub fn binary() -> PathBuf {
+    if let Some(binary) = std::env::var_os("JACKDAW_BINARY") {
+        return binary.into();
+    }
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"));
     target.join("release/jackdaw")
@@ -84,16 +87,7 @@ impl Jackdaw {
     }
 
     fn stop(&mut self) -> Result<()> {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
-        if !status.success() {
-            bail!("can't signal jackdaw");
-        }
-        let status = self.child.wait()?;
-        // 143 is what a JVM ends with on SIGTERM.
-        if status.code() != Some(143) {
-            bail!("jackdaw ended with {status} on SIGTERM");
-        }
-        Ok(())
+        terminate(&mut self.child)
     }
 }
 
@@ -105,42 +99,78 @@ impl Drop for Jackdaw {
     }
 }
 
-/// A broker of ours alone, started with a `server.properties` as an operator does.
-pub struct Broker {
+/// A server of ours alone, started with its configuration file as an operator does.
+pub struct Server {
     child: Child,
 }
 
-impl Broker {
-    /// Starts it; returns when `port` of loopback answers.
-    pub fn start(properties: &Path, port: u16) -> Result<Self> {
+impl Server {
+    /// Starts a broker with a `server.properties`; returns when it serves.
+    pub fn broker(properties: &Path) -> Result<Self> {
+        Self::start("kafka-server-start", properties, "started (kafka.server.KafkaServer)")
+    }
+
+    /// Starts a ZooKeeper server with a `zoo.cfg`; returns when it serves.
+    pub fn zookeeper(config: &Path) -> Result<Self> {
+        Self::start("zookeeper-server-start", config, "started (org.apache.zookeeper.server.ZooKeeperServer)")
+    }
+
+    fn start(command: &str, config: &Path, last_line: &str) -> Result<Self> {
         let mut child = Command::new(binary())
-            .arg("kafka-server-start")
-            .arg(properties)
-            .env("LOG_DIR", properties.with_extension("logs"))
+            .arg(command)
+            .arg(config)
+            .env_remove("LOG_DIR")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
-            .context("can't start jackdaw kafka-server-start")?;
+            .with_context(|| format!("can't start jackdaw {command}"))?;
         let stdout = child.stdout.take().context("no standard output")?;
         let mut lines = BufReader::new(stdout).lines();
-        let started =
-            lines.by_ref().map_while(Result::ok).any(|line| line.contains("started (kafka.server.KafkaServer)"));
+        let mut seen = Vec::new();
+        let started = lines.by_ref().map_while(Result::ok).any(|line| {
+            let started = line.contains(last_line);
+            seen.push(line);
+            started
+        });
         if !started {
-            child.wait()?;
-            bail!("the broker on port {port} ended before it started");
+            let status = child.wait()?;
+            bail!("jackdaw {command} ended with {status} before it started:\n{}", seen.join("\n"));
         }
         std::thread::spawn(move || lines.for_each(drop));
         Ok(Self { child })
     }
+
+    /// Stops it by SIGTERM and waits for its end.
+    pub fn stop(mut self) -> Result<()> {
+        terminate(&mut self.child)
+    }
 }
 
-impl Drop for Broker {
+impl Drop for Server {
     fn drop(&mut self) {
-        // Already gone: then there is nothing to end.
+        // Already gone: then there is nothing to end. SIGKILL, as a crash.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A port of loopback that was free a moment ago, for servers that must be told theirs.
+pub fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// SIGTERM, to a server of ours or of a JVM, and its end with the exit code of that.
+pub(crate) fn terminate(child: &mut Child) -> Result<()> {
+    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
+    if !status.success() {
+        bail!("can't signal process {}", child.id());
+    }
+    let status = child.wait()?;
+    if status.code() != Some(143) {
+        bail!("the process ended with {status} on SIGTERM");
+    }
+    Ok(())
 }
 
 /// The port in `localhost:PORT`, in a line that begins with `what`.

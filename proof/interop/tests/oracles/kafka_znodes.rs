@@ -2,20 +2,14 @@
 //! ACLs, but for times, ports and ids.
 
 use std::fs;
-use std::net::TcpListener;
 
-use interop::{Broker, Original, OriginalKind, python};
-
-/// A port that was free a moment ago; the JVM takes none that it chose itself and told.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+use interop::{Original, OriginalKind, Server, free_port, python};
 
 #[test]
 fn znodes_of_our_broker_equal_the_originals() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let (zookeeper_port, our_port, their_port) = (free_port(), free_port(), free_port());
+    let (zookeeper_port, our_port, their_port) = (free_port().unwrap(), free_port().unwrap(), free_port().unwrap());
     let zoo_cfg = format!(
         "dataDir={}\nclientPort={zookeeper_port}\nclientPortAddress=127.0.0.1\ntickTime=2000\n",
         path("zookeeper").display()
@@ -32,7 +26,7 @@ fn znodes_of_our_broker_equal_the_originals() {
     fs::write(path("theirs.properties"), properties(their_port, "theirs")).unwrap();
     let _zookeeper = Original::start(OriginalKind::ZooKeeper, &path("zoo.cfg"), zookeeper_port).unwrap();
     let _theirs = Original::start(OriginalKind::Kafka, &path("theirs.properties"), their_port).unwrap();
-    let _ours = Broker::start(&path("ours.properties"), our_port).unwrap();
+    let _ours = Server::broker(&path("ours.properties")).unwrap();
     for port in [our_port, their_port] {
         let server = format!("127.0.0.1:{port}");
         let topics = |arguments: &[&str]| {

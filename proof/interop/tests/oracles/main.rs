@@ -3,4 +3,5 @@
 
 mod kafka_clients;
 mod kafka_znodes;
+mod operators;
 mod zookeeper_clients;
