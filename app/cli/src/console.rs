@@ -1,10 +1,12 @@
 //! Where a tool writes, and how it ends before its work is done.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{Read, Write};
 
-/// The two streams of a tool. As in the originals, what nobody reads any more is lost without a word.
+/// The streams of a tool. As in the originals, what nobody reads any more is lost without a word.
 pub struct Console<'a> {
+    /// What is read in place of standard input.
+    pub input: Option<Box<dyn Read + Send>>,
     /// Standard output.
     pub out: &'a mut dyn Write,
     /// Standard error.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_control::znode::{self, BrokerRegistration, ConfigChange, EntityConfig, LeaderAndIsr, TopicAssignment};
-use zk_client::{ClientConfig, Failure, ops};
+use zk_client::{ClientConfig, ConnectString, Failure, ops};
 use zk_proto::requests::Request;
 use zk_proto::responses::Response;
 use zk_proto::{Acl, CreateMode, ErrorCode};
 
-use crate::console::{Stop, Thrown};
+use crate::console::Thrown;
 use crate::zookeeper::Session;
 
 const TIMEOUT_MS: u32 = 30_000;
@@ -33,15 +33,15 @@ impl KafkaZookeeper {
     ///
     /// # Errors
     /// When that is no connect string, or nobody answers for 30 seconds.
-    pub fn connect(servers: &str) -> Result<Self, Stop> {
-        let connect = servers.parse().map_err(|error| Stop::uncaught("java.lang.IllegalArgumentException", error))?;
+    pub fn connect(servers: &str) -> Result<Self, Thrown> {
+        let connect = servers.parse::<ConnectString>().map_err(Thrown::illegal_argument)?;
         let mut config = ClientConfig::new(connect, TIMEOUT_MS);
         config.frame_length_max = FRAME_LENGTH_MAX;
         let mut session = Session::with(config);
         if session.wait_connected(Duration::from_millis(u64::from(TIMEOUT_MS))) {
             return Ok(Self { session });
         }
-        Err(Stop::uncaught(
+        Err(Thrown::new(
             "kafka.zookeeper.ZooKeeperClientTimeoutException",
             "Timed out waiting for connection while in state: CONNECTING",
         ))

@@ -24,3 +24,8 @@ pub fn run(name: &str, arguments: &[OsString]) -> Option<i32> {
         _ => tools::run(name, arguments),
     }
 }
+
+/// As [`run`], on other streams than those of the process; not for the classes that `zkServer.sh` calls.
+pub fn run_on(name: &str, arguments: &[OsString], console: &mut console::Console<'_>) -> Option<i32> {
+    tools::run_on(name, arguments, console)
+}

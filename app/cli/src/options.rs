@@ -141,9 +141,17 @@ impl Parser {
     /// # Errors
     /// An exception of joptsimple that the original does not catch: an unknown option, or an argument that is missing.
     pub fn parse(self, arguments: &[OsString]) -> Result<Parsed, Stop> {
+        self.parse_or_throw(arguments).map_err(|thrown| thrown.uncaught())
+    }
+
+    /// Reads a command line, for tools that catch what joptsimple throws.
+    ///
+    /// # Errors
+    /// Such an exception.
+    pub fn parse_or_throw(self, arguments: &[OsString]) -> Result<Parsed, Thrown> {
         let arguments: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let mut parsed = Parsed { words: arguments.len(), parser: self, found: Vec::new(), others: Vec::new() };
-        parsed.read(&arguments).map_err(|thrown| thrown.uncaught())?;
+        parsed.read(&arguments)?;
         Ok(parsed)
     }
 
@@ -166,6 +174,11 @@ impl Parsed {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.found.iter().any(|(found, _)| *found == name)
+    }
+
+    /// The names of the options in the order in which they were given.
+    pub fn given(&self) -> impl Iterator<Item = &'static str> {
+        self.found.iter().map(|(name, _)| *name)
     }
 
     /// All arguments of an option, or its defaults.

@@ -1,11 +1,12 @@
 //! One file for each upstream command, and the table that finds it by its script's name or its Java class.
 
+mod kafka_configs;
 mod kafka_dump_log;
 mod kafka_topics;
 mod zk_cli;
 
 use std::ffi::OsString;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 
 use crate::console::{Console, Stop};
 use crate::upstream::{self, Command};
@@ -18,20 +19,26 @@ static TOOLS: &[(&str, Run)] = &[
     ("zkCli", zk_cli::run),
     ("zookeeper-shell", zk_cli::run_kafka),
     ("kafka-topics", kafka_topics::run),
+    ("kafka-configs", kafka_configs::run),
     ("kafka-dump-log", kafka_dump_log::run),
 ];
 
 /// Runs the tool of a script's name (with or without `.sh`) or of a Java class, and gives its exit code; `None` if it is
 /// no tool.
 pub(crate) fn run(name: &str, arguments: &[OsString]) -> Option<i32> {
-    let command = upstream::by_name(name).or_else(|| upstream::by_class(name))?;
-    let tool = find(command)?;
     let mut out = BufWriter::new(std::io::stdout());
     let mut err = std::io::stderr();
-    let mut console = Console { out: &mut out, err: &mut err };
-    let code = tool(arguments, &mut console).unwrap_or_else(|stop| stop.tell(&mut console));
-    let _ = out.flush();
-    Some(code)
+    let mut console = Console { input: None, out: &mut out, err: &mut err };
+    let code = run_on(name, arguments, &mut console);
+    console.flush();
+    code
+}
+
+/// As [`run`], on other streams.
+pub(crate) fn run_on(name: &str, arguments: &[OsString], console: &mut Console<'_>) -> Option<i32> {
+    let command = upstream::by_name(name).or_else(|| upstream::by_class(name))?;
+    let tool = find(command)?;
+    Some(tool(arguments, console).unwrap_or_else(|stop| stop.tell(console)))
 }
 
 fn find(command: &Command) -> Option<Run> {

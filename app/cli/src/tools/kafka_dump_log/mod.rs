@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn help_is_the_originals() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let help = run(&[], &mut Console { out: &mut out, err: &mut err }).unwrap_err();
+        let help = run(&[], &mut Console { input: None, out: &mut out, err: &mut err }).unwrap_err();
         assert_eq!(help.err, include_str!("../../../tests/golden/kafka-dump-log-help.txt"));
     }
 

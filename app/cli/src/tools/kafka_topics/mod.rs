@@ -13,6 +13,7 @@ use kafka_control::znode::TopicAssignment;
 use crate::console::{Console, Stop, Thrown};
 use crate::java;
 use options::TopicOptions;
+pub(super) use options::config_names;
 
 const LOGGER: &str = "kafka.admin.TopicCommand$";
 const INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
@@ -30,7 +31,7 @@ trait TopicService {
 pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i32, Stop> {
     let options = TopicOptions::parse(arguments)?;
     let mut service: Box<dyn TopicService> = match options.zookeeper()? {
-        Some(servers) => Box::new(zookeeper::ZookeeperTopics::connect(&servers)?),
+        Some(servers) => Box::new(zookeeper::ZookeeperTopics::connect(&servers).map_err(|thrown| thrown.uncaught())?),
         None => {
             return Err(Stop::failure("kafka-topics: --bootstrap-server is not part of this version of Jackdaw yet."));
         }

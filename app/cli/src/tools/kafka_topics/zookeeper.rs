@@ -12,7 +12,7 @@ use super::options::{TopicOptions, invalid_config};
 use super::{
     NewTopic, PartitionDescription, TopicService, chosen, ensure_found, has_collision_chars, is_internal, print_topic,
 };
-use crate::console::{Console, Stop, Thrown};
+use crate::console::{Console, Thrown};
 use crate::kafka_zookeeper::{KafkaZookeeper, NODE_EXISTS};
 
 const TOPIC_EXISTS: &str = "org.apache.kafka.common.errors.TopicExistsException";
@@ -25,7 +25,7 @@ pub(super) struct ZookeeperTopics {
 }
 
 impl ZookeeperTopics {
-    pub(super) fn connect(servers: &str) -> Result<Self, Stop> {
+    pub(super) fn connect(servers: &str) -> Result<Self, Thrown> {
         let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
         Ok(Self { zookeeper: KafkaZookeeper::connect(servers)?, random: Random::from_seed(seed) })
     }

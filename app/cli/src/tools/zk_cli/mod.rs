@@ -30,9 +30,8 @@ const TLS_FILE: &str = "-zk-tls-config-file";
 
 /// `zkCli.sh`.
 pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i32, Stop> {
-    let stdin = std::io::stdin();
-    let terminal = stdin.is_terminal();
-    Shell::start(&texts(arguments), false, console)?.run(stdin, terminal)
+    let (input, terminal) = input(console);
+    Shell::start(&texts(arguments), false, console)?.run(input, terminal)
 }
 
 /// `zookeeper-shell.sh HOST:PORT[/PATH] [-zk-tls-config-file FILE] [COMMAND...]`; its class is given `-server` before that.
@@ -48,9 +47,14 @@ pub(super) fn run_kafka(arguments: &[OsString], console: &mut Console<'_>) -> Re
     if arguments.first().is_none_or(|first| first != "-server") {
         arguments.insert(0, "-server".to_owned());
     }
-    let stdin = std::io::stdin();
-    let terminal = stdin.is_terminal();
-    Shell::start(&arguments, true, console)?.run(stdin, terminal)
+    let (input, terminal) = input(console);
+    Shell::start(&arguments, true, console)?.run(input, terminal)
+}
+
+/// Where the lines come from, and whether that is a terminal.
+fn input(console: &mut Console<'_>) -> (Box<dyn Read + Send>, bool) {
+    let terminal = console.input.is_none() && std::io::stdin().is_terminal();
+    (console.input.take().unwrap_or_else(|| Box::new(std::io::stdin())), terminal)
 }
 
 fn texts(arguments: &[OsString]) -> Vec<String> {
@@ -488,7 +492,7 @@ mod tests {
     fn options_come_before_the_command() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut read = |line: &str| {
-            let mut console = Console { out: &mut out, err: &mut err };
+            let mut console = Console { input: None, out: &mut out, err: &mut err };
             Settings::read(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), &mut console)
         };
         let settings = read("-timeout 5 -q -server a:1/x -r ls -s /");
