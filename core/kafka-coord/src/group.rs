@@ -228,6 +228,11 @@ impl<A> Group<A> {
         &self.offsets
     }
 
+    /// Whether the group is gone for good: nothing of it is still on its way to the log.
+    pub fn is_over(&self) -> bool {
+        self.state == State::Dead && self.appending.is_empty()
+    }
+
     /// When to call [`Group::tick`] next; may be early, never late.
     pub const fn deadline(&self) -> Option<Monotonic> {
         self.deadline

@@ -21,6 +21,7 @@ use crate::connection::{Client, Closed, Connection};
 use crate::connections::Connections;
 use crate::control::Control;
 use crate::fetch_sessions::FetchSessions;
+use crate::groups::Groups;
 use crate::host::Host;
 use crate::metadata::Metadata;
 use crate::notifications::Notifications;
@@ -56,6 +57,7 @@ pub struct Broker {
     pub(crate) startup: Mutex<Option<Startup>>,
     pub(crate) notifications: Notifications,
     pub(crate) producer_ids: ProducerIds,
+    pub(crate) groups: Groups,
     /// Version of `/feature` (KIP-584); -1 until it is known.
     features_epoch: AtomicI64,
     /// Since when the registration is tried, if another session holds it.
@@ -95,6 +97,7 @@ impl Broker {
             startup: Mutex::default(),
             notifications: Notifications::default(),
             producer_ids: ProducerIds::default(),
+            groups: Groups::default(),
             features_epoch: AtomicI64::new(-1),
             waits_to_register_since: Mutex::default(),
             timers: Mutex::default(),
@@ -126,10 +129,11 @@ impl Broker {
         }
         self.produces.expire(now.monotonic, WaitingProduce::complete);
         self.fetches.expire(now.monotonic, |fetch| fetch.complete(self));
+        Groups::expire_waits(self, now);
         let logs = self.logs().map(|logs| logs.tick(now));
         let timers = self.timers.lock().next_deadline();
-        let next = [logs, timers, self.produces.next_deadline(), self.fetches.next_deadline()];
-        if let Some(next) = next.into_iter().flatten().min() {
+        let waits = [self.produces.next_deadline(), self.fetches.next_deadline(), self.groups.next_deadline()];
+        if let Some(next) = waits.into_iter().chain([logs, timers]).flatten().min() {
             self.host.alarm(next);
         }
     }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use base::{Job, Next, Now, Slow};
 use config::ApiVersion;
-use kafka_control::{BrokerMessage, Controller, ControllerSettings, Effects, Event, MessageBody, Outcome};
+use kafka_control::{
+    BrokerMessage, Controller, ControllerSettings, Effects, Event, LEADER_DURING_DELETE, MessageBody, Outcome,
+};
 use parking_lot::Mutex;
 
 use crate::broker::Broker;
@@ -130,7 +132,10 @@ impl Broker {
         let now = self.host.now();
         match message.body {
             MessageBody::UpdateMetadata { brokers, partitions } => {
+                let deleted = partitions.iter().filter(|state| state.leader_and_isr.leader == LEADER_DURING_DELETE);
+                let deleted = deleted.map(|state| state.partition.topic.clone()).collect();
                 self.metadata.write().update(message.controller, brokers, partitions);
+                self.groups_forget_topics(&deleted, now);
             }
             MessageBody::LeaderAndIsr(partitions) => self.become_leader_or_follower(partitions, now, slow),
             MessageBody::StopReplica(replicas) => self.stop_replicas(replicas, now, slow),

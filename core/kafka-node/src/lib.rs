@@ -15,6 +15,7 @@ mod entity_configs;
 mod errors;
 mod fetch_sessions;
 mod gather;
+mod groups;
 mod host;
 mod metadata;
 mod notifications;

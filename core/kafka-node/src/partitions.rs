@@ -19,6 +19,8 @@ use crate::api::fetch::{Complete as _, WaitingFetch};
 use crate::api::produce::{Complete as _, WaitingProduce};
 use crate::broker::Broker;
 use crate::errors;
+use crate::groups::{WaitingAppend, end_wait};
+use crate::metadata::GROUP_METADATA_TOPIC;
 
 /// One replica on this broker.
 pub(crate) struct Partition {
@@ -27,6 +29,7 @@ pub(crate) struct Partition {
     replica: RwLock<Replica>,
     pub(crate) produces: WaitingList<WaitingProduce>,
     pub(crate) fetches: WaitingList<WaitingFetch>,
+    pub(crate) group_appends: WaitingList<WaitingAppend>,
 }
 
 /// All replicas on this broker, by topic, then number.
@@ -110,6 +113,7 @@ impl Partition {
     /// Completes what waited for this partition. Never call it with a lock held.
     pub(crate) fn wake(&self, broker: &Arc<Broker>) {
         self.produces.wake(|produce| produce.complete());
+        self.group_appends.wake(|append| end_wait(broker, append));
         self.fetches.wake(|fetch| fetch.complete(broker));
     }
 
@@ -219,6 +223,7 @@ impl Broker {
             replica: RwLock::new(Replica::new(self.id(), lag_ms_max)),
             produces: WaitingList::default(),
             fetches: WaitingList::default(),
+            group_appends: WaitingList::default(),
         });
         self.partitions.insert(name, Hosted::Online(partition.clone()));
         Ok(partition)
@@ -292,7 +297,11 @@ impl Broker {
 
 impl Broker {
     /// A partition got another leader, or none: whoever keeps state in it takes it over or lets it go.
-    fn leader_changed(self: &Arc<Self>, _partition: &Arc<Partition>, _now: Now) {}
+    fn leader_changed(self: &Arc<Self>, partition: &Arc<Partition>, now: Now) {
+        if partition.name.topic == GROUP_METADATA_TOPIC {
+            self.offsets_leader_changed(partition, now);
+        }
+    }
 }
 
 fn told_state(state: &PartitionState) -> LeaderAndIsr {

@@ -108,7 +108,7 @@ fn create_missing(
 
 impl Broker {
     /// The topic that is made when a client asks for one that does not exist.
-    fn automatic_topic(&self, name: &Str) -> Result<NewTopic, ErrorCode> {
+    pub(crate) fn automatic_topic(&self, name: &Str) -> Result<NewTopic, ErrorCode> {
         let settings = self.settings();
         if !is_internal(name) {
             let factor = i16::try_from(settings.topics.replication_factor).unwrap_or(i16::MAX);
