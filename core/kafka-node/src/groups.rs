@@ -234,7 +234,7 @@ impl Broker {
                 Err(error) => self.step_group(entry, now, |group, step| group.appended(id, Err(error), step)),
                 Ok((partition, offset, last_offset)) => {
                     let reply = Appended { entry: entry.clone(), id, offset };
-                    self.wait_for_replicas(&append, partition, last_offset + 1, reply, now);
+                    self.wait_for_replicas(&append, &partition, last_offset + 1, reply, now);
                 }
             }
         }
@@ -271,7 +271,7 @@ impl Broker {
     fn wait_for_replicas(
         self: &Arc<Self>,
         append: &Append,
-        partition: Arc<Partition>,
+        partition: &Arc<Partition>,
         required: i64,
         reply: Appended,
         now: Now,

@@ -13,6 +13,7 @@ use crate::dispatch::Context;
 /// Without an authorizer everything is allowed: bits of Read, Delete, Describe (KIP-430).
 const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8;
 
+#[expect(clippy::needless_pass_by_value, reason = "every handler is given its request")]
 pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let groups = request.groups.iter().map(|id| {
         let mut group = describe(context, id);

@@ -14,6 +14,7 @@ use crate::metadata::GROUP_METADATA_TOPIC;
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
+#[expect(clippy::needless_pass_by_value, reason = "every handler is given its request")]
 pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let broker = context.broker;
     let leader = match request.key_type {

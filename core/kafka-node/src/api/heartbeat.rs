@@ -9,6 +9,7 @@ use crate::answer::Answer;
 use crate::api::{GroupCall, static_members_allowed};
 use crate::dispatch::Context;
 
+#[expect(clippy::needless_pass_by_value, reason = "every handler is given its request")]
 pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let error_code = if request.group_instance_id.is_some() && !static_members_allowed(context) {
         ErrorCode::UNSUPPORTED_VERSION

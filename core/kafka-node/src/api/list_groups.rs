@@ -8,6 +8,7 @@ use kafka_proto::messages::list_groups::{Group, Request, Response};
 use crate::answer::Answer;
 use crate::dispatch::Context;
 
+#[expect(clippy::needless_pass_by_value, reason = "every handler is given its request")]
 pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let (entries, is_loading) = context.broker.all_groups();
     let groups = entries.iter().map(|entry| {

@@ -11,6 +11,7 @@ use crate::answer::Answer;
 use crate::api::{GroupCall, static_members_allowed};
 use crate::dispatch::Context;
 
+#[expect(clippy::needless_pass_by_value, reason = "every handler is given its request")]
 pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let refuse = |error_code, answer: Answer| answer.send(&Response { error_code, ..Response::default() });
     if request.group_instance_id.is_some() && !static_members_allowed(context) {
