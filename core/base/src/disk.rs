@@ -147,6 +147,10 @@ pub trait File: Send + Sync {
         Ok(self.len()? == 0)
     }
 
+    /// Where, at `position` or behind it, bytes stand that may be other than zeros; `None` if there are none up to the
+    /// end. A hole is passed over without being read (`SEEK_DATA`); where holes are not known, `position` itself.
+    fn next_data(&self, position: u64) -> io::Result<Option<u64>>;
+
     /// Sets the length: cuts, or extends with zeros.
     fn truncate(&self, len: u64, slow: &Slow) -> io::Result<()>;
 

@@ -463,6 +463,11 @@ impl Content {
         len
     }
 
+    fn next_data(&self, position: u64) -> Option<u64> {
+        let (index, _) = self.pages.range(split(position).0..).next()?;
+        Some(position.max(index * PAGE_LEN)).filter(|found| *found < self.len)
+    }
+
     fn write(&mut self, bytes: &[u8], position: u64) {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -634,6 +639,11 @@ impl File for MemFile {
         Ok(self.content.lock().len)
     }
 
+    fn next_data(&self, position: u64) -> io::Result<Option<u64>> {
+        let _state = self.begin(Fault::Read)?;
+        Ok(self.content.lock().next_data(position))
+    }
+
     fn truncate(&self, len: u64, _slow: &Slow) -> io::Result<()> {
         let mut state = self.begin(Fault::Write)?;
         state.record(|| SlowCall::Truncate(self.path.clone(), len));
@@ -752,6 +762,20 @@ mod tests {
             );
         }
         assert!(lost && kept && cut && scattered);
+    }
+
+    #[test]
+    fn holes_are_passed_over() {
+        let disk = MemDisk::new();
+        let file = write(&disk, "/sparse", b"head");
+        file.write_at(&[IoSlice::new(b"x")], 10 * PAGE_LEN + 5).unwrap();
+        file.truncate(20 * PAGE_LEN, &SLOW).unwrap();
+        assert_eq!(file.next_data(2).unwrap(), Some(2));
+        assert_eq!(file.next_data(PAGE_LEN).unwrap(), Some(10 * PAGE_LEN));
+        assert_eq!(file.next_data(10 * PAGE_LEN + 6).unwrap(), Some(10 * PAGE_LEN + 6), "told by the page");
+        assert_eq!(file.next_data(11 * PAGE_LEN).unwrap(), None);
+        file.truncate(3, &SLOW).unwrap();
+        assert_eq!(file.next_data(3).unwrap(), None);
     }
 
     #[test]

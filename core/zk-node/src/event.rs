@@ -182,6 +182,8 @@ pub struct DiskDone(pub(crate) Outcome);
 pub(crate) enum Outcome {
     /// A batch of the log is written, or not.
     Log(Box<LogBatchDone>),
+    /// The log is closed, its padding cut off.
+    LogClosed(Result<(), StoreError>),
     /// A slice of a snapshot is written, or the whole.
     Snapshot(Result<Written, StoreError>),
     /// Old files are removed.

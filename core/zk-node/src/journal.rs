@@ -1,10 +1,11 @@
 //! The transaction log: batches to the disk and back, and when a snapshot is due (upstream `SyncRequestProcessor`).
 
 use base::{Monotonic, Now, Random};
-use zk_store::{LogBatchDone, TxnLog};
+use zk_store::{LogBatchDone, StoreError, TxnLog};
 
 use crate::event::Outcome;
 use crate::log::Logger;
+use crate::server::State;
 use crate::{DiskTask, Effect, Effects, Lane, Server, ServerConfig, StopReason};
 
 /// The log, and what is counted about it.
@@ -95,6 +96,25 @@ impl Server {
             self.journal.log.roll();
             self.begin_snapshot(now, effects);
         }
+    }
+
+    /// The last thing at a clean stop: the log's padding is cut off, so that the next start finds its end at once.
+    pub(crate) fn close_log(&mut self, effects: &mut Effects) {
+        match self.journal.log.close() {
+            Some(close) => {
+                self.state = State::Closing;
+                effects.push(Effect::Disk(DiskTask::new(Lane::Log, |slow| Outcome::LogClosed(close.run(slow)))));
+            }
+            None => self.stop(StopReason::Requested, effects),
+        }
+    }
+
+    /// The log is closed. If its padding is still there, the next start passes over it.
+    pub(crate) fn log_closed(&mut self, result: Result<(), StoreError>, effects: &mut Effects) {
+        if let Err(error) = result {
+            self.log.warn(Logger::TxnLog, format!("The log's padding could not be cut off\n{error}"));
+        }
+        self.stop(StopReason::Requested, effects);
     }
 
     /// A batch is on the device, or never will be.

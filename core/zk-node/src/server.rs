@@ -71,6 +71,8 @@ pub(crate) enum State {
     Running,
     /// Answers what is under way, takes nothing new.
     Stopping,
+    /// All is answered; the log is being closed.
+    Closing,
     Stopped,
 }
 
@@ -106,7 +108,7 @@ impl Server {
         self.log.drain_into(effects);
         self.send_marked(effects);
         if self.state == State::Stopping && self.pipeline.is_empty() && self.journal.is_idle() {
-            self.stop(StopReason::Requested, effects);
+            self.close_log(effects);
         }
     }
 
@@ -136,6 +138,7 @@ impl Server {
     fn disk_done(&mut self, outcome: Outcome, now: Now, effects: &mut Effects) {
         match outcome {
             Outcome::Log(done) => self.log_written(*done, now, effects),
+            Outcome::LogClosed(result) => self.log_closed(result, effects),
             Outcome::Snapshot(written) => self.snapshot_written(written, now, effects),
             Outcome::Purge(removed) => self.purged(removed),
         }

@@ -30,7 +30,7 @@ mod truncate;
 pub use dirs::{DataDirs, FileName};
 pub use epoch::Epoch;
 pub use error::StoreError;
-pub use log::{Durable, LogBatch, LogBatchDone, LogConfig, TxnLog};
+pub use log::{Durable, LogBatch, LogBatchDone, LogClose, LogConfig, TxnLog};
 pub use log_reader::{LogEnd, LogReader, LogRecord};
 pub use purge::purge;
 pub use recover::{Note, Recovered, Recovery, recover};

@@ -172,13 +172,31 @@ impl TxnLog {
         }
     }
 
-    /// At a clean stop, when all is durable: cuts the padding off, so that the next start need not look through it.
-    pub fn close(self, slow: &Slow) -> Result<(), StoreError> {
-        match self.writer {
-            WriterPlace::Here(writer) if self.pending.is_empty() => writer.close(slow),
-            WriterPlace::Failed(reason) => Err(StoreError::Failed { reason }),
-            _ => Err(StoreError::Failed { reason: "closed while records wait".into() }),
+    /// Ends the log at a clean stop: work for a disk thread that cuts the padding off, so that the next start need not look
+    /// at it. `None` if there is nothing to cut, if records still wait or are under way, or if the log has failed. Nothing
+    /// is handed out after it.
+    pub fn close(&mut self) -> Option<LogClose> {
+        let closable = self.pending.is_empty()
+            && matches!(&self.writer, WriterPlace::Here(writer) if writer.file.as_ref().is_some_and(LogFile::is_padded));
+        if !closable {
+            return None;
         }
+        match std::mem::replace(&mut self.writer, WriterPlace::Failed("it is closed".into())) {
+            WriterPlace::Here(writer) => Some(LogClose { writer }),
+            WriterPlace::UnderWay | WriterPlace::Failed(_) => None,
+        }
+    }
+}
+
+/// The last work of a log.
+pub struct LogClose {
+    writer: Box<Writer>,
+}
+
+impl LogClose {
+    /// Cuts the padding off. A failure harms nothing: every record is where it was.
+    pub fn run(self, slow: &Slow) -> Result<(), StoreError> {
+        self.writer.close(slow)
     }
 }
 
@@ -295,6 +313,10 @@ impl Writer {
 }
 
 impl LogFile {
+    fn is_padded(&self) -> bool {
+        self.position < self.len
+    }
+
     /// A new file. One of that name that is there already was found to hold no record (`recover`), and is replaced.
     fn create(disk: &SharedDisk, dir: &Path, zxid: i64, slow: &Slow) -> Result<Self, StoreError> {
         let path = dir.join(FileName::Log(zxid).to_string());

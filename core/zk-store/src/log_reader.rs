@@ -20,6 +20,8 @@ use crate::log::{HEADER_LEN, RECORD_END, RECORD_OVERHEAD, corrupt, header_bytes}
 const CHUNK_LEN: usize = 1 << 20;
 const SECTOR_LEN: u64 = 512;
 const BLOCK_LEN: usize = 256;
+/// How many zeros a record may start with.
+const CHECKSUM_ZEROS_MAX: u64 = 7;
 /// Session, xid, zxid, time and type.
 const TXN_HEADER_LEN: usize = 32;
 
@@ -103,16 +105,20 @@ impl LogReader {
 
     /// Looks for a valid record with a zxid beyond `zxid` at any byte behind `from`.
     pub fn find_record_behind(&mut self, from: u64, zxid: i64) -> Result<Option<LogRecord>, StoreError> {
-        let mut position = from;
-        while position + (RECORD_OVERHEAD + TXN_HEADER_LEN) as u64 <= self.len {
-            let bytes = self.bytes_at(position, CHUNK_LEN)?;
-            // A record starts with four bytes of zeros, then a checksum that is not zero.
+        let (mut position, mut untried) = (from, from);
+        while let Some(data) = self.next_data(position)? {
+            position = data;
+            let bytes = self.bytes_from(position)?;
+            if bytes.is_empty() {
+                break;
+            }
             let Some(nonzero) = first_nonzero(bytes) else {
                 position += bytes.len() as u64;
                 continue;
             };
-            let first = position.max((position + nonzero as u64).saturating_sub(7));
-            for candidate in first..=position + nonzero as u64 {
+            position += nonzero as u64;
+            // A record starts with four bytes of zeros, then a checksum that is not zero.
+            for candidate in untried.max(position.saturating_sub(CHECKSUM_ZEROS_MAX))..=position {
                 if !self.may_start_record(candidate)? {
                     continue;
                 }
@@ -122,9 +128,18 @@ impl LogReader {
                     _ => {}
                 }
             }
-            position += nonzero as u64 + 1;
+            position += 1;
+            untried = position;
         }
         Ok(None)
+    }
+
+    /// Where bytes that are not in a hole stand next: padding is mostly a hole.
+    fn next_data(&self, position: u64) -> Result<Option<u64>, StoreError> {
+        match self.held(position) {
+            Some(_) => Ok(Some(position)),
+            None => self.file.next_data(position).context("read", &self.path),
+        }
     }
 
     /// Whether a checksum of 32 bits and a length that fits stand here: spares reading a record at every byte.
@@ -193,18 +208,37 @@ impl LogReader {
     /// Up to `len` bytes at `position`, fewer at the end of the file.
     fn bytes_at(&mut self, position: u64, len: usize) -> Result<&[u8], StoreError> {
         let len = usize::try_from(self.len.saturating_sub(position)).map_or(len, |left| left.min(len));
-        let held = position.checked_sub(self.chunk_start).and_then(|start| usize::try_from(start).ok());
-        let start = match held {
+        let start = match self.held(position) {
             Some(start) if start + len <= self.chunk.len() => start,
             _ => {
-                self.chunk.resize(len.max(CHUNK_LEN), 0);
-                let read = self.file.read_at(&mut self.chunk, position).context("read", &self.path)?;
-                self.chunk.truncate(read);
-                self.chunk_start = position;
+                self.read_chunk(position, len.max(CHUNK_LEN))?;
                 0
             }
         };
         Ok(self.chunk.get(start..start + len).unwrap_or_default())
+    }
+
+    /// What is in memory from `position` on, read if need be with the bytes that may start a record there; empty behind
+    /// the end.
+    fn bytes_from(&mut self, position: u64) -> Result<&[u8], StoreError> {
+        if self.held(position).is_none() {
+            self.read_chunk(position.saturating_sub(CHECKSUM_ZEROS_MAX), CHUNK_LEN)?;
+        }
+        Ok(self.held(position).and_then(|start| self.chunk.get(start..)).unwrap_or_default())
+    }
+
+    /// Where in the chunk the byte at `position` stands, if it is there.
+    fn held(&self, position: u64) -> Option<usize> {
+        let start = usize::try_from(position.checked_sub(self.chunk_start)?).ok()?;
+        (start < self.chunk.len()).then_some(start)
+    }
+
+    fn read_chunk(&mut self, position: u64, len: usize) -> Result<(), StoreError> {
+        self.chunk.resize(len, 0);
+        let read = self.file.read_at(&mut self.chunk, position).context("read", &self.path)?;
+        self.chunk.truncate(read);
+        self.chunk_start = position;
+        Ok(())
     }
 }
 
@@ -214,8 +248,8 @@ fn record_of(position: u64, payload: &[u8]) -> Option<LogRecord> {
     Some(LogRecord { position, zxid, payload: Bytes::copy_from_slice(payload) })
 }
 
-/// Where the first byte that is not zero stands. Padding of 64 MiB is looked through at each start after a kill, so whole
-/// blocks are looked at together.
+/// Where the first byte that is not zero stands. Padding of 64 MiB that is no hole is looked through at each start after
+/// a kill, so whole blocks are looked at together.
 fn first_nonzero(bytes: &[u8]) -> Option<usize> {
     let is_zero = |block: &[u8]| block.iter().fold(0, |seen, byte| seen | byte) == 0;
     let block = bytes.chunks(BLOCK_LEN).position(|block| !is_zero(block))?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use base::{File, Slow};
+use rustix::fs::SeekFrom;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::descriptors::{Descriptors, Node, named};
@@ -103,6 +104,18 @@ impl File for RealFile {
         let descriptor = self.descriptor()?;
         let status = rustix::fs::fstat(&descriptor).map_err(|error| self.failed(error))?;
         Ok(u64::try_from(status.st_size).unwrap_or(0))
+    }
+
+    fn next_data(&self, position: u64) -> io::Result<Option<u64>> {
+        let descriptor = self.descriptor()?;
+        // Moves the descriptor's own position, which nobody uses.
+        match rustix::fs::seek(&descriptor, SeekFrom::Data(position)) {
+            Ok(found) => Ok(Some(found)),
+            Err(Errno::NXIO) => Ok(None),
+            // A file system that can't say.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok((position < self.len()?).then_some(position)),
+            Err(error) => Err(self.failed(error)),
+        }
     }
 
     fn truncate(&self, len: u64, _slow: &Slow) -> io::Result<()> {

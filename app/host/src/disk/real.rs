@@ -237,6 +237,21 @@ mod tests {
     }
 
     #[test]
+    fn holes_are_passed_over_and_bytes_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(8);
+        let file = disk.open(&dir.path().join("file"), OpenMode::Create).unwrap();
+        let far = 8 << 20;
+        file.write_at(&[IoSlice::new(b"head")], 0).unwrap();
+        file.write_at(&[IoSlice::new(b"far")], far).unwrap();
+        assert_eq!(file.next_data(1).unwrap(), Some(1));
+        let found = file.next_data(1 << 20).unwrap().unwrap();
+        assert!(((1 << 20)..=far).contains(&found), "not beyond the bytes: {found}");
+        assert_eq!(file.next_data(far + 3).unwrap(), None);
+        assert_eq!(file.read_at(&mut [0; 4], 0).unwrap(), 4, "reads have positions of their own");
+    }
+
+    #[test]
     fn names_are_listed_sorted_and_synced() {
         let dir = tempfile::tempdir().unwrap();
         let disk = RealDisk::new(8);

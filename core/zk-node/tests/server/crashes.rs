@@ -1,6 +1,6 @@
 //! What a crash leaves: everything acknowledged, and of each session's writes a beginning without a gap.
 
-use base::{Fault, Random};
+use base::{Disk, Fault, Random};
 use bytes::Bytes;
 use proptest::prelude::*;
 use zk_node::{Event, StopReason};
@@ -192,6 +192,8 @@ fn a_stop_in_good_order_answers_what_is_under_way_and_takes_nothing_new() {
     assert_eq!(world.stopped, Some(StopReason::Requested));
     assert_eq!(client.told(&mut world), ["create xid=1 zxid=2 /a"]);
     assert!(world.socket(client.id).closed);
+    let log = world.disk.metadata(std::path::Path::new("/data/version-2/log.1")).unwrap().unwrap();
+    assert!(log.len < 1000, "its padding is cut off: {}", log.len);
 }
 
 #[test]

@@ -34,7 +34,10 @@ impl Account {
             }
         }
         zk_store::purge(disk, store.dirs.log_dir(), store.dirs.snap_dir(), 3, &SLOW)?;
-        if random.below(2) == 0 { log.close(&SLOW) } else { Ok(()) }
+        match log.close() {
+            Some(close) if random.below(2) == 0 => close.run(&SLOW),
+            _ => Ok(()),
+        }
     }
 
     fn check(&mut self, recovery: &Recovery, collected: &Collected) {

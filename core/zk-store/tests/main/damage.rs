@@ -71,6 +71,35 @@ fn a_sector_lost_before_synced_records_is_an_error() {
 }
 
 #[test]
+fn padding_is_not_read() {
+    let store = written(3, 100, 1 << 40);
+    assert_eq!(store.recover().unwrap().0.last_zxid, 3, "it would take hours");
+    assert!(file(&store.disk, in_dir("log.1")).len() < 1000, "and it is cut");
+}
+
+#[test]
+fn a_whole_record_is_found_wherever_it_starts_and_whatever_stands_before_it() {
+    let mut two = file(&written(2, 100, 0).disk, in_dir("log.1"));
+    let torn = 16 + (two.len() as u64 - 16) / 2;
+    let record = two.split_off(torn as usize);
+    let junk_at = torn + 600;
+    // Right behind, far behind, and at each byte around the end of what is read at once.
+    let starts = [junk_at, 2 << 20].into_iter().chain((1 << 20) - 9..(1 << 20) + 2);
+    let cases = starts.map(|whole| (0, whole)).chain([(20_000, junk_at + 20_000), (20_000, 900_000)]);
+    for (junk, whole) in cases {
+        let store = written(1, 100, 0);
+        store.disk.remove_file(&in_dir(".jackdaw.synced"), &SLOW).unwrap();
+        let log = store.disk.open(&in_dir("log.1"), OpenMode::Write).unwrap();
+        // The head of a record that was not written to its end, then junk, then zeros.
+        log.write_at(&[IoSlice::new(&record[..30])], torn).unwrap();
+        log.write_at(&[IoSlice::new(&vec![0x55; junk])], junk_at).unwrap();
+        log.write_at(&[IoSlice::new(&record)], whole).unwrap();
+        let refused = store.recover().unwrap_err().to_string();
+        assert!(refused.contains(&format!("0x2 at byte {whole}, is whole")), "{junk} {whole}: {refused}");
+    }
+}
+
+#[test]
 fn foreign_files_and_versions_are_refused() {
     for content in
         [&b"ZKLG\0\0\0\x03\0\0\0\0\0\0\0\0"[..], b"ZKSN\0\0\0\x02\0\0\0\0\0\0\0\0", b"hello, this is not a log"]
@@ -154,7 +183,9 @@ fn the_log_rolls_by_size_and_by_order_and_each_file_is_named_by_its_first_record
     log.roll();
     append(&mut log, &entry(0x1_0000_0009));
     commit(&mut log).unwrap();
-    log.close(&SLOW).unwrap();
+    log.close().unwrap().run(&SLOW).unwrap();
+    append(&mut log, &entry(0x1_0000_000a));
+    assert!(log.begin().is_none() && log.close().is_none(), "it is closed for good");
     let logs: Vec<String> = disk_names(&store).into_iter().filter(|name| name.starts_with("log.")).collect();
     assert_eq!(logs, ["log.100000001", "log.100000004", "log.100000007", "log.100000009"]);
     let mut reader = LogReader::open(&store.disk, &in_dir("log.100000009")).unwrap();
