@@ -107,6 +107,11 @@ pub trait Disk: Send + Sync {
         Ok(content)
     }
 
+    /// As [`Disk::replace`], for content that only the owner of the process may read.
+    fn replace_secret(&self, path: &Path, content: &[u8], slow: &Slow) -> io::Result<()> {
+        self.replace(path, content, slow)
+    }
+
     /// Replaces a file so that a crash leaves the old content or the new: write `<path>.tmp`, sync, rename, sync the folder.
     fn replace(&self, path: &Path, content: &[u8], slow: &Slow) -> io::Result<()> {
         let mut name = path.as_os_str().to_owned();

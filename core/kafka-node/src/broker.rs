@@ -4,11 +4,12 @@
 //! event it waits for, or by a timer.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
-use base::{Monotonic, Now, Random, TimerKey, Timers};
+use base::{Disk, Monotonic, Now, Random, TimerKey, Timers};
 use config::{BrokerConfig, BrokerSettings};
 use kafka_control::znode::Endpoint;
 use kafka_log::LogManager;
@@ -55,6 +56,8 @@ pub struct Broker {
     logs: OnceLock<LogManager>,
     /// What a start works on until there is a session.
     pub(crate) startup: Mutex<Option<Startup>>,
+    /// Where the session's key is noted.
+    pub(crate) session_file: Mutex<Option<(Arc<dyn Disk>, PathBuf)>>,
     pub(crate) notifications: Notifications,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: Groups,
@@ -95,6 +98,7 @@ impl Broker {
             advertised,
             logs: OnceLock::new(),
             startup: Mutex::default(),
+            session_file: Mutex::default(),
             notifications: Notifications::default(),
             producer_ids: ProducerIds::default(),
             groups: Groups::default(),

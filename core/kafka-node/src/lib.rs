@@ -21,6 +21,7 @@ mod metadata;
 mod notifications;
 mod partitions;
 mod producer_ids;
+mod session_file;
 mod startup;
 mod surroundings;
 #[cfg(test)]

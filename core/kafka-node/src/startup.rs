@@ -18,6 +18,7 @@ use kafka_log::{BrokerMetadata, Loading, LogConfig, ManagerConfig};
 use parking_lot::Mutex;
 
 use crate::broker::Broker;
+use crate::session_file;
 use crate::surroundings::LogSurroundings;
 
 /// How often a registration that another session holds is tried again.
@@ -140,9 +141,12 @@ impl Startup {
 impl Broker {
     /// Starts the broker: takes the log directories, then connects to ZooKeeper, where the start goes on by itself.
     pub fn start(self: &Arc<Self>, disk: Arc<dyn Disk>, now: Now) -> Result<(), StartError> {
-        let startup = Startup::begin(self, disk, now)?;
+        let startup = Startup::begin(self, disk.clone(), now)?;
         *self.startup.lock() = Some(startup);
-        self.zookeeper_start(now)?;
+        let session_file = session_file::path(&self.settings().log_dirs);
+        let earlier = session_file.as_ref().and_then(|path| session_file::read(disk.as_ref(), path));
+        *self.session_file.lock() = session_file.map(|path| (disk, path));
+        self.zookeeper_start(earlier, now)?;
         Ok(())
     }
 
@@ -152,6 +156,10 @@ impl Broker {
         let broker = self.clone();
         self.host.submit(once(move |slow| {
             if let Some(logs) = broker.logs() {
+                // Nobody waits for the session of a broker that said farewell. It is no harm if the note stays.
+                if let Some((disk, path)) = broker.session_file.lock().take() {
+                    let _ = disk.remove_file(&path, slow);
+                }
                 logs.shutdown(slow);
             }
             broker.zookeeper_close(broker.host.now());
@@ -160,10 +168,21 @@ impl Broker {
 
     /// A session is there: the first one lets the start go on, a later one takes the place of one that expired.
     pub(crate) fn session_established(self: &Arc<Self>, session: i64, now: Now) {
+        self.note_session();
         match self.startup.lock().take() {
             Some(startup) => self.start_with(startup, session),
             None => self.register(session, now),
         }
+    }
+
+    /// Keeps the session's key on the disk, for the start after a crash.
+    fn note_session(self: &Arc<Self>) {
+        let (Some(key), Some((disk, path))) = (self.session_key(), self.session_file.lock().clone()) else { return };
+        self.host.submit(once(move |slow| {
+            if let Err(error) = session_file::write(disk.as_ref(), &path, &key, slow) {
+                tracing::warn!(target: "kafka.server.KafkaServer", "can't note the session in {}: {error}", path.display());
+            }
+        }));
     }
 
     /// The session with ZooKeeper is there for the first time: the start proper.
@@ -383,7 +402,9 @@ impl Broker {
 
     /// Another session holds the registration: an earlier life of this broker, whose session runs out, or another broker.
     fn wait_for_registration(self: &Arc<Self>, session: i64, now: Now) {
-        let patience_ms = u64::try_from(self.settings().zookeeper.session_timeout_ms).unwrap_or(0);
+        let timeout_ms = u64::try_from(self.settings().zookeeper.session_timeout_ms).unwrap_or(0);
+        // The server rounds up to its ticks.
+        let patience_ms = timeout_ms + timeout_ms / 2;
         let mut since = self.waits_to_register_since.lock();
         let waited_ms = now.monotonic.since(*since.get_or_insert(now.monotonic)).as_millis();
         if waited_ms > u128::from(patience_ms) {

@@ -14,7 +14,9 @@ use base::{Monotonic, Now, Str};
 use bytes::Bytes;
 use kafka_control::{CreateMode, Event as ControllerEvent, Failure, Operation, Outcome, Reply, ZnodeStat, znode};
 use parking_lot::Mutex;
-use zk_client::{Client, ClientConfig, ConnectString, ConnectStringError, Effect, Event, Host, RequestId, State, ops};
+use zk_client::{
+    Client, ClientConfig, ConnectString, ConnectStringError, Effect, Event, Host, RequestId, SessionKey, State, ops,
+};
 use zk_proto::multi::{Op, OpResult};
 use zk_proto::requests::Request;
 use zk_proto::responses::Response;
@@ -48,6 +50,8 @@ struct Link {
     config: ClientConfig,
     /// Laid before every path; the client itself knows none, so that the broker can make it.
     chroot: String,
+    /// Whether `client` only closes the session of an earlier life.
+    closes_earlier: bool,
     /// Whether this session was connected: a reconnection of it is no news.
     established: bool,
     /// Sent operations in their order.
@@ -101,15 +105,23 @@ impl Broker {
     }
 
     /// Begins the session: the host is asked to connect.
-    pub fn zookeeper_start(self: &Arc<Self>, now: Now) -> Result<(), ConnectStringError> {
+    /// A session of an earlier life is closed first, which removes what it registered.
+    pub(crate) fn zookeeper_start(
+        self: &Arc<Self>,
+        earlier: Option<SessionKey>,
+        now: Now,
+    ) -> Result<(), ConnectStringError> {
         let settings = self.settings();
         let mut connect: ConnectString = settings.zookeeper.connect.parse()?;
         let chroot = std::mem::replace(&mut connect.chroot, Str::EMPTY).to_string();
         let timeout_ms = u32::try_from(settings.zookeeper.session_timeout_ms).unwrap_or(0);
         let config = ClientConfig { frame_length_max: REPLY_BYTES_MAX, ..ClientConfig::new(connect, timeout_ms) };
-        let client = self.new_client(&config, now.monotonic);
+        let closes_earlier = earlier.is_some();
+        let first = ClientConfig { resume: earlier, ..config.clone() };
+        let client = self.new_client(&first, now.monotonic);
         *self.zookeeper.0.lock() = Some(Link {
             client,
+            closes_earlier,
             config,
             chroot: chroot.trim_end_matches('/').to_owned(),
             established: false,
@@ -146,6 +158,11 @@ impl Broker {
         self.host.zookeeper_ready();
     }
 
+    /// What the current session is known by.
+    pub(crate) fn session_key(&self) -> Option<SessionKey> {
+        self.zookeeper.0.lock().as_ref()?.client.session().cloned()
+    }
+
     /// Whether the session is closed, or none was begun.
     pub fn zookeeper_is_over(&self) -> bool {
         self.zookeeper.0.lock().as_ref().is_none_or(|link| link.client.is_over())
@@ -174,8 +191,11 @@ impl Broker {
         let mut news = Vec::new();
         if let Some(link) = self.zookeeper.0.lock().as_mut() {
             act(&mut link.client);
-            for effect in link.client.take_effects() {
-                link.take(effect, now, &mut news);
+            link.take_effects(now, &mut news);
+            if link.closes_earlier && link.client.is_over() {
+                link.closes_earlier = false;
+                link.client = self.new_client(&link.config, now.monotonic);
+                self.host.zookeeper_ready();
             }
             if news.iter().any(|one| matches!(one, News::Expired)) {
                 link.fail_all(&mut news);
@@ -219,8 +239,25 @@ impl Link {
         }
     }
 
+    /// Takes effects until there are none: what an effect leads to may have effects of its own.
+    fn take_effects(&mut self, now: Now, news: &mut Vec<News>) {
+        loop {
+            let effects = self.client.take_effects();
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                self.take(effect, now, news);
+            }
+        }
+    }
+
     fn take(&mut self, effect: Effect, now: Now, news: &mut Vec<News>) {
         match effect {
+            Effect::Event(Event::State(State::Connected | State::ConnectedReadOnly)) if self.closes_earlier => {
+                self.client.close(now.monotonic);
+            }
+            Effect::Event(_) if self.closes_earlier => {}
             Effect::Connect(host) => self.effects.push(ZooKeeperEffect::Connect(host)),
             Effect::Send(bytes) => self.effects.push(ZooKeeperEffect::Send(bytes)),
             Effect::Disconnect => self.effects.push(ZooKeeperEffect::Disconnect),

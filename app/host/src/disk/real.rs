@@ -1,8 +1,9 @@
 //! `base::Disk` on the operating system's files.
 
 use std::fs;
-use std::io;
-use std::path::Path;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -65,6 +66,23 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &Path, to: &Path, _slow: &Slow) -> io::Result<()> {
         self.descriptors.rename(from, to, || fs::rename(from, to)).map_err(|error| named(from, &error))
+    }
+
+    fn replace_secret(&self, path: &Path, content: &[u8], slow: &Slow) -> io::Result<()> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".tmp");
+        let temporary = PathBuf::from(name);
+        // Made anew, so that nobody holds it open from a time when it could be read.
+        match fs::remove_file(&temporary) {
+            Err(error) if !is_absent(&error) => return Err(named(&temporary, &error)),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(content)?;
+        file.sync_data()?;
+        drop(file);
+        self.rename(&temporary, path, slow)?;
+        path.parent().map_or(Ok(()), |dir| self.sync_dir(dir, slow))
     }
 
     fn remove_file(&self, path: &Path, _slow: &Slow) -> io::Result<()> {

@@ -113,13 +113,12 @@ impl World {
         self.start_anew();
     }
 
-    /// The process dies with what its disk has not made durable; another starts when the old session is gone.
+    /// The process dies with what its disk has not made durable; another starts at once, while the old session still lives.
     pub(crate) fn crash(&mut self) {
         self.disk.crash_losing_all();
         if let Some(link) = self.link.take() {
             self.zookeeper_event(Event::Closed { connection: link });
         }
-        self.advance_zookeeper(60_000);
         self.start_anew();
     }
 
@@ -234,6 +233,8 @@ impl World {
             match effect {
                 Effect::Send { connection, bytes } if Some(connection) == self.link => {
                     self.broker.zookeeper_received(&bytes, self.process.now());
+                    // As the host: what the bytes lead to is done before the socket is looked at again.
+                    self.run_link();
                 }
                 Effect::Close(connection) if Some(connection) == self.link => {
                     self.link = None;
