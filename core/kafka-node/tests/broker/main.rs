@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod data;
+mod groups;
 mod hostile;
 mod topics;
 mod world;
