@@ -271,6 +271,10 @@ impl Server {
             }
             return;
         }
+        if proposal.error == Some(ErrorCode::SessionMoved) {
+            // The session lives on elsewhere; this connection ends without an answer, also behind a multi.
+            return self.close(id, effects);
+        }
         let error = written::error(origin.op, proposal.error, result);
         // A lone check went through the log as a multi.
         let checked = result.parts.first().filter(|_| origin.op == OpCode::Check).and_then(|part| part.path.as_ref());

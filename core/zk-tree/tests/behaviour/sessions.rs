@@ -148,3 +148,31 @@ fn exceeded_quotas_are_told_and_allowed() {
     // A limit for the root, which the original does not survive.
     rig.write(1, &create("/zookeeper/quota/zookeeper_limits", 0)).unwrap();
 }
+
+/// A snapshot that was written while changes went on holds some of them already; then the log behind its beginning is
+/// applied again, and what is newer must stay.
+#[test]
+fn what_is_applied_again_takes_nothing_back() {
+    let mut rig = Rig::new();
+    for path in ["/p", "/p/a", "/p/b"] {
+        rig.write(1, &create(path, 0)).unwrap();
+    }
+    rig.write(1, &delete("/p/a", -1)).unwrap();
+    rig.write(1, &create("/p/c", 0)).unwrap();
+    let parent = rig.tree.get("/p").unwrap().stat();
+    assert_eq!((parent.cversion, parent.pzxid), (4, rig.zxid));
+    let made = |path: &str| {
+        let is_it = |txn: &Txn| match txn {
+            Txn::Create(create) => create.path == path,
+            Txn::Delete(delete) => path.is_empty() && delete.path == "/p/a",
+            _ => false,
+        };
+        rig.log.iter().find(|entry| is_it(&entry.txn)).cloned().unwrap()
+    };
+    // The creation of a node that is there, the deletion of one that is not.
+    for (entry, error) in [(made("/p/b"), ErrorCode::NodeExists), (made(""), ErrorCode::NoNode)] {
+        let again = rig.tree.apply(&entry.header, &entry.txn, &mut Vec::new());
+        assert_eq!(again.err, error.code());
+        assert_eq!(rig.tree.get("/p").unwrap().stat(), parent, "{entry:?}");
+    }
+}
