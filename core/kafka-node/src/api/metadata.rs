@@ -82,7 +82,13 @@ fn create_missing(
     let enabled = allowed && context.broker.settings().topics.auto_create;
     let broker = context.broker.clone();
     let gather = Gather::new(topics, move |topics| answer.send(&response(&broker, topics, &manner)));
+    // No controller has told anything since the start: the topic may well exist, and the client is to ask again.
+    let knows_nothing = context.broker.metadata.read().brokers.is_empty();
     for name in missing {
+        if knows_nothing {
+            gather.add(failed(&name, ErrorCode::LEADER_NOT_AVAILABLE));
+            continue;
+        }
         if !enabled && !is_internal(&name) {
             gather.add(failed(&name, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
             continue;
