@@ -5,6 +5,7 @@ acknowledged record, `PARTITION OFFSET VALUE`, in the order of the acknowledgeme
 """
 import sys
 import threading
+import time
 
 from confluent_kafka import Producer
 
@@ -26,8 +27,12 @@ producer = Producer({
     "linger.ms": 1,
     "reconnect.backoff.ms": 20,
     "reconnect.backoff.max.ms": 200,
+    "batch.num.messages": 200,
     "queue.buffering.max.messages": 2000,
 })
+# Asking creates it; a broker that has just started may not know itself yet.
+while len(producer.list_topics(topic, timeout=10).topics[topic].partitions) < 2:
+    time.sleep(0.05)
 number = 0
 while not over.is_set():
     try:

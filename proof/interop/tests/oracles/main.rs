@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod kafka_clients;
+mod kafka_takeover;
 mod kafka_znodes;
 mod operators;
 mod zookeeper_clients;
