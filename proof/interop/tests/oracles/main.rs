@@ -6,3 +6,4 @@ mod kafka_takeover;
 mod kafka_znodes;
 mod operators;
 mod zookeeper_clients;
+mod zookeeper_data;
