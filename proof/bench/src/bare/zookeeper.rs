@@ -1,0 +1,98 @@
+//! The bare loop of a ZooKeeper server: a write is Adler-32, one write to the log, one `fdatasync` for all requests of a
+//! round, a fixed answer; a read is answered from memory.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use bytes::{Bytes, BytesMut};
+use zk_proto::connect::{ConnectResponse, ReplyHeader};
+use zk_proto::responses::GetDataResponse;
+use zk_proto::{Jute, OpCode, Stat};
+
+use super::{Channel, Protocol};
+use crate::requests::zookeeper::DATA_BYTES;
+
+pub(super) struct ZooKeeper {
+    log: File,
+    dirty: bool,
+    connected: Vec<u8>,
+    data: Vec<u8>,
+    stat: Vec<u8>,
+}
+
+impl ZooKeeper {
+    pub(super) fn new(folder: &Path) -> Result<Self> {
+        let connected = ConnectResponse {
+            protocol_version: 0,
+            timeout_ms: 30_000,
+            session_id: 1,
+            password: Bytes::from_static(&[0; 16]),
+            read_only: Some(false),
+        };
+        let stat = Stat::default();
+        let data = GetDataResponse { data: Some(Bytes::from(vec![b'x'; DATA_BYTES])), stat };
+        Ok(Self {
+            log: File::create(folder.join("log"))?,
+            dirty: false,
+            connected: connected.to_bytes().to_vec(),
+            data: data.to_bytes().to_vec(),
+            stat: stat.to_bytes().to_vec(),
+        })
+    }
+
+    fn log(&mut self, frame: &[u8]) -> Result<()> {
+        let entry = [&adler2::adler32_slice(frame).to_be_bytes()[..], frame].concat();
+        self.log.write_all(&entry)?;
+        self.dirty = true;
+        Ok(())
+    }
+}
+
+impl Protocol for ZooKeeper {
+    fn serve(&mut self, frame: &[u8], connection: &mut Channel) -> Result<()> {
+        if connection.frames == 0 {
+            put_frame(&mut connection.output, &[&self.connected]);
+            return Ok(());
+        }
+        let (xid, rest) = frame.split_first_chunk().context("a frame without a header")?;
+        let (op, body) = rest.split_first_chunk().context("a frame without an op")?;
+        let mut header = BytesMut::new();
+        ReplyHeader { xid: i32::from_be_bytes(*xid), zxid: 1, err: 0 }.encode(&mut header);
+        match OpCode::from_code(i32::from_be_bytes(*op)) {
+            Some(OpCode::Create) => {
+                self.log(frame)?;
+                let path_bytes = body.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
+                let path = body.get(..4 + path_bytes).context("a path is cut")?;
+                put_frame(&mut connection.output, &[&header, path]);
+            }
+            Some(OpCode::SetData) => {
+                self.log(frame)?;
+                put_frame(&mut connection.output, &[&header, &self.stat]);
+            }
+            Some(OpCode::GetData) => put_frame(&mut connection.output, &[&header, &self.data]),
+            other => bail!("the bare loop does not know {other:?}"),
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.dirty) {
+            self.log.sync_data()?;
+        }
+        Ok(())
+    }
+
+    fn open(&self, _folder: &Path) -> Result<Option<File>> {
+        Ok(None)
+    }
+}
+
+fn put_frame(output: &mut Vec<u8>, parts: &[&[u8]]) {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    output.extend_from_slice(&u32::try_from(length).expect("an answer is below 4 GiB").to_be_bytes());
+    for part in parts {
+        output.extend_from_slice(part);
+    }
+}

@@ -1,1 +1,0 @@
-//! The benchmark: Jackdaw, the originals and a bare loop under one load generator.

@@ -1,0 +1,91 @@
+//! The benchmark: Jackdaw, the JVM originals and a bare loop, in turn, in one run, under one load generator.
+//!
+//! `cargo xtask bench` runs it. Each server is a process of its own on loopback with its data in a temporary folder; CPU
+//! time and memory are those of that process. Figures are ratios of servers on one machine in one run: absolute numbers
+//! say as much about the machine.
+
+mod bare;
+mod histogram;
+mod load;
+mod machine;
+mod options;
+mod requests;
+mod sections;
+mod servers;
+mod table;
+mod usage;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::options::{HELP, Options, Section};
+use crate::sections::{Setting, kafka, latency, startup, tools, zookeeper};
+use crate::servers::Programs;
+
+const METHOD: &str = "\
+# Benchmarks
+
+Jackdaw beside the JVM originals (ZooKeeper 3.6.3, Kafka 2.7.1) and a bare loop, made by `cargo xtask bench`.
+
+## Method
+
+- One generator for all: one thread, requests encoded beforehand, answers looked at for nothing but their error code. An error
+  ends the run. A star behind a rate: the generator was busy for more than 90 % of the time, so the server can do more.
+- The servers run in turn, alone, each as a process of its own on loopback, with default settings but for ports and folders and
+  without a limit on connections per client. They share the cores with the generator.
+- The JVMs have the options of their own start scripts (G1; heap of 1 GiB for the broker, up to 1,000 MB for ZooKeeper). Each
+  server is warmed up before its first case and before each case.
+- The bare loop is one thread that receives, checks the CRC-32C, writes to a file and answers (for ZooKeeper: Adler-32, a write
+  to a log, one `fdatasync` for all requests that came together; for fetch: one `sendfile`): the limit, not a server.
+- CPU is that of the server's process, user and system, all threads, from `/proc/PID/stat`, divided by the answered requests.
+- `n x m`: n connections, each with m requests under way.
+- `jackdaw : jvm` above 1 is better in rates, below 1 in CPU, memory and time.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["bare", system, folder] => bare::serve(system, Path::new(folder)),
+        ["--help" | "-h" | "help", ..] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Options::parse(&arguments).and_then(run),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: Options) -> Result<()> {
+    let programs = Programs::find(&options.kinds)?;
+    let machine = machine::describe();
+    let mut report = format!("{METHOD}\n## Machine\n\n{machine}- command: `cargo xtask bench {}`\n", options.line);
+    let setting = Setting { options, programs, folder: tempfile::Builder::new().prefix("jackdaw-bench-").tempdir()? };
+    for section in &setting.options.sections {
+        let chapter = match section {
+            Section::ZooKeeper => zookeeper::run(&setting),
+            Section::Kafka => kafka::run(&setting),
+            Section::Latency => latency::run(&setting),
+            Section::Startup => startup::run(&setting),
+            Section::Tools => tools::run(&setting),
+        };
+        let chapter = chapter.with_context(|| format!("in section {section:?}"))?;
+        println!("\n{chapter}");
+        report.push('\n');
+        report.push_str(&chapter);
+    }
+    if setting.options.whole {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/benchmarks.md");
+        std::fs::write(&file, report).with_context(|| format!("can't write {}", file.display()))?;
+        println!("written to docs/benchmarks.md");
+    }
+    Ok(())
+}

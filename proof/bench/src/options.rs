@@ -1,0 +1,132 @@
+//! The command line.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::servers::Kind;
+
+pub(crate) const HELP: &str = "\
+cargo xtask bench [OPTIONS]
+
+Jackdaw, the JVM originals and a bare loop in turn, under one load generator. A whole run (without --only and --servers)
+is written to docs/benchmarks.md.
+
+  --quick              the cases that matter most, one second each: some three minutes in all
+  --seconds N          how long each case is measured (5; with --quick 1)
+  --only NAME,...      zookeeper, kafka, latency, startup, tools
+  --servers NAME,...   jackdaw, jvm, bare
+  --perf-tools         the performance tools of the JVM original too, as a user would run them
+";
+
+/// Parts of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    ZooKeeper,
+    Kafka,
+    Latency,
+    Startup,
+    Tools,
+}
+
+impl Section {
+    const ALL: [(&'static str, Self); 5] = [
+        ("zookeeper", Self::ZooKeeper),
+        ("kafka", Self::Kafka),
+        ("latency", Self::Latency),
+        ("startup", Self::Startup),
+        ("tools", Self::Tools),
+    ];
+}
+
+/// What to run.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) sections: Vec<Section>,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) quick: bool,
+    /// How long each case is measured.
+    pub(crate) span: Duration,
+    /// Whether nothing is left out, so that the figures are worth keeping.
+    pub(crate) whole: bool,
+    /// As given, to be named with the figures.
+    pub(crate) line: String,
+}
+
+impl Options {
+    /// Before each case.
+    pub(crate) fn warm_up(&self) -> Duration {
+        self.span.mul_f64(0.3)
+    }
+
+    /// Before a server's first case: a JVM compiles.
+    pub(crate) const fn server_warm_up(&self) -> Duration {
+        Duration::from_secs(if self.quick { 3 } else { 15 })
+    }
+
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
+        let (mut quick, mut seconds, mut tools, mut only, mut kinds) = (false, None, false, None, None);
+        let mut words = arguments.iter();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().with_context(|| format!("{word} needs a value"));
+            match word.as_str() {
+                "--quick" => quick = true,
+                "--perf-tools" => tools = true,
+                "--seconds" => seconds = Some(value()?.parse::<f64>().context("--seconds takes a number")?),
+                "--only" => only = Some(named(value()?, &Section::ALL)?),
+                "--servers" => kinds = Some(named(value()?, &Kind::ALL.map(|kind| (kind.name(), kind)))?),
+                other => bail!("unknown option {other}\n{HELP}"),
+            }
+        }
+        let whole = only.is_none() && kinds.is_none();
+        let mut sections = only.unwrap_or_else(|| {
+            Section::ALL.map(|(_, section)| section).into_iter().filter(|section| *section != Section::Tools).collect()
+        });
+        if tools && !sections.contains(&Section::Tools) {
+            sections.push(Section::Tools);
+        }
+        let seconds = seconds.unwrap_or(if quick { 1.0 } else { 5.0 });
+        let span = Duration::try_from_secs_f64(seconds).context("--seconds takes a time")?;
+        let kinds = kinds.unwrap_or_else(|| Kind::ALL.to_vec());
+        Ok(Self { sections, kinds, quick, span, whole, line: arguments.join(" ") })
+    }
+}
+
+fn named<T: Copy>(list: &str, known: &[(&str, T)]) -> Result<Vec<T>> {
+    let find = |name: &str| known.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    list.split(',').map(|name| find(name).with_context(|| format!("unknown name {name}\n{HELP}"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options> {
+        Options::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_whole_run_leaves_out_the_slow_tools_alone() {
+        let options = parse("").unwrap();
+        assert!(options.whole && !options.quick);
+        assert_eq!(options.kinds, Kind::ALL);
+        assert_eq!(options.sections.len(), 4);
+        assert!(parse("--quick --perf-tools").unwrap().sections.contains(&Section::Tools));
+    }
+
+    #[test]
+    fn parts_are_picked_by_name() {
+        let options = parse("--only zookeeper,startup --servers jackdaw,bare --seconds 0.5").unwrap();
+        assert_eq!(options.sections, [Section::ZooKeeper, Section::Startup]);
+        assert_eq!(options.kinds, [Kind::Jackdaw, Kind::Bare]);
+        assert_eq!(options.span, Duration::from_millis(500));
+        assert!(!options.whole);
+    }
+
+    #[test]
+    fn what_is_unknown_is_an_error() {
+        for line in ["--fast", "--only all", "--servers rust", "--seconds", "--seconds -1", "--seconds x"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}
