@@ -1,8 +1,8 @@
 //! The benchmark: Jackdaw, the JVM originals and a bare loop, in turn, in one run, under one load generator.
 //!
-//! `cargo xtask bench` runs it. Each server is a process of its own on loopback with its data in a temporary folder; CPU
-//! time and memory are those of that process. Figures are ratios of servers on one machine in one run: absolute numbers
-//! say as much about the machine.
+//! `cargo xtask bench` runs it. Each server is a process of its own on loopback with its data in a temporary folder;
+//! CPU time and memory are those of that process. Figures are ratios of servers on one machine in one run: absolute
+//! numbers say as much about the machine.
 
 mod bare;
 mod histogram;
@@ -31,16 +31,21 @@ Jackdaw beside the JVM originals (ZooKeeper 3.6.3, Kafka 2.7.1) and a bare loop,
 
 ## Method
 
-- One generator for all: one thread, requests encoded beforehand, answers looked at for nothing but their error code. An error
-  ends the run. A star behind a rate: the generator was busy for more than 90 % of the time, so the server can do more.
-- The servers run in turn, alone, each as a process of its own on loopback, with default settings but for ports and folders and
-  without a limit on connections per client. They share the cores with the generator.
-- The JVMs have the options of their own start scripts (G1; heap of 1 GiB for the broker, up to 1,000 MB for ZooKeeper). Each
-  server is warmed up before its first case and before each case.
-- The bare loop is one thread that receives, checks the CRC-32C, writes to a file and answers (for ZooKeeper: Adler-32, a write
-  to a log, one `fdatasync` for all requests that came together; for fetch: one `sendfile`): the limit, not a server.
-- CPU is that of the server's process, user and system, all threads, from `/proc/PID/stat`, divided by the answered requests.
+- One generator for all: one thread, requests encoded beforehand, answers looked at for nothing but their error code.
+  An error ends the run. A star behind a rate: the generator was busy for more than 90 % of the time, so the server
+  can do more.
+- The servers run in turn, alone, each as a process of its own on loopback, with default settings but for ports and
+  folders and without a limit on connections per client. They share the cores with the generator.
+- The JVMs have the options of their own start scripts (G1; heap of 1 GiB for the broker, up to 1,000 MB for
+  ZooKeeper). Each server is warmed up before its first case and before each case.
+- The bare loop is one thread that receives, checks the CRC-32C, writes to a file and answers (for ZooKeeper:
+  Adler-32, a write to a log, one `fdatasync` for all requests that came together; for fetch: one `sendfile`): the
+  limit, not a server.
+- CPU is that of the server's process, user and system, all threads, from `/proc/PID/stat`, divided by the answered
+  requests.
 - `n x m`: n connections, each with m requests under way.
+- Other work on the machine makes all figures rough and rates low; CPU per request suffers least. The share is told
+  below; the kernel's own threads count as others.
 - `jackdaw : jvm` above 1 is better in rates, below 1 in CPU, memory and time.
 ";
 
@@ -67,8 +72,10 @@ fn main() -> ExitCode {
 fn run(options: Options) -> Result<()> {
     let programs = Programs::find(&options.kinds)?;
     let machine = machine::describe();
-    let mut report = format!("{METHOD}\n## Machine\n\n{machine}- command: `cargo xtask bench {}`\n", options.line);
+    let start = usage::Machine::now()?;
+    let command = format!("- command: `cargo xtask bench {}`\n", options.line);
     let setting = Setting { options, programs, folder: tempfile::Builder::new().prefix("jackdaw-bench-").tempdir()? };
+    let mut chapters = String::new();
     for section in &setting.options.sections {
         let chapter = match section {
             Section::ZooKeeper => zookeeper::run(&setting),
@@ -79,11 +86,15 @@ fn run(options: Options) -> Result<()> {
         };
         let chapter = chapter.with_context(|| format!("in section {section:?}"))?;
         println!("\n{chapter}");
-        report.push('\n');
-        report.push_str(&chapter);
+        chapters.push('\n');
+        chapters.push_str(&chapter);
     }
+    let others = usage::Machine::now()?.others_since(&start);
+    let others = format!("- other work on the machine during the run: {:.0} % of its CPU time\n", others * 100.0);
+    println!("{machine}{others}{command}");
     if setting.options.whole {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/benchmarks.md");
+        let report = format!("{METHOD}\n## Machine\n\n{machine}{others}{command}{chapters}");
         std::fs::write(&file, report).with_context(|| format!("can't write {}", file.display()))?;
         println!("written to docs/benchmarks.md");
     }

@@ -52,23 +52,28 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds Jackdaw and finds the originals, as far as they are wanted.
+    /// Builds Jackdaw, unless `JACKDAW_BINARY` names one, and finds the originals, as far as they are wanted.
     pub(crate) fn find(kinds: &[Kind]) -> Result<Self> {
-        let own = std::env::current_exe()?;
-        let programs = Self { jackdaw: own.with_file_name("jackdaw"), originals: originals_folder() };
-        if kinds.contains(&Kind::Jackdaw) {
+        let given = std::env::var_os("JACKDAW_BINARY").map(PathBuf::from);
+        let build = given.is_none() && kinds.contains(&Kind::Jackdaw);
+        let jackdaw =
+            given.map_or_else(|| Ok(std::env::current_exe()?.with_file_name("jackdaw")), std::path::absolute)?;
+        let programs = Self { jackdaw, originals: originals_folder() };
+        if build {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut build = Command::new(cargo);
             build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--release", "--package", "jackdaw"]);
             ensure!(build.status().context("can't start cargo")?.success(), "jackdaw does not build");
+        }
+        if kinds.contains(&Kind::Jackdaw) {
             ensure!(programs.jackdaw.exists(), "no {}: run `cargo xtask bench`", programs.jackdaw.display());
         }
         if kinds.contains(&Kind::Jvm) {
             let folder = programs.originals.display();
             ensure!(
                 programs.originals.is_dir(),
-                "the JVM originals are not in {folder}: run `cargo xtask interop`, which fetches them, or leave them out \
-                 with --servers jackdaw,bare"
+                "the JVM originals are not in {folder}: run `cargo xtask interop`, which fetches them, or leave them \
+                 out with --servers jackdaw,bare"
             );
         }
         Ok(programs)

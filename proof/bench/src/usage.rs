@@ -18,13 +18,53 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
-/// Fields 14 and 15, counted behind the name, which is in parentheses and may hold blanks and parentheses itself.
+/// Fields 14 and 15: user and system.
 fn cpu_ticks(stat: &str) -> Option<u64> {
+    sum_from_14(stat, 2)
+}
+
+/// Fields 14 to 17: user and system, and those of children that ended.
+fn family_ticks(stat: &str) -> Option<u64> {
+    sum_from_14(stat, 4)
+}
+
+/// Counted behind the name, which is in parentheses and may hold blanks and parentheses itself.
+fn sum_from_14(stat: &str, count: usize) -> Option<u64> {
     let (_, behind_name) = stat.rsplit_once(')')?;
     let mut fields = behind_name.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
+    (0..count).map(|_| fields.next()?.parse::<u64>().ok()).sum()
+}
+
+/// CPU time of the whole machine and of this process with its ended children, since some moment: tells whether others
+/// worked meanwhile, which makes figures rough.
+pub(crate) struct Machine {
+    busy: u64,
+    capacity: u64,
+    own: u64,
+}
+
+impl Machine {
+    pub(crate) fn now() -> Result<Self> {
+        let all = fs::read_to_string("/proc/stat").context("no /proc/stat")?;
+        let own = fs::read_to_string("/proc/self/stat").context("no /proc/self/stat")?;
+        let (busy, capacity) = machine_ticks(&all).context("/proc/stat is unlike any known")?;
+        Ok(Self { busy, capacity, own: family_ticks(&own).context("/proc/self/stat is unlike any known")? })
+    }
+
+    /// The part (0 to 1) of the machine's CPU time since `start` that was neither idle nor ours.
+    pub(crate) fn others_since(&self, start: &Self) -> f64 {
+        let others = (self.busy - start.busy).saturating_sub(self.own - start.own);
+        others as f64 / (self.capacity - start.capacity).max(1) as f64
+    }
+}
+
+/// Ticks of all cores together: busy, and in all. The first line has user, nice, system, idle, iowait, irq, softirq,
+/// steal; the guests' time behind is in the user's already.
+fn machine_ticks(stat: &str) -> Option<(u64, u64)> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let fields: Vec<u64> = line.split_ascii_whitespace().take(8).map(str::parse).collect::<Result<_, _>>().ok()?;
+    let capacity: u64 = fields.iter().sum();
+    Some((capacity - fields.get(3)? - fields.get(4)?, capacity))
 }
 
 /// Resident memory of a process in bytes: what it has of its own and maps of files.
@@ -56,8 +96,19 @@ mod tests {
     fn ticks_are_found_behind_a_hostile_name() {
         let stat = "77 (a) 1 (b 9 9) S 1 77 77 0 -1 4194560 100 200 3 4 150 25 7 8 20 0 9 0 12345 1 2";
         assert_eq!(cpu_ticks(stat), Some(175));
+        assert_eq!(family_ticks(stat), Some(190));
         assert_eq!(cpu_ticks("77 (short) S 1 2 3"), None);
         assert_eq!(cpu_ticks(""), None);
+    }
+
+    #[test]
+    fn what_others_did_is_what_was_busy_and_not_ours() {
+        let stat = "cpu  100 10 50 700 40 5 15 80 99 99\ncpu0 1 2 3\n";
+        assert_eq!(machine_ticks(stat), Some((260, 1000)));
+        assert_eq!(machine_ticks("intr 1 2"), None);
+        let start = Machine { busy: 260, capacity: 1000, own: 20 };
+        let end = Machine { busy: 560, capacity: 1600, own: 170 };
+        assert!((end.others_since(&start) - 0.25).abs() < 1e-9);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The bare loop: what is left of a server when it only receives, checksums, writes to a file and answers.
 //!
-//! The limit that the figures are held against. One thread, one epoll, no state but the sockets. It runs as a process of
-//! its own (`bench bare kafka|zookeeper FOLDER`), so that its CPU time is its own, and prints the port it listens on.
+//! The limit that the figures are held against. One thread, one epoll, no state but the sockets. It runs as a process
+//! of its own (`bench bare kafka|zookeeper FOLDER`), so that its CPU time is its own, and prints the port it listens
+//! on.
 
 mod kafka;
 mod zookeeper;

@@ -1,5 +1,5 @@
-//! The bare loop of a ZooKeeper server: a write is Adler-32, one write to the log, one `fdatasync` for all requests of a
-//! round, a fixed answer; a read is answered from memory.
+//! The bare loop of a ZooKeeper server: a write is Adler-32, one write to the log, one `fdatasync` for all requests of
+//! a round, a fixed answer; a read is answered from memory.
 
 use std::fs::File;
 use std::io::Write as _;

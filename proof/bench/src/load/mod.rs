@@ -1,6 +1,7 @@
 //! The load generator: one thread, pre-encoded requests, sockets that never block.
 //!
-//! It does next to nothing for a request (no encoding, no decoding but the error code), so that the server is the limit.
+//! It does next to nothing for a request (no encoding, no decoding but the error code), so that the server is the
+//! limit.
 
 mod closed;
 mod connection;

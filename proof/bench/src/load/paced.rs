@@ -126,8 +126,8 @@ pub(crate) struct EndToEnd<F> {
     pub(crate) span: Duration,
 }
 
-/// Runs it: latencies from the time a record was due at the producer to its arrival at the consumer. The record's offset
-/// tells which it is.
+/// Runs it: latencies from the time a record was due at the producer to its arrival at the consumer. The record's
+/// offset tells which it is.
 pub(crate) fn end_to_end<F>(load: EndToEnd<F>) -> Result<Histogram>
 where
     F: FnMut(u64) -> Result<u64> + Send,
