@@ -12,7 +12,7 @@ fn configuration(folder: &Path) -> (PathBuf, u16) {
     let config = folder.join("zoo.cfg");
     let data = folder.join("data");
     let text = format!(
-        "dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=500\nadmin.enableServer=false\n",
+        "dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=500\nadmin.enableServer=false\n4lw.commands.whitelist=*\n",
         data.display()
     );
     std::fs::write(&config, text).unwrap();
@@ -78,4 +78,15 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
     let told = script("zookeeper_account.py", &[&host, book, "check"]);
     let acknowledged: u64 = told.split_whitespace().next().unwrap().parse().unwrap();
     assert!(acknowledged > 200, "{told}");
+}
+
+#[test]
+fn four_letter_words_say_the_same() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [(config, port), (our_config, our_port)] = folders.each_ref().map(|folder| configuration(folder.path()));
+    let _original = Original::start(OriginalKind::ZooKeeper, &config, port).unwrap();
+    let _ours = Server::zookeeper(&our_config).unwrap();
+    let (host, our_host) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{our_port}"));
+    let told = script("zookeeper_words.py", &[&host, &our_host]);
+    assert!(told.contains("same words"), "{told}");
 }
