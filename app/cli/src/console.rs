@@ -1,5 +1,6 @@
 //! Where a tool writes, and how it ends before its work is done.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{Read, Write};
 
@@ -74,7 +75,7 @@ impl Stop {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thrown {
     /// The full name of the original's class.
-    pub class: &'static str,
+    pub class: Cow<'static, str>,
     /// Its message.
     pub message: String,
 }
@@ -82,8 +83,8 @@ pub struct Thrown {
 impl Thrown {
     /// An exception of a class.
     #[must_use]
-    pub fn new(class: &'static str, message: impl Display) -> Self {
-        Self { class, message: message.to_string() }
+    pub fn new(class: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
+        Self { class: class.into(), message: message.to_string() }
     }
 
     /// `java.lang.IllegalArgumentException`.
@@ -95,7 +96,7 @@ impl Thrown {
     /// Nobody catches it.
     #[must_use]
     pub fn uncaught(&self) -> Stop {
-        Stop::uncaught(self.class, &self.message)
+        Stop::uncaught(&self.class, &self.message)
     }
 }
 

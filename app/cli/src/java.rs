@@ -2,8 +2,18 @@
 
 /// The order in which a `java.util.HashMap` (`Properties` too) that texts were put into one by one gives them back.
 #[must_use]
-pub(crate) fn hash_order<T>(mut entries: Vec<T>, key: impl Fn(&T) -> &str) -> Vec<T> {
-    let mut slots: u32 = 16;
+pub(crate) fn hash_order<T>(entries: Vec<T>, key: impl Fn(&T) -> &str) -> Vec<T> {
+    hash_order_from(16, entries, key)
+}
+
+/// The same, of a `HashMap` that was made for as many entries as it got.
+#[must_use]
+pub(crate) fn hash_order_sized<T>(entries: Vec<T>, key: impl Fn(&T) -> &str) -> Vec<T> {
+    let slots = u32::try_from(entries.len().next_power_of_two()).unwrap_or(1 << 30);
+    hash_order_from(slots, entries, key)
+}
+
+fn hash_order_from<T>(mut slots: u32, mut entries: Vec<T>, key: impl Fn(&T) -> &str) -> Vec<T> {
     while entries.len() as f64 > f64::from(slots) * 0.75 {
         slots *= 2;
     }

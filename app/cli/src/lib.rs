@@ -6,6 +6,7 @@ pub mod four_letter_word;
 mod help;
 pub mod install;
 mod java;
+pub mod kafka_admin;
 pub mod kafka_zookeeper;
 pub mod options;
 mod tools;

@@ -1,5 +1,6 @@
 //! One file for each upstream command, and the table that finds it by its script's name or its Java class.
 
+mod kafka_broker_api_versions;
 mod kafka_configs;
 mod kafka_dump_log;
 mod kafka_topics;
@@ -19,6 +20,7 @@ static TOOLS: &[(&str, Run)] = &[
     ("zkCli", zk_cli::run),
     ("zookeeper-shell", zk_cli::run_kafka),
     ("kafka-topics", kafka_topics::run),
+    ("kafka-broker-api-versions", kafka_broker_api_versions::run),
     ("kafka-configs", kafka_configs::run),
     ("kafka-dump-log", kafka_dump_log::run),
 ];

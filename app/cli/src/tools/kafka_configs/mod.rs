@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i
     };
     console.flush();
     let caught = ["java.lang.IllegalArgumentException", "java.lang.NumberFormatException", INVALID];
-    if caught.contains(&thrown.class) || thrown.class.starts_with("joptsimple.") {
+    if caught.contains(&&*thrown.class) || thrown.class.starts_with("joptsimple.") {
         return Err(Stop::failure(&thrown.message));
     }
     let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();

@@ -2,16 +2,14 @@
 //!
 //! With `--zookeeper` it writes the znodes itself; through brokers it works by a [`TopicService`] over the admin client.
 
+mod bootstrap;
 mod options;
 mod zookeeper;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
-use kafka_control::znode::TopicAssignment;
-
 use crate::console::{Console, Stop, Thrown};
-use crate::java;
 use options::TopicOptions;
 pub(super) use options::config_names;
 
@@ -32,9 +30,7 @@ pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i
     let options = TopicOptions::parse(arguments)?;
     let mut service: Box<dyn TopicService> = match options.zookeeper()? {
         Some(servers) => Box::new(zookeeper::ZookeeperTopics::connect(&servers).map_err(|thrown| thrown.uncaught())?),
-        None => {
-            return Err(Stop::failure("kafka-topics: --bootstrap-server is not part of this version of Jackdaw yet."));
-        }
+        None => Box::new(bootstrap::AdminTopics::connect(&options)?),
     };
     let result = if options.has("create") {
         create(service.as_mut(), &options, console)
@@ -126,15 +122,42 @@ struct PartitionDescription<'a> {
     leader: Option<i32>,
     replicas: &'a [i32],
     isr: &'a [i32],
+    /// `min.insync.replicas` of the topic, where the configs are known.
+    min_isr: Option<usize>,
+    /// What a reassignment is about to change, where that is known.
+    reassignment: Option<&'a Reassignment>,
     marked_for_deletion: bool,
+}
+
+/// A reassignment that goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Reassignment {
+    replicas: Vec<i32>,
+    adding: Vec<i32>,
+    removing: Vec<i32>,
+}
+
+/// How many replicas a partition has when its reassignment is left out of account.
+fn replication_factor(replicas: &[i32], reassignment: Option<&Reassignment>) -> usize {
+    let moves = |id: &i32| reassignment.is_some_and(|going| going.adding.contains(id) || going.removing.contains(id));
+    match reassignment {
+        Some(going) if replicas.iter().any(moves) => {
+            going.replicas.iter().filter(|id| !going.adding.contains(id)).count()
+        }
+        _ => replicas.len(),
+    }
 }
 
 impl PartitionDescription<'_> {
     /// Whether the options ask for it.
     fn is_wanted(&self, options: &TopicOptions, live: &BTreeSet<i32>) -> bool {
         let unavailable = self.leader.is_none_or(|leader| !live.contains(&leader));
+        let factor = replication_factor(self.replicas, self.reassignment);
+        let under_min_isr = self.leader.is_none() || self.min_isr.is_some_and(|min| self.isr.len() < min);
         options.describes_all()
-            || (options.has("under-replicated-partitions") && self.replicas.len() > self.isr.len())
+            || (options.has("under-replicated-partitions") && factor > self.isr.len())
+            || (options.has("under-min-isr-partitions") && under_min_isr)
+            || (options.has("at-min-isr-partitions") && self.min_isr == Some(self.isr.len()))
             || (options.has("unavailable-partitions") && unavailable)
     }
 
@@ -143,8 +166,12 @@ impl PartitionDescription<'_> {
         let leader = self.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
         let (replicas, isr) = (join(self.replicas), join(self.isr));
         let marked = if self.marked_for_deletion { "\tMarkedForDeletion: true" } else { "" };
+        let going = self.reassignment.map_or_else(String::new, |going| {
+            format!("\tAdding Replicas: {}\tRemoving Replicas: {}", join(&going.adding), join(&going.removing))
+        });
         console.line(format_args!(
-            "\tTopic: {topic}\tPartition: {partition}\tLeader: {leader}\tReplicas: {replicas}\tIsr: {isr}{marked}"
+            "\tTopic: {topic}\tPartition: {partition}\tLeader: {leader}\tReplicas: {replicas}\tIsr: \
+             {isr}{going}{marked}"
         ));
     }
 }
@@ -152,14 +179,12 @@ impl PartitionDescription<'_> {
 /// The line about a whole topic.
 fn print_topic(
     topic: &str,
-    assignment: &TopicAssignment,
-    configs: &BTreeMap<String, String>,
+    partitions: usize,
+    factor: usize,
+    configs: &[(String, String)],
     marked_for_deletion: bool,
     console: &mut Console<'_>,
 ) {
-    let partitions = assignment.0.len();
-    let factor = assignment.0.values().next().map_or(0, |partition| partition.replicas.len());
-    let configs = java::hash_order(configs.iter().collect(), |(name, _)| name);
     let configs: Vec<String> = configs.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let configs = configs.join(",");
     let marked = if marked_for_deletion { "\tMarkedForDeletion: true" } else { "" };

@@ -32,6 +32,12 @@ impl TopicOptions {
         Ok(self.0.value("zookeeper").map_err(|thrown| thrown.uncaught())?.map(str::to_owned))
     }
 
+    /// The brokers of `--bootstrap-server` and the file of `--command-config`.
+    pub(super) fn brokers(&self) -> Result<(String, Option<String>), Stop> {
+        let value = |name| self.0.value(name).map_err(|thrown| thrown.uncaught());
+        Ok((value("bootstrap-server")?.unwrap_or_default().to_owned(), value("command-config")?.map(str::to_owned)))
+    }
+
     pub(super) fn topic(&self) -> Result<Option<String>, Thrown> {
         Ok(self.0.value("topic")?.map(str::to_owned))
     }

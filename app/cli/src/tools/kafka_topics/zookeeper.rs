@@ -13,6 +13,7 @@ use super::{
     NewTopic, PartitionDescription, TopicService, chosen, ensure_found, has_collision_chars, is_internal, print_topic,
 };
 use crate::console::{Console, Thrown};
+use crate::java;
 use crate::kafka_zookeeper::{KafkaZookeeper, NODE_EXISTS};
 
 const TOPIC_EXISTS: &str = "org.apache.kafka.common.errors.TopicExistsException";
@@ -160,7 +161,9 @@ impl ZookeeperTopics {
         if options.describes_all() {
             let configs = self.zookeeper.entity_config("topics", topic)?;
             if !only_overrides || !configs.0.is_empty() {
-                print_topic(topic, &assignment, &configs.0, marked_for_deletion, console);
+                let factor = assignment.0.values().next().map_or(0, |partition| partition.replicas.len());
+                let configs = java::hash_order(configs.0.into_iter().collect(), |(name, _)| name);
+                print_topic(topic, assignment.0.len(), factor, &configs, marked_for_deletion, console);
             }
         }
         if only_overrides {
@@ -172,8 +175,16 @@ impl ZookeeperTopics {
             let leader = state.as_ref().map(|state| state.leader).filter(|leader| *leader >= 0);
             let isr = state.as_ref().map_or(&[] as &[i32], |state| &state.isr);
             let replicas = &assigned.replicas;
-            let described =
-                PartitionDescription { topic, partition: *partition, leader, replicas, isr, marked_for_deletion };
+            let described = PartitionDescription {
+                topic,
+                partition: *partition,
+                leader,
+                replicas,
+                isr,
+                min_isr: None,
+                reassignment: None,
+                marked_for_deletion,
+            };
             if described.is_wanted(options, live) {
                 described.print(console);
             }

@@ -1,0 +1,156 @@
+//! An admin client that waits for its answers, for the tools that work through brokers (upstream: `KafkaAdminClient`).
+
+use std::io::{sink, stderr};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use config::Properties;
+use kafka_client::{Admin, AdminConfig, CallId, ClientError, To};
+use kafka_proto::messages::metadata;
+use kafka_proto::{AnyRequest, AnyResponse};
+
+use crate::console::{Console, Stop, Thrown};
+use crate::driver::Driver;
+
+/// The longest that one request waits on the broker's side, in milliseconds.
+pub const REQUEST_TIMEOUT_MS: i32 = 30_000;
+
+/// What the machine's own limits leave to be said, past them.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A connection to a cluster.
+pub struct KafkaAdmin {
+    driver: Driver<Admin>,
+    limit: Duration,
+}
+
+impl KafkaAdmin {
+    /// Reads the property file of `--command-config`, if there is one; `overrides` go over it. Nothing is dialled yet.
+    ///
+    /// # Errors
+    /// The exceptions of the original, which nobody catches: no such file, or properties that are refused.
+    pub fn new(command_config: Option<&str>, overrides: &[(&str, &str)]) -> Result<Self, Stop> {
+        let properties = command_config.map(load_properties).transpose()?.unwrap_or_default();
+        let all = properties.iter().chain(overrides.iter().copied());
+        let (config, warnings) = AdminConfig::new(all).map_err(|error| refused(&error.0))?;
+        for warning in warnings {
+            log_warning("org.apache.kafka.clients.admin.AdminClientConfig", &warning);
+        }
+        let limit = Duration::from_millis(config.api_timeout_ms) + GRACE;
+        let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        Ok(Self { driver: Driver::new(Admin::new(config, seed), Box::new(log_warning)), limit })
+    }
+
+    /// One request and its answer; `name` is the original's name of the call and shows when it takes too long.
+    ///
+    /// # Errors
+    /// The client's; what a response says of its parts is the caller's to read.
+    pub fn call(&mut self, name: &str, to: To, request: impl Into<AnyRequest>) -> Result<AnyResponse, ClientError> {
+        let calls = vec![(to, request.into())];
+        self.call_all(name, calls).pop().unwrap_or_else(|| Err(timed_out(name)))
+    }
+
+    /// Several requests at once, and their answers in the same order.
+    pub fn call_all(&mut self, name: &str, calls: Vec<(To, AnyRequest)>) -> Vec<Result<AnyResponse, ClientError>> {
+        let now = self.driver.now();
+        let ids: Vec<CallId> =
+            calls.into_iter().map(|(to, request)| self.driver.machine.call(to, request, now)).collect();
+        let mut answers: Vec<_> = ids.iter().map(|_| None).collect();
+        self.driver.run_until(self.limit, |admin, _| {
+            while let Some((id, result)) = admin.next_result() {
+                if let Some(place) = ids.iter().position(|asked| *asked == id).and_then(|at| answers.get_mut(at)) {
+                    *place = Some(result);
+                }
+            }
+            answers.iter().all(Option::is_some).then_some(())
+        });
+        let named = |answer: Option<Result<AnyResponse, ClientError>>| match answer {
+            None | Some(Err(ClientError::Timeout(_))) => Err(timed_out(name)),
+            Some(result) => result,
+        };
+        answers.into_iter().map(named).collect()
+    }
+
+    /// Describes the cluster and these topics, or all.
+    ///
+    /// # Errors
+    /// The client's; a topic's own error is in its place.
+    pub fn metadata(&mut self, name: &str, topics: Option<&[String]>) -> Result<metadata::Response, ClientError> {
+        let named = |topic: &String| metadata::RequestTopic { name: topic.as_str().into() };
+        let request = metadata::Request {
+            topics: topics.map(|topics| topics.iter().map(named).collect()),
+            allow_auto_topic_creation: false,
+            ..metadata::Request::default()
+        };
+        match self.call(name, To::Any, request)? {
+            AnyResponse::Metadata(response) => Ok(response),
+            _ => Err(mismatched()),
+        }
+    }
+}
+
+/// A response of another API than was asked: the machine matches them, so it can't be.
+pub fn mismatched() -> ClientError {
+    ClientError::Illegal("the response belongs to another request".to_owned())
+}
+
+/// The exception of a client's error.
+pub fn thrown(error: ClientError) -> Thrown {
+    Thrown::new(error.exception(), error)
+}
+
+fn timed_out(name: &str) -> ClientError {
+    ClientError::Timeout(format!("Timed out waiting for a node assignment. Call: {name}"))
+}
+
+/// Reads a file of properties as `Utils.loadProps` does.
+///
+/// # Errors
+/// The exceptions of the original.
+pub fn load_properties(path: &str) -> Result<Properties, Stop> {
+    let file = std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Stop::uncaught("java.nio.file.NoSuchFileException", path),
+        std::io::ErrorKind::PermissionDenied => Stop::uncaught("java.nio.file.AccessDeniedException", path),
+        _ => Stop::uncaught("java.io.IOException", error),
+    })?;
+    Properties::parse(&file).map_err(|error| Stop::uncaught("java.lang.IllegalArgumentException", error))
+}
+
+fn refused(message: &str) -> Stop {
+    let mut stop = Stop::uncaught("org.apache.kafka.common.KafkaException", "Failed to create new KafkaAdminClient");
+    stop.err += &format!("Caused by: org.apache.kafka.common.config.ConfigException: {message}\n");
+    stop
+}
+
+/// A line of the log, past the tool's console: the machine speaks at any time.
+fn log_warning(logger: &str, message: &str) {
+    Console { input: None, out: &mut sink(), err: &mut stderr() }.log("WARN", message, logger);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_client_from_being_made() {
+        let missing = KafkaAdmin::new(Some("/no/such/file"), &[]).err().unwrap();
+        assert_eq!(missing.err, "Exception in thread \"main\" java.nio.file.NoSuchFileException: /no/such/file\n");
+        let nowhere = KafkaAdmin::new(None, &[("bootstrap.servers", "nocolon")]).err().unwrap();
+        assert_eq!(nowhere.code, 1);
+        assert!(nowhere.err.contains("KafkaException: Failed to create new KafkaAdminClient\nCaused by: org.apache."));
+    }
+
+    #[test]
+    fn a_broker_that_is_not_there_times_out_with_the_name_of_the_call() {
+        // A port that was free a moment ago, and an address where nothing answers for others.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = format!("127.0.0.1:{port}");
+        let settings = [("bootstrap.servers", server.as_str()), ("default.api.timeout.ms", "50")];
+        let mut admin = KafkaAdmin::new(None, &settings).unwrap();
+        let error = admin.metadata("listTopics", None).unwrap_err();
+        assert_eq!(
+            thrown(error).to_string(),
+            "org.apache.kafka.common.errors.TimeoutException: Timed out waiting for a node assignment. \
+             Call: listTopics"
+        );
+    }
+}
