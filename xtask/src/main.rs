@@ -56,10 +56,7 @@ fn verify() -> Result<()> {
     step("format", cargo(["fmt", "--all", "--check"]))?;
     tidy::check()?;
     step("lints", cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
-    step(
-        "docs",
-        cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
-    )?;
+    step("docs", cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     step("tests", cargo(["test", "--workspace"]))
 }
 

@@ -16,11 +16,11 @@ const SERVER: &str = "kafka.server.KafkaServer";
 const STARTABLE: &str = "kafka.server.KafkaServerStartable";
 const USAGE: &str = "USAGE: java [options] KafkaServer server.properties [--override property=value]*";
 const OPTIONS: &str = "\
-Option               Description                                         
-------               -----------                                         
+Option               Description                                        \x20
+------               -----------                                        \x20
 --override <String>  Optional property that should override values set in
-                       server.properties file                            
---version            Print version information and exit.                 
+                       server.properties file                           \x20
+--version            Print version information and exit.                \x20
 ";
 const VERSION: &str = "2.7.1 (Commit:61dbce85d0d41457)";
 

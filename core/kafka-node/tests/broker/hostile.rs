@@ -73,3 +73,19 @@ fn every_prefix_of_a_request_waits_or_closes() {
         assert!(world.connect().send_bytes(&world, &short).is_err(), "cut at {cut}");
     }
 }
+
+/// The page that tells users what is served says what the broker advertises.
+#[test]
+fn the_compatibility_page_lists_what_is_served() {
+    let page = include_str!("../../../../docs/compatibility.md");
+    let mut world = World::new("");
+    let mut client = world.connect();
+    let served = world.ask(&mut client, &api_versions::Request::default(), 0).api_keys;
+    for key in ApiKey::ALL {
+        let start = format!("| {} | {} |", key.code(), key.name());
+        let row = page.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {start}"));
+        let state = row.rsplit('|').nth(1).unwrap().trim();
+        let is_served = served.iter().any(|entry| entry.api_key == key.code());
+        assert_eq!(state.starts_with("served"), is_served, "{row}");
+    }
+}
