@@ -1,7 +1,8 @@
 //! `kafka-configs.sh` (`kafka.admin.ConfigCommand`): configs of topics and brokers, quotas of users and clients.
 //!
-//! With `--zookeeper` it writes the znodes itself.
+//! With `--zookeeper` it writes the znodes itself; else the brokers are asked.
 
+mod bootstrap;
 mod entity;
 mod options;
 
@@ -73,8 +74,7 @@ pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i
 fn execute(arguments: &[OsString], console: &mut Console<'_>) -> Result<(), End> {
     let options = ConfigOptions::parse(arguments)?;
     let Some(servers) = options.zookeeper()? else {
-        let message = "kafka-configs: --bootstrap-server is not part of this version of Jackdaw yet.";
-        return Err(Stop::failure(message).into());
+        return bootstrap::execute(&options, console);
     };
     console.line(
         "Warning: --zookeeper is deprecated and will be removed in a future version of Kafka.\nUse --bootstrap-server \

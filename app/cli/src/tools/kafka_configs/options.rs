@@ -55,17 +55,24 @@ impl ConfigOptions {
         Ok(self.0.value("zookeeper")?.map(str::to_owned))
     }
 
+    /// The brokers of `--bootstrap-server` and the file of `--command-config`.
+    pub(super) fn brokers(&self) -> Result<(String, Option<String>), Thrown> {
+        let servers = self.0.value("bootstrap-server")?.unwrap_or_default().to_owned();
+        Ok((servers, self.0.value("command-config")?.map(str::to_owned)))
+    }
+
     fn flags(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> + '_ {
         FLAGS.iter().chain(&DEFAULT_FLAGS).filter(|(flag, _)| self.has(flag))
     }
 
-    fn kinds(&self) -> Vec<String> {
+    /// Kinds of entities in the order given.
+    pub(super) fn kinds(&self) -> Vec<String> {
         let given = self.0.values("entity-type").into_iter();
         given.chain(self.flags().map(|(_, kind)| *kind)).map(str::to_owned).collect()
     }
 
     /// Names in the order given; empty for a default.
-    fn names(&self) -> Result<Vec<String>, Thrown> {
+    pub(super) fn names(&self) -> Result<Vec<String>, Thrown> {
         let mut given = self.0.values("entity-name").into_iter();
         let mut names: Vec<String> = Vec::new();
         for option in self.0.given() {
