@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::requests::kafka::Client;
-use crate::requests::zookeeper::answers_ruok;
+use crate::requests::zookeeper::Session;
 
 /// A server that takes longer does not come.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -233,7 +233,8 @@ fn start(mut command: Command, file: &Path, folder: &Path, port: u16, system: Sy
     let mut process = Process(command.spawn().with_context(|| format!("can't start {command:?}"))?);
     loop {
         let ready = match system {
-            System::ZooKeeper => answers_ruok(port),
+            // `ruok` is no sign: the original answers it before it takes sessions.
+            System::ZooKeeper => Session::open(port).map(|_| true),
             System::Kafka => Client::connect(port).and_then(|mut client| client.names_a_controller()),
         };
         if matches!(ready, Ok(true)) {

@@ -118,13 +118,3 @@ impl Session {
         Ok(answer.into())
     }
 }
-
-/// Whether the server says that it is well.
-pub(crate) fn answers_ruok(port: u16) -> Result<bool> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(b"ruok")?;
-    let mut answer = [0; 4];
-    stream.read_exact(&mut answer)?;
-    Ok(&answer == b"imok")
-}

@@ -40,7 +40,7 @@ pub(crate) fn run(setting: &Setting) -> Result<String> {
         }
     }
     Ok(format!(
-        "## Start-up to the first answer\n\nZooKeeper: `ruok` is answered. Broker: a Metadata answer names a controller; \
+        "## Start-up to the first answer\n\nZooKeeper: a session is granted. Broker: a Metadata answer names a controller; \
          its ZooKeeper runs already.\n\n{text}"
     ))
 }
