@@ -60,6 +60,12 @@ impl Resource {
         }
     }
 
+    /// The answer to whoever asks for a broker's loggers.
+    pub(crate) fn loggers_refused() -> TopicError {
+        let text = "Log levels are set in log4j.properties; this broker does not tell or change them while it runs";
+        TopicError::new(ErrorCode::INVALID_REQUEST, text)
+    }
+
     /// As the original's messages show it.
     fn shown(&self, broker: &Broker) -> String {
         match self {
@@ -163,10 +169,7 @@ impl Broker {
                 let checked = self.config().validate_update(scope, configs);
                 checked.map(drop).map_err(|error| self.refusal(resource, &error))
             }
-            Resource::BrokerLogger => {
-                let text = "Log levels are set in log4j.properties; changing them while the broker runs is not served";
-                Err(TopicError::new(ErrorCode::INVALID_REQUEST, text))
-            }
+            Resource::BrokerLogger => Err(Resource::loggers_refused()),
         }
     }
 

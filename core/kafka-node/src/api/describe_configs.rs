@@ -40,7 +40,7 @@ fn describe(
         Err(error) => then(&wanted, Err(error)),
         Ok(Resource::Broker(Some(_))) => then(&wanted, Ok(broker.config().describe())),
         Ok(Resource::Broker(None)) => then(&wanted, Ok(broker.config().describe_default())),
-        Ok(Resource::BrokerLogger) => then(&wanted, Ok(Vec::new())),
+        Ok(Resource::BrokerLogger) => then(&wanted, Err(Resource::loggers_refused())),
         Ok(topic @ Resource::Topic(_)) => {
             if let Err(error) = broker.check_described_topic(&wanted.resource_name) {
                 return then(&wanted, Err(error));

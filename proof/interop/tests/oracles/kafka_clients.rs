@@ -1,6 +1,6 @@
 //! Kafka's clients.
 
-use interop::{Jackdaw, Original, kafka_cli, python};
+use interop::{Jackdaw, Original, kafka_cli, node, python};
 
 #[test]
 fn kcat_reads_what_it_wrote_after_a_crash() {
@@ -86,4 +86,39 @@ fn fifty_megabytes_go_in_by_kcat_and_come_out_by_confluent_kafka() {
         .unwrap();
     let out = python("confluent_dump.py", &[&broker, "text", &lines.to_string()]).unwrap().success().unwrap();
     assert!(out == text, "{} bytes came out of {}", out.len(), text.len());
+}
+
+#[test]
+fn kafkajs() {
+    let data = tempfile::tempdir().unwrap();
+    let jackdaw = Jackdaw::start(data.path()).unwrap();
+    let output = node("kafkajs_group.js", &[&jackdaw.kafka(), "kj"]).unwrap().success().unwrap();
+    assert!(output.contains("kafkajs ok"), "{output}");
+}
+
+#[test]
+fn a_group_balances_and_goes_on_after_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let jackdaw = Jackdaw::start(data.path()).unwrap();
+    let group =
+        |broker: &str, phase: &str| python("kafka_python_group.py", &[broker, "shared", phase]).unwrap().success();
+    group(&jackdaw.kafka(), "balance").unwrap();
+    let jackdaw = jackdaw.restart().unwrap();
+    group(&jackdaw.kafka(), "read").unwrap();
+}
+
+#[test]
+fn the_jvm_console_consumer_in_a_group() {
+    let data = tempfile::tempdir().unwrap();
+    let jackdaw = Jackdaw::start(data.path()).unwrap();
+    let broker = jackdaw.kafka();
+    kafka_cli(&["-P", "-b", &broker, "-t", "c", "-p", "0"], b"one\ntwo\nthree\n").unwrap().success().unwrap();
+    let arguments =
+        ["--bootstrap-server", &broker, "--topic", "c", "--group", "g", "--from-beginning", "--max-messages", "3"];
+    let read = Original::tool("kafka.tools.ConsoleConsumer", &arguments, b"").unwrap();
+    assert_eq!(read.stdout, "one\ntwo\nthree\n", "{read:?}");
+    let arguments = ["--bootstrap-server", &broker, "--describe", "--group", "g"];
+    let described = Original::tool("kafka.admin.ConsumerGroupCommand", &arguments, b"").unwrap().success().unwrap();
+    let row = described.lines().find(|line| line.starts_with("g ")).unwrap_or_else(|| panic!("{described}"));
+    assert_eq!(row.split_whitespace().take(6).collect::<Vec<_>>(), ["g", "c", "0", "3", "3", "0"], "{described}");
 }
