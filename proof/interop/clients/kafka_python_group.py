@@ -1,5 +1,6 @@
 """kafka-python: two members of a group share a topic's partitions; `read` goes on where the group committed."""
 import sys
+import threading
 import time
 
 from kafka import KafkaConsumer, KafkaProducer
@@ -19,17 +20,29 @@ def member():
     )
 
 
-def read(members, wanted):
-    values = []
+class Member(threading.Thread):
+    """Polls in a thread of its own: to join a group, a member waits for the others."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.consumer = member()
+        self.values, self.share, self.done = [], set(), threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.done.is_set():
+            for records in self.consumer.poll(timeout_ms=200).values():
+                self.values += [record.value for record in records]
+            self.share = self.consumer.assignment()
+        self.consumer.commit()
+        self.consumer.close()
+
+
+def wait_until(condition, describe):
     deadline = time.monotonic() + 60
-    while len(values) < wanted:
-        assert time.monotonic() < deadline, (len(values), wanted)
-        for one in members:
-            for records in one.poll(timeout_ms=200).values():
-                values += [record.value for record in records]
-    for one in members:
-        one.commit()
-    return sorted(values)
+    while not condition():
+        assert time.monotonic() < deadline, describe()
+        time.sleep(0.05)
 
 
 def produce(first, last):
@@ -45,21 +58,20 @@ if phase == "balance":
     admin = KafkaAdminClient(bootstrap_servers=server)
     admin.create_topics([NewTopic(topic, 4, 1)])
     admin.close()
-    members = [member(), member()]
-    deadline = time.monotonic() + 60
-    while [len(one.assignment()) for one in members] != [2, 2]:
-        assert time.monotonic() < deadline, [one.assignment() for one in members]
-        for one in members:
-            one.poll(timeout_ms=200)
-    shares = [one.assignment() for one in members]
+    members = [Member(), Member()]
+    wait_until(lambda: [len(one.share) for one in members] == [2, 2], lambda: [one.share for one in members])
+    shares = [one.share for one in members]
     assert not shares[0] & shares[1], shares
     sent = produce(0, 400)
-    assert read(members, 400) == sent
-    for one in members:
-        one.close()
 else:
     sent = produce(400, 500)
-    one = member()
-    assert read([one], 100) == sent, "only what was not committed comes again"
-    one.close()
+    members = [Member()]
+read = lambda: sorted(value for one in members for value in one.values)
+wait_until(lambda: len(read()) >= len(sent), lambda: (len(read()), len(sent)))
+assert read() == sent, "each record comes once, and what was committed does not come again"
+for one in members:
+    one.done.set()
+for one in members:
+    one.join(30)
+    assert not one.is_alive()
 print("group ok")

@@ -42,20 +42,20 @@ impl Jackdaw {
             .spawn()
             .context("can't start jackdaw dev")?;
         let stdout = child.stdout.take().context("no standard output")?;
-        let mut ports = (None, None);
         let mut lines = BufReader::new(stdout).lines();
-        while ports.0.is_none() || ports.1.is_none() {
-            let Some(line) = lines.next() else {
-                child.wait()?;
-                bail!("jackdaw dev ended before it said where it listens");
-            };
-            let line = line?;
-            ports.0 = ports.0.or_else(|| port_behind(&line, "ZooKeeper"));
-            ports.1 = ports.1.or_else(|| port_behind(&line, "Kafka"));
-        }
+        let Some(first) = lines.next() else {
+            child.wait()?;
+            bail!("jackdaw dev ended before it said where it listens");
+        };
+        let first = first?;
+        let ports = (port_behind(&first, "ZooKeeper listens on "), port_behind(&first, "Kafka on "));
         // Whatever it says later must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        let (Some(zookeeper_port), Some(kafka_port)) = ports else { bail!("no ports") };
+        let (Some(zookeeper_port), Some(kafka_port)) = ports else {
+            child.kill()?;
+            child.wait()?;
+            bail!("jackdaw dev does not say where it listens: {first}");
+        };
         Ok(Self { child, data: data.to_path_buf(), zookeeper_port, kafka_port })
     }
 
@@ -173,10 +173,9 @@ pub(crate) fn terminate(child: &mut Child) -> Result<()> {
     Ok(())
 }
 
-/// The port in `localhost:PORT`, in a line that begins with `what`.
-fn port_behind(line: &str, what: &str) -> Option<u16> {
-    let rest = line.trim_start().strip_prefix(what)?;
-    let (_, address) = rest.split_once("localhost:")?;
-    let digits: String = address.chars().take_while(char::is_ascii_digit).collect();
+/// The port of `localhost:PORT` behind these words.
+fn port_behind(line: &str, words: &str) -> Option<u16> {
+    let (_, address) = line.split_once(words)?;
+    let digits: String = address.strip_prefix("localhost:")?.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
