@@ -356,7 +356,7 @@ impl ConsumerConfig {
                 "enable.auto.commit cannot be set to true when default group id (null) is used.".to_owned(),
             ));
         }
-        let config = Self {
+        let mut config = Self {
             network: keys.network("Consumer", &default_id, 100)?,
             group_id: group_id.as_deref().map(Str::copied),
             group_instance_id: keys.text("group.instance.id").filter(|id| !id.is_empty()).map(Str::from),
@@ -382,6 +382,9 @@ impl ConsumerConfig {
             rack: keys.text("client.rack").unwrap_or_default().into(),
             api_timeout_ms: keys.number("default.api.timeout.ms", 60_000, 0)?,
         };
+        if let Some(group) = &config.group_id {
+            config.network.log_prefix = format!("[Consumer clientId={}, groupId={group}] ", config.network.client_id);
+        }
         Ok((config, keys.finish()))
     }
 }
