@@ -20,6 +20,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 enum Event {
     Connected(ConnectionId, TcpStream),
     Input(Input),
+    Woken,
+}
+
+/// Ends a driver's wait from another thread.
+#[derive(Clone)]
+pub struct Waker(Sender<Event>);
+
+impl Waker {
+    /// Whoever waits in the driver looks again at what it waits for.
+    pub fn wake(&self) {
+        // Without a driver nobody waits.
+        let _ = self.0.send(Event::Woken);
+    }
 }
 
 /// What tells the user of a warning: the Java class that would log it, and the line.
@@ -41,6 +54,11 @@ impl<M: Machine> Driver<M> {
     pub fn new(machine: M, warn: Warn) -> Self {
         let (sender, events) = channel();
         Self { machine, started: Instant::now(), streams: HashMap::new(), sender, events, warn }
+    }
+
+    /// What ends the driver's waits.
+    pub fn waker(&self) -> Waker {
+        Waker(self.sender.clone())
     }
 
     /// Both clocks.
@@ -111,6 +129,7 @@ impl<M: Machine> Driver<M> {
                 }
                 self.machine.handle(input, now);
             }
+            Event::Woken => {}
         }
     }
 

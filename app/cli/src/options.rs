@@ -30,6 +30,7 @@ pub struct OptionSpec {
     placeholder: &'static str,
     defaults: Vec<String>,
     required: bool,
+    required_unless: Option<&'static str>,
     is_help: bool,
 }
 
@@ -55,6 +56,12 @@ impl OptionSpec {
     /// The command line is refused without it.
     pub fn required(&mut self) -> &mut Self {
         self.required = true;
+        self
+    }
+
+    /// The command line is refused without it or the option of the other name.
+    pub fn required_unless(&mut self, other: &'static str) -> &mut Self {
+        self.required_unless = Some(other);
         self
     }
 
@@ -116,6 +123,7 @@ impl Parser {
             placeholder: "",
             defaults: Vec::new(),
             required: false,
+            required_unless: None,
             is_help: false,
         });
         self.options.last_mut().expect("one was pushed")
@@ -141,7 +149,7 @@ impl Parser {
     /// # Errors
     /// An exception of joptsimple that the original does not catch: an unknown option, or an argument that is missing.
     pub fn parse(self, arguments: &[OsString]) -> Result<Parsed, Stop> {
-        self.parse_or_throw(arguments).map_err(|thrown| thrown.uncaught())
+        self.read(arguments).map_err(|(_, thrown)| thrown.uncaught())
     }
 
     /// Reads a command line, for tools that catch what joptsimple throws.
@@ -149,10 +157,24 @@ impl Parser {
     /// # Errors
     /// Such an exception.
     pub fn parse_or_throw(self, arguments: &[OsString]) -> Result<Parsed, Thrown> {
+        self.read(arguments).map_err(|(_, thrown)| thrown)
+    }
+
+    /// Reads a command line, for tools that answer what is wrong with the table.
+    ///
+    /// # Errors
+    /// [`Parser::usage`] with the message that [`Parser::parse`] would give.
+    pub fn parse_or_usage(self, arguments: &[OsString]) -> Result<Parsed, Stop> {
+        self.read(arguments).map_err(|(parser, thrown)| parser.usage(&thrown.message))
+    }
+
+    fn read(self, arguments: &[OsString]) -> Result<Parsed, (Self, Thrown)> {
         let arguments: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let mut parsed = Parsed { words: arguments.len(), parser: self, found: Vec::new(), others: Vec::new() };
-        parsed.read(&arguments)?;
-        Ok(parsed)
+        match parsed.read(&arguments) {
+            Ok(()) => Ok(parsed),
+            Err(thrown) => Err((parsed.parser, thrown)),
+        }
     }
 
     fn find(&self, name: &str) -> Option<&OptionSpec> {
@@ -327,12 +349,17 @@ impl Parsed {
         self.check_all_required()
     }
 
+    fn lacks(&self, option: &OptionSpec) -> bool {
+        let needed = option.required || option.required_unless.is_some_and(|other| !self.has(other));
+        needed && !self.has(option.name)
+    }
+
     fn check_all_required(&self) -> Result<(), Thrown> {
         if self.parser.options.iter().any(|option| option.is_help && self.has(option.name)) {
             return Ok(());
         }
         let missing: Vec<&str> =
-            self.parser.options.iter().filter(|o| o.required && !self.has(o.name)).map(|option| option.name).collect();
+            self.parser.options.iter().filter(|option| self.lacks(option)).map(|option| option.name).collect();
         if missing.is_empty() {
             return Ok(());
         }

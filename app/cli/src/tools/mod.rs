@@ -1,7 +1,10 @@
 //! One file for each upstream command, and the table that finds it by its script's name or its Java class.
 
+mod client;
 mod kafka_broker_api_versions;
 mod kafka_configs;
+mod kafka_console_consumer;
+mod kafka_console_producer;
 mod kafka_dump_log;
 mod kafka_topics;
 mod zk_cli;
@@ -20,6 +23,8 @@ static TOOLS: &[(&str, Run)] = &[
     ("zkCli", zk_cli::run),
     ("zookeeper-shell", zk_cli::run_kafka),
     ("kafka-topics", kafka_topics::run),
+    ("kafka-console-producer", kafka_console_producer::run),
+    ("kafka-console-consumer", kafka_console_consumer::run),
     ("kafka-broker-api-versions", kafka_broker_api_versions::run),
     ("kafka-configs", kafka_configs::run),
     ("kafka-dump-log", kafka_dump_log::run),
