@@ -62,7 +62,7 @@ fn pieces_of_line(line: &str, width: usize) -> Vec<String> {
 }
 
 /// Cuts a line wherever Java's `BreakIterator` allows a line to end.
-fn words(line: &str) -> Vec<&str> {
+pub(crate) fn words(line: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut start = 0;
     let mut before = None;
