@@ -1,4 +1,4 @@
-//! `cargo xtask verify | fix | tidy | interop | bench | fuzz`: one command for people and CI.
+//! `cargo xtask verify | fix | tidy | interop | bench`: one command for people and CI.
 //!
 //! `verify` never writes to the tree, `fix` does. Each step is a command line that is printed before it runs, so that a
 //! person can run it alone.
@@ -22,7 +22,6 @@ cargo xtask COMMAND
   interop [NAME]   installs real clients and the JVM originals into a cache folder and runs them (tests whose name
                    contains NAME)
   bench [ARGS]     Jackdaw, the originals and a bare loop, side by side; writes docs/benchmarks.md
-  fuzz [SECONDS]   runs every fuzz target for that long (default 10 seconds each; needs a nightly toolchain)
 ";
 
 fn main() -> ExitCode {

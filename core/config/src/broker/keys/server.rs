@@ -1,6 +1,6 @@
 //! Broker keys: identity, threads, listeners and limits of connections.
 
-use super::reasons::{NO_AUTHORIZER, NO_MOVES, REPLICATION, SASL_UNUSED, THREADS};
+use super::reasons::{CONNECTION_RATE, NO_AUTHORIZER, NO_MOVES, QUEUES, REPLICATION, SASL_UNUSED, THREADS};
 use crate::key::{Key, Valid, boolean, int, long, string};
 
 pub(crate) static KEYS: &[Key] = &[
@@ -12,8 +12,8 @@ pub(crate) static KEYS: &[Key] = &[
     int("num.io.threads").default("8").valid(&[Valid::AtLeast("1")]).high().cluster_wide().no_effect(THREADS).doc("Threads that work on requests, disk included."),
     int("num.replica.alter.log.dirs.threads").high().no_effect(NO_MOVES).doc("Threads that move replicas between log directories. Default: one for each directory."),
     int("background.threads").default("10").valid(&[Valid::AtLeast("1")]).high().cluster_wide().no_effect(THREADS).doc("Threads for background work."),
-    int("queued.max.requests").default("500").valid(&[Valid::AtLeast("1")]).high().doc("Requests that may wait for work before reading from connections stops."),
-    long("queued.max.request.bytes").default("-1").medium().doc("Bytes of requests that may wait before reading from connections stops. -1: no limit."),
+    int("queued.max.requests").default("500").valid(&[Valid::AtLeast("1")]).high().doc("Requests that may wait for work before reading from connections stops.").no_effect(QUEUES),
+    long("queued.max.request.bytes").default("-1").medium().doc("Bytes of requests that may wait before reading from connections stops. -1: no limit.").no_effect(QUEUES),
     int("request.timeout.ms").default("30000").high().no_effect(REPLICATION).doc("Milliseconds that a request to another broker may take."),
     long("socket.connection.setup.timeout.ms").default("10000").medium().no_effect(REPLICATION).doc("Milliseconds that a connection to another broker may take. It doubles with each failure."),
     long("socket.connection.setup.timeout.max.ms").default("127000").medium().no_effect(REPLICATION).doc("Most milliseconds that a connection to another broker may take."),
@@ -32,7 +32,7 @@ pub(crate) static KEYS: &[Key] = &[
     int("max.connections.per.ip").default("2147483647").valid(&[Valid::AtLeast("0")]).medium().cluster_wide().doc("Connections allowed from one address. 0 allows the overrides alone."),
     string("max.connections.per.ip.overrides").default("").medium().cluster_wide().doc("host:count, separated by commas: limits for single addresses."),
     int("max.connections").default("2147483647").valid(&[Valid::AtLeast("0")]).medium().cluster_wide().doc("Connections allowed at the same time; with a listener's prefix, on that listener."),
-    int("max.connection.creation.rate").default("2147483647").valid(&[Valid::AtLeast("0")]).medium().cluster_wide().doc("New connections allowed in a second; with a listener's prefix, on that listener."),
+    int("max.connection.creation.rate").default("2147483647").valid(&[Valid::AtLeast("0")]).medium().cluster_wide().doc("New connections allowed in a second; with a listener's prefix, on that listener.").no_effect(CONNECTION_RATE),
     long("connections.max.idle.ms").default("600000").medium().doc("Milliseconds after which an idle connection is closed. Negative: never."),
     int("connection.failed.authentication.delay.ms").default("100").valid(&[Valid::AtLeast("0")]).no_effect(SASL_UNUSED).doc("Milliseconds that a failed login is kept waiting for its answer."),
     string("broker.rack").medium().doc("Rack of this broker: replicas are spread over racks, and consumers may read nearby."),

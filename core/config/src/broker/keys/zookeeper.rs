@@ -1,6 +1,6 @@
 //! Broker keys: how the broker reaches ZooKeeper.
 
-use super::reasons::{NO_SASL, NO_TLS, ZK_TLS};
+use super::reasons::{NO_SASL, NO_TLS, PIPELINE, ZK_TLS};
 use crate::key::{Key, Valid, boolean, int, list, password, string};
 
 pub(crate) static KEYS: &[Key] = &[
@@ -9,7 +9,7 @@ pub(crate) static KEYS: &[Key] = &[
     int("zookeeper.connection.timeout.ms").high().doc("Milliseconds that the broker waits at its start for a connection to ZooKeeper. Default: zookeeper.session.timeout.ms."),
     int("zookeeper.sync.time.ms").default("2000").no_effect("nothing read it in 2.7.1 either").doc("Milliseconds that a ZooKeeper follower may lag behind."),
     boolean("zookeeper.set.acl").default("false").high().refused(NO_SASL).doc("Protect the broker's nodes by ACLs, so that only brokers change them."),
-    int("zookeeper.max.in.flight.requests").default("10").valid(&[Valid::AtLeast("1")]).high().doc("Requests that the broker sends to ZooKeeper without waiting for the answers."),
+    int("zookeeper.max.in.flight.requests").default("10").valid(&[Valid::AtLeast("1")]).high().doc("Requests that the broker sends to ZooKeeper without waiting for the answers.").no_effect(PIPELINE),
     boolean("zookeeper.ssl.client.enable").default("false").medium().refused(NO_TLS).doc("Speak TLS with ZooKeeper."),
     string("zookeeper.clientCnxnSocket").medium().no_effect(ZK_TLS).doc("Java class of the connection; TLS asks for the one of Netty."),
     string("zookeeper.ssl.keystore.location").medium().no_effect(ZK_TLS).doc("File with the broker's certificate and key for ZooKeeper."),
