@@ -142,3 +142,106 @@ fn string(reader: &mut Reader<'_>) -> Result<Str, DecodeError> {
 fn option(value: Option<&impl std::fmt::Display>) -> String {
     value.map_or_else(|| "None".to_owned(), |value| format!("Some({value})"))
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BufMut;
+    use kafka_client::TopicPartition;
+    use kafka_coord::record::{self, ValueVersions};
+
+    use super::*;
+
+    fn record(key: Bytes, value: Option<Bytes>) -> ConsumedRecord {
+        ConsumedRecord {
+            partition: TopicPartition::new(Str::copied("internal"), 0),
+            offset: 0,
+            timestamp_ms: -1,
+            timestamp_type: None,
+            key: Some(key),
+            value,
+            headers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn offsets_as_the_original_shows_them() {
+        let place = record::TopicPartition { topic: Str::copied("p"), partition: 0 };
+        let key = Key::Offset { group: Str::copied("g1"), place }.encode().unwrap();
+        let value = CommittedOffset {
+            offset: 3,
+            leader_epoch: -1,
+            metadata: Str::EMPTY,
+            commit_timestamp_ms: 1_795_474_159_132,
+            expire_timestamp_ms: None,
+        };
+        let value = value.encode(ValueVersions::CURRENT).unwrap();
+        assert_eq!(
+            offset_line(&record(key.clone(), Some(value))).unwrap().unwrap(),
+            "[g1,p,0]::OffsetAndMetadata(offset=3, leaderEpoch=Optional.empty, metadata=, \
+             commitTimestamp=1795474159132, expireTimestamp=None)\n"
+        );
+        assert_eq!(offset_line(&record(key.clone(), None)).unwrap().unwrap(), "[g1,p,0]::NULL\n");
+        assert_eq!(group_line(&record(key, None)).unwrap(), None);
+        assert!(offset_line(&record(Bytes::from_static(b"\0"), None)).is_err());
+    }
+
+    #[test]
+    fn groups_as_the_original_shows_them() {
+        let key = Key::Group(Str::copied("g1")).encode().unwrap();
+        let member = MemberValue {
+            member_id: Str::copied("m-1"),
+            group_instance_id: None,
+            client_id: Str::copied("m"),
+            client_host: Str::copied("/127.0.0.1"),
+            rebalance_timeout_ms: 300_000,
+            session_timeout_ms: 10_000,
+            subscription: Bytes::new(),
+            assignment: Bytes::new(),
+        };
+        let value = GroupValue {
+            protocol_type: Str::copied("consumer"),
+            generation: 1,
+            protocol: Some(Str::copied("range")),
+            leader: Some(Str::copied("m-1")),
+            state_timestamp_ms: 5,
+            members: vec![member],
+        };
+        let value = value.encode(ValueVersions::CURRENT).unwrap();
+        assert_eq!(
+            group_line(&record(key.clone(), Some(value))).unwrap().unwrap(),
+            "g1::GroupMetadata(groupId=g1, generation=1, protocolType=Some(consumer), currentState=Stable, \
+             members=HashMap(m-1 -> MemberMetadata(memberId=m-1, groupInstanceId=Some(null), clientId=m, \
+             clientHost=/127.0.0.1, sessionTimeoutMs=10000, rebalanceTimeoutMs=300000, \
+             supportedProtocols=List(range), )))\n"
+        );
+        assert_eq!(offset_line(&record(key, None)).unwrap(), None);
+    }
+
+    #[test]
+    fn transactions_as_the_original_shows_them() {
+        let mut key = Vec::new();
+        key.put_i16(0);
+        key.put_i16(2);
+        key.put_slice(b"tx");
+        let mut value = Vec::new();
+        value.put_i16(0);
+        value.put_i64(7);
+        value.put_i16(1);
+        value.put_i32(60_000);
+        value.put_i8(1);
+        value.put_i32(1);
+        value.put_i16(1);
+        value.put_slice(b"p");
+        value.put_i32(1);
+        value.put_i32(3);
+        value.put_i64(20);
+        value.put_i64(10);
+        let record = record(key.into(), Some(value.into()));
+        assert_eq!(
+            transaction_line(&record).unwrap().unwrap(),
+            "tx::TransactionMetadata(transactionalId=tx, producerId=7, producerEpoch=1, txnTimeoutMs=60000, \
+             state=Ongoing, pendingState=None, topicPartitions=HashSet(p-3), txnStartTimestamp=10, \
+             txnLastUpdateTimestamp=20)\n"
+        );
+    }
+}
