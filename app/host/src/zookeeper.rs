@@ -268,6 +268,8 @@ impl Shared {
                         Lane::Background => self.background_lane.submit(job),
                     }
                 }
+                // A server that is alone has no links.
+                Effect::Link(_) => {}
                 Effect::Log(line) => self.log.write(line.level.into(), line.logger, line.message),
                 Effect::Stop(reason) => {
                     self.stopped.send_replace(Some(reason));

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use base::{Job, Slow};
 use bytes::Bytes;
+use config::zookeeper::HostPort;
 use zk_store::{LogBatchDone, StoreError};
+use zk_zab::LinkId;
 
 use crate::snapshot::Written;
 
@@ -40,6 +42,8 @@ pub enum Event {
         /// The connection that is gone.
         connection: ConnectionId,
     },
+    /// Something happened to a connection with another server of the ensemble.
+    Link(LinkEvent),
     /// A [`DiskTask`] is finished.
     Disk(DiskDone),
     /// Time has passed: [`Server::deadline`](crate::Server::deadline) is reached.
@@ -47,6 +51,83 @@ pub enum Event {
     /// Stop in good order: answer what is in the pipeline, take nothing new, close all connections, then
     /// [`Effect::Stop`]. Sessions stay open for a later start.
     Stop,
+}
+
+/// Which of a server's two ports for other servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerPort {
+    /// Votes: the second port of a `server.N` line.
+    Election,
+    /// A leader and its learners: the first port.
+    Quorum,
+}
+
+/// Something happened to a connection with another server.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// Another server connected. The first event of such a link; the host chose its name, below 2^63.
+    Accepted {
+        /// The link's new name.
+        link: LinkId,
+        /// The port it came in by.
+        port: PeerPort,
+        /// Where it came from, for logs.
+        peer: SocketAddr,
+    },
+    /// A [`LinkEffect::Dial`] has succeeded.
+    Connected {
+        /// The link's name, as in the effect.
+        link: LinkId,
+    },
+    /// Bytes arrived, cut anywhere.
+    Received {
+        /// From whom.
+        link: LinkId,
+        /// What was read from the socket at once.
+        bytes: Bytes,
+    },
+    /// More than some 1 MiB waits unsent, or no longer so.
+    Congested {
+        /// Which link.
+        link: LinkId,
+        /// Whether it is so now.
+        congested: bool,
+    },
+    /// The link is gone: it could not be made, failed, was closed by the peer, or a [`LinkEffect::Close`] was carried out.
+    /// The last event of a link.
+    Closed {
+        /// Which link.
+        link: LinkId,
+        /// Why, in words for the log.
+        reason: Cow<'static, str>,
+    },
+}
+
+/// What the server wants of its connections with other servers.
+#[derive(Debug)]
+pub enum LinkEffect {
+    /// Connect to the first of these addresses that answers; report [`LinkEvent::Connected`] or [`LinkEvent::Closed`].
+    Dial {
+        /// The link's name from now on, 2^63 or above.
+        link: LinkId,
+        /// Names are resolved anew for each attempt.
+        addresses: Vec<HostPort>,
+        /// For all of it.
+        timeout_ms: u64,
+    },
+    /// Send `bytes` behind all earlier bytes of this link.
+    Send {
+        /// To whom.
+        link: LinkId,
+        /// Whole packets.
+        bytes: Bytes,
+    },
+    /// Read no more from this link until told otherwise. A chunk read already may still be delivered.
+    PauseReading(LinkId),
+    /// Read again.
+    ResumeReading(LinkId),
+    /// Close this link once what was sent before is written (or it fails, or is not read for a while).
+    Close(LinkId),
 }
 
 /// What the server wants done, in this order.
@@ -69,6 +150,8 @@ pub enum Effect {
     /// Close this connection once all bytes sent before are written (or it fails, or does not read them for a while),
     /// then report [`Event::Closed`]. The server has forgotten it by now and ignores what it still sends.
     Close(ConnectionId),
+    /// Of a connection with another server.
+    Link(LinkEffect),
     /// Run this on a disk thread, then report [`Event::Disk`].
     Disk(DiskTask),
     /// Write this line to the log.

@@ -36,7 +36,10 @@ mod throttle;
 mod words;
 mod written;
 
-pub use event::{ConnectionId, DiskDone, DiskTask, Effect, Effects, Event, Lane, Level, LogLine, StopReason};
+pub use event::{
+    ConnectionId, DiskDone, DiskTask, Effect, Effects, Event, Lane, Level, LinkEffect, LinkEvent, LogLine, PeerPort,
+    StopReason,
+};
 pub use server::Server;
 pub use settings::{ConnectionThrottle, Descriptors, ServerConfig};
 pub use start::StartError;

@@ -91,6 +91,8 @@ impl Server {
             Event::Opened { connection, peer, .. } => self.open_connection(connection, peer, now, effects),
             Event::Received { connection, bytes } => self.received(connection, bytes, now, effects),
             Event::Closed { connection } => self.connection_lost(connection),
+            // A server that is alone has no links.
+            Event::Link(_) => {}
             Event::Disk(DiskDone(outcome)) => self.disk_done(outcome, now, effects),
             Event::Tick => self.tick(now, effects),
             Event::Stop => self.state = State::Stopping,

@@ -4,12 +4,14 @@
 use std::path::PathBuf;
 
 use config::ZooKeeperSettings;
-use config::zookeeper::{SnapshotCompression, Words};
+use config::zookeeper::{MemberSettings, SnapshotCompression, Words};
 use zk_store::Compression;
 
 /// Settings of one server. [`ServerConfig::new`] gives the original's defaults.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
+    /// What makes it a member of an ensemble; `None` when it is alone.
+    pub member: Option<MemberSettings>,
     /// `clientPort` as bound, for the `conf` command; -1 if there is none.
     pub client_port: i32,
     /// `secureClientPort` as bound, for the `conf` command; -1 if there is none.
@@ -110,6 +112,7 @@ impl ServerConfig {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
         Self {
+            member: None,
             client_port: -1,
             secure_client_port: -1,
             client_port_listen_backlog: -1,
@@ -169,6 +172,7 @@ impl From<&ZooKeeperSettings> for ServerConfig {
     fn from(settings: &ZooKeeperSettings) -> Self {
         let ZooKeeperSettings { limits, storage, access, nodes, .. } = settings;
         Self {
+            member: settings.member.clone(),
             client_port: settings.client_address.as_ref().map_or(-1, |address| i32::from(address.port)),
             client_port_listen_backlog: settings.client_listen_backlog.unwrap_or(-1),
             data_log_dir: (&settings.data_log_dir).into(),

@@ -6,10 +6,12 @@
 
 mod error;
 pub mod keys;
+mod member;
 mod raw;
 mod servers;
 
 pub use error::ZooKeeperError;
+pub use member::MemberSettings;
 pub use servers::{Ensemble, HostPort, PeerType, Server};
 
 use std::collections::BTreeSet;
@@ -52,8 +54,10 @@ pub struct ZooKeeperSettings {
     pub connections_max: i32,
     /// The first line of `dataDir/myid`, a number.
     pub my_id: Option<i64>,
-    /// The list of servers; at most one voter, until ensembles are served.
+    /// The list of servers.
     pub ensemble: Ensemble,
+    /// What makes it a member of an ensemble, if it is one.
+    pub member: Option<MemberSettings>,
     /// `reconfigEnabled`
     pub reconfig_enabled: bool,
     /// `autopurge.*`
@@ -317,6 +321,7 @@ fn settings(raw: &Raw, notices: &mut Vec<Notice>) -> Result<ZooKeeperSettings, P
         connections_max: raw.int("zookeeper.maxCnxns")?,
         my_id: None,
         ensemble: Ensemble::default(),
+        member: None,
         reconfig_enabled: raw.boolean("reconfigEnabled")?,
         purge,
         limits: limits(raw, notices)?,
