@@ -9,6 +9,7 @@
 //! | a request or response of a client | [`requests`], [`responses`], [`multi`], [`connect`] |
 //! | what is in the log | [`txn`] |
 //! | what is in a snapshot | [`snapshot`] |
+//! | what servers send each other | [`peer`] |
 //! | what a valid path is | [`path`] |
 
 pub mod connect;
@@ -20,6 +21,7 @@ pub mod jute;
 pub mod multi;
 mod op;
 pub mod path;
+pub mod peer;
 pub mod requests;
 pub mod responses;
 pub mod snapshot;

@@ -6,6 +6,7 @@
 //! | the folders, and who may use them | [`DataDirs`] |
 //! | writing the log | [`TxnLog`], [`LogBatch`] |
 //! | writing a snapshot | [`SnapshotWriter`] |
+//! | where a snapshot ends that comes from a leader | [`SnapshotScan`] |
 //! | reading both back | [`recover`], [`read_snapshot`], [`LogReader`] |
 //! | cutting the log to a zxid | [`truncate`] |
 //! | removing what is no longer needed | [`purge`] |
@@ -24,6 +25,7 @@ mod purge;
 mod recover;
 mod snapshot_compression;
 mod snapshot_reader;
+mod snapshot_scan;
 mod snapshot_writer;
 mod truncate;
 
@@ -36,5 +38,6 @@ pub use purge::purge;
 pub use recover::{Note, Recovered, Recovery, recover};
 pub use snapshot_compression::Compression;
 pub use snapshot_reader::{SnapshotSink, is_plausible_snapshot, read_snapshot};
+pub use snapshot_scan::SnapshotScan;
 pub use snapshot_writer::{SnapshotBody, SnapshotDigest, SnapshotInfo, SnapshotWriter};
 pub use truncate::truncate;
