@@ -11,14 +11,21 @@
 //! | to find | see |
 //! |---|---|
 //! | who votes, and what a quorum is | [`Quorum`] |
+//! | who leads | [`Election`], its messages [`Notification`], their connections [`Links`] |
 //! | what leader and learners tell each other | [`FromLeader`], [`FromLearner`] |
 //! | transactions kept in memory for learners that lag | [`History`] |
 
+mod election;
 mod history;
+mod links;
+mod notification;
 mod packet;
 mod quorum;
 
+pub use election::{Election, ElectionEffect, ElectionSettings, Electorate};
 pub use history::{Entry, History};
+pub use links::{Address, CloseReason, Greeting, GreetingError, LinkEffect, LinkSettings, Links};
+pub use notification::{Notification, PeerState, Vote};
 pub use packet::{FromLeader, FromLearner, LearnerInfo};
 pub use quorum::{Quorum, Voter};
 
