@@ -78,13 +78,35 @@ pub struct Thrown {
     pub class: Cow<'static, str>,
     /// Its message.
     pub message: String,
+    /// The exception behind it.
+    pub cause: Option<Box<Thrown>>,
 }
 
 impl Thrown {
     /// An exception of a class.
     #[must_use]
     pub fn new(class: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
-        Self { class: class.into(), message: message.to_string() }
+        Self { class: class.into(), message: message.to_string(), cause: None }
+    }
+
+    /// The same with the exception behind it.
+    #[must_use]
+    pub fn caused_by(mut self, cause: Thrown) -> Self {
+        self.cause = Some(Box::new(cause));
+        self
+    }
+
+    /// `java.util.concurrent.ExecutionException`: what a future throws for an exception.
+    #[must_use]
+    pub fn executed(cause: Thrown) -> Self {
+        Self::new("java.util.concurrent.ExecutionException", &cause).caused_by(cause)
+    }
+
+    /// The exception and what is behind it, a line each, without the stacks.
+    #[must_use]
+    pub fn trace(&self) -> String {
+        let causes = std::iter::successors(self.cause.as_deref(), |thrown| thrown.cause.as_deref());
+        causes.fold(self.to_string(), |trace, cause| format!("{trace}\nCaused by: {cause}"))
     }
 
     /// `java.lang.IllegalArgumentException`.
@@ -96,12 +118,15 @@ impl Thrown {
     /// Nobody catches it.
     #[must_use]
     pub fn uncaught(&self) -> Stop {
-        Stop::uncaught(&self.class, &self.message)
+        Stop::failure(format_args!("Exception in thread \"main\" {}", self.trace()))
     }
 }
 
 impl Display for Thrown {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.message.is_empty() {
+            return formatter.write_str(&self.class);
+        }
         write!(formatter, "{}: {}", self.class, self.message)
     }
 }

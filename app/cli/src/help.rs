@@ -65,22 +65,25 @@ fn pieces_of_line(line: &str, width: usize) -> Vec<String> {
 pub(crate) fn words(line: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut start = 0;
-    let mut before = None;
     for (at, letter) in line.char_indices() {
-        if before.is_some_and(|before| may_break(before, letter)) {
+        let (before, _) = line.split_at(at);
+        if may_break(before, letter) {
             words.extend(line.get(start..at));
             start = at;
         }
-        before = Some(letter);
     }
     words.extend(line.get(start..).filter(|rest| !rest.is_empty()));
     words
 }
 
-/// Whether a line may end between two characters; asked of the JVM for all pairs in ASCII.
-fn may_break(before: char, after: char) -> bool {
+/// Whether a line may end in front of a character; asked of the JVM for all pairs in ASCII, and before digits for what is
+/// in front of the pair.
+fn may_break(text: &str, after: char) -> bool {
     let opens = matches!(after, '(' | '[' | '{');
+    let Some(before) = text.chars().next_back() else { return false };
     match before {
+        '.' | ',' if after.is_ascii_digit() => !ends_in_number(text),
+        ':' | ';' | ')' | ']' | '}' | '!' | '%' | '?' if after.is_ascii_digit() => true,
         '\t' => true,
         ' ' => !matches!(after, ' ' | '\t'),
         '-' => !matches!(after, ' ' | '\t' | '-' | '\'' | '$'),
@@ -92,6 +95,13 @@ fn may_break(before: char, after: char) -> bool {
     }
 }
 
+/// Whether digits that belong to no word stand in front of the last character.
+fn ends_in_number(text: &str) -> bool {
+    let number = text.trim_end_matches(|letter: char| letter.is_ascii_digit() || matches!(letter, '.' | ','));
+    let digits = text.get(number.len()..text.len() - 1).unwrap_or_default();
+    digits.ends_with(|letter: char| letter.is_ascii_digit()) && !number.ends_with(char::is_alphanumeric)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +111,7 @@ mod tests {
         assert_eq!(words("a log.dir --x y"), ["a ", "log.", "dir ", "--", "x ", "y"]);
         assert_eq!(words("topics/clients"), ["topics/clients"]);
         assert_eq!(words("1.5 (default: 3)"), ["1.5 ", "(default: ", "3)"]);
+        assert_eq!(words("host:9092 `t1:0,1` a.5 a1,5"), ["host:", "9092 ", "`t1:", "0,1` ", "a.", "5 ", "a1,", "5"]);
         assert_eq!(words("\tsegment.ms"), ["\t", "segment.", "ms"]);
         assert!(words("").is_empty());
     }

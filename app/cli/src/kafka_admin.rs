@@ -4,7 +4,8 @@ use std::io::{sink, stderr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::Properties;
-use kafka_client::{Admin, AdminConfig, CallId, ClientError, To};
+use kafka_client::metadata::Node;
+use kafka_client::{Admin, AdminConfig, CallId, CallOptions, ClientError, To};
 use kafka_proto::messages::metadata;
 use kafka_proto::{AnyRequest, AnyResponse};
 
@@ -20,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A connection to a cluster.
 pub struct KafkaAdmin {
     driver: Driver<Admin>,
-    limit: Duration,
+    timeout_ms: u64,
 }
 
 impl KafkaAdmin {
@@ -35,9 +36,19 @@ impl KafkaAdmin {
         for warning in warnings {
             log_warning("org.apache.kafka.clients.admin.AdminClientConfig", &warning);
         }
-        let limit = Duration::from_millis(config.api_timeout_ms) + GRACE;
+        let timeout_ms = config.api_timeout_ms;
         let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-        Ok(Self { driver: Driver::new(Admin::new(config, seed), Box::new(log_warning)), limit })
+        Ok(Self { driver: Driver::new(Admin::new(config, seed), Box::new(log_warning)), timeout_ms })
+    }
+
+    /// From now on calls may take this long, whatever the properties say.
+    pub const fn set_timeout_ms(&mut self, timeout_ms: u64) {
+        self.timeout_ms = timeout_ms;
+    }
+
+    /// The coordinator of a group that a call went to: id, host and port.
+    pub fn coordinator(&self, group: &str) -> Option<&Node> {
+        self.driver.machine.coordinator(&group.into())
     }
 
     /// One request and its answer; `name` is the original's name of the call and shows when it takes too long.
@@ -45,17 +56,38 @@ impl KafkaAdmin {
     /// # Errors
     /// The client's; what a response says of its parts is the caller's to read.
     pub fn call(&mut self, name: &str, to: To, request: impl Into<AnyRequest>) -> Result<AnyResponse, ClientError> {
-        let calls = vec![(to, request.into())];
-        self.call_all(name, calls).pop().unwrap_or_else(|| Err(timed_out(name)))
+        self.call_with(CallOptions::named(name), to, request)
+    }
+
+    /// The same, with options; their time-out is ours.
+    ///
+    /// # Errors
+    /// As of [`KafkaAdmin::call`].
+    pub fn call_with(
+        &mut self,
+        options: CallOptions,
+        to: To,
+        request: impl Into<AnyRequest>,
+    ) -> Result<AnyResponse, ClientError> {
+        let calls = vec![(options, to, request.into())];
+        self.call_each(calls).pop().unwrap_or_else(|| Err(mismatched()))
     }
 
     /// Several requests at once, and their answers in the same order.
     pub fn call_all(&mut self, name: &str, calls: Vec<(To, AnyRequest)>) -> Vec<Result<AnyResponse, ClientError>> {
-        let now = self.driver.now();
-        let ids: Vec<CallId> =
-            calls.into_iter().map(|(to, request)| self.driver.machine.call(to, request, now)).collect();
+        self.call_each(calls.into_iter().map(|(to, request)| (CallOptions::named(name), to, request)).collect())
+    }
+
+    fn call_each(&mut self, calls: Vec<(CallOptions, To, AnyRequest)>) -> Vec<Result<AnyResponse, ClientError>> {
+        let (now, timeout_ms) = (self.driver.now(), Some(self.timeout_ms));
+        let machine = &mut self.driver.machine;
+        let ids: Vec<CallId> = calls
+            .into_iter()
+            .map(|(options, to, request)| machine.call_with(to, request, CallOptions { timeout_ms, ..options }, now))
+            .collect();
         let mut answers: Vec<_> = ids.iter().map(|_| None).collect();
-        self.driver.run_until(self.limit, |admin, _| {
+        let limit = Duration::from_millis(self.timeout_ms) + GRACE;
+        self.driver.run_until(limit, |admin, _| {
             while let Some((id, result)) = admin.next_result() {
                 if let Some(place) = ids.iter().position(|asked| *asked == id).and_then(|at| answers.get_mut(at)) {
                     *place = Some(result);
@@ -63,11 +95,8 @@ impl KafkaAdmin {
             }
             answers.iter().all(Option::is_some).then_some(())
         });
-        let named = |answer: Option<Result<AnyResponse, ClientError>>| match answer {
-            None | Some(Err(ClientError::Timeout(_))) => Err(timed_out(name)),
-            Some(result) => result,
-        };
-        answers.into_iter().map(named).collect()
+        let late = || ClientError::Timeout("the client did not keep to its own limit".to_owned());
+        answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(late()))).collect()
     }
 
     /// Describes the cluster and these topics, or all.
@@ -75,13 +104,25 @@ impl KafkaAdmin {
     /// # Errors
     /// The client's; a topic's own error is in its place.
     pub fn metadata(&mut self, name: &str, topics: Option<&[String]>) -> Result<metadata::Response, ClientError> {
+        self.metadata_with(CallOptions::named(name), topics)
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// As of [`KafkaAdmin::metadata`].
+    pub fn metadata_with(
+        &mut self,
+        options: CallOptions,
+        topics: Option<&[String]>,
+    ) -> Result<metadata::Response, ClientError> {
         let named = |topic: &String| metadata::RequestTopic { name: topic.as_str().into() };
         let request = metadata::Request {
             topics: topics.map(|topics| topics.iter().map(named).collect()),
             allow_auto_topic_creation: false,
             ..metadata::Request::default()
         };
-        match self.call(name, To::Any, request)? {
+        match self.call_with(options, To::Any, request)? {
             AnyResponse::Metadata(response) => Ok(response),
             _ => Err(mismatched()),
         }
@@ -93,13 +134,14 @@ pub fn mismatched() -> ClientError {
     ClientError::Illegal("the response belongs to another request".to_owned())
 }
 
-/// The exception of a client's error.
+/// The exception of a client's error, with what is behind it.
 pub fn thrown(error: ClientError) -> Thrown {
-    Thrown::new(error.exception(), error)
-}
-
-fn timed_out(name: &str) -> ClientError {
-    ClientError::Timeout(format!("Timed out waiting for a node assignment. Call: {name}"))
+    let cause = error.cause().cloned().map(thrown);
+    let thrown = Thrown::new(error.exception(), error);
+    match cause {
+        Some(cause) => thrown.caused_by(cause),
+        None => thrown,
+    }
 }
 
 /// Reads a file of properties as `Utils.loadProps` does.
@@ -146,9 +188,12 @@ mod tests {
         let server = format!("127.0.0.1:{port}");
         let settings = [("bootstrap.servers", server.as_str()), ("default.api.timeout.ms", "50")];
         let mut admin = KafkaAdmin::new(None, &settings).unwrap();
-        let error = admin.metadata("listTopics", None).unwrap_err();
+        let thrown = thrown(admin.metadata("listTopics", None).unwrap_err());
+        let message = thrown.to_string();
+        let start = "org.apache.kafka.common.errors.TimeoutException: Call(callName=listTopics, deadlineMs=";
+        assert!(message.starts_with(start) && message.ends_with(" after 1 attempt(s)"), "{message}");
         assert_eq!(
-            thrown(error).to_string(),
+            thrown.cause.unwrap().to_string(),
             "org.apache.kafka.common.errors.TimeoutException: Timed out waiting for a node assignment. \
              Call: listTopics"
         );

@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 
 use crate::console::{Stop, Thrown};
-use crate::help;
+use crate::{help, java};
 
 /// What `--version` prints.
 pub const VERSION: &str = "2.7.1 (Commit:61dbce85d0d41457)";
@@ -31,6 +31,7 @@ pub struct OptionSpec {
     defaults: Vec<String>,
     required: bool,
     required_unless: Option<&'static str>,
+    available_if: &'static [&'static str],
     is_help: bool,
 }
 
@@ -62,6 +63,12 @@ impl OptionSpec {
     /// The command line is refused without it or the option of the other name.
     pub fn required_unless(&mut self, other: &'static str) -> &mut Self {
         self.required_unless = Some(other);
+        self
+    }
+
+    /// The command line is refused with it and none of the options of these names.
+    pub fn available_if(&mut self, others: &'static [&'static str]) -> &mut Self {
+        self.available_if = others;
         self
     }
 
@@ -124,6 +131,7 @@ impl Parser {
             defaults: Vec::new(),
             required: false,
             required_unless: None,
+            available_if: &[],
             is_help: false,
         });
         self.options.last_mut().expect("one was pushed")
@@ -147,7 +155,8 @@ impl Parser {
     /// Reads a command line.
     ///
     /// # Errors
-    /// An exception of joptsimple that the original does not catch: an unknown option, or an argument that is missing.
+    /// An exception of joptsimple that the original does not catch: an unknown option, one that is not available or required, or
+    /// an argument that is missing.
     pub fn parse(self, arguments: &[OsString]) -> Result<Parsed, Stop> {
         self.read(arguments).map_err(|(_, thrown)| thrown.uncaught())
     }
@@ -236,10 +245,10 @@ impl Parsed {
     pub fn number<N: std::str::FromStr>(&self, name: &str) -> Result<Option<N>, Thrown> {
         let Some(text) = self.value(name)? else { return Ok(None) };
         text.parse().map(Some).map_err(|_| {
-            Thrown::new(
-                "joptsimple.OptionArgumentConversionException",
-                format!("Cannot parse argument '{text}' of option {name}"),
-            )
+            let number = Thrown::new("java.lang.NumberFormatException", format!("For input string: \"{text}\""));
+            let reflection = Thrown::new("joptsimple.internal.ReflectionException", &number).caused_by(number);
+            let message = format!("Cannot parse argument '{text}' of option {name}");
+            Thrown::new("joptsimple.OptionArgumentConversionException", message).caused_by(reflection)
         })
     }
 
@@ -360,12 +369,36 @@ impl Parsed {
         }
         let missing: Vec<&str> =
             self.parser.options.iter().filter(|option| self.lacks(option)).map(|option| option.name).collect();
-        if missing.is_empty() {
+        if !missing.is_empty() {
+            let text = format!("Missing required option(s) [{}]", missing.join(", "));
+            return Err(Thrown::new("joptsimple.MissingRequiredOptionsException", text));
+        }
+        self.check_all_available()
+    }
+
+    fn check_all_available(&self) -> Result<(), Thrown> {
+        let options = self.parser.options.iter().filter(|option| self.has(option.name));
+        let unavailable: Vec<&OptionSpec> = options
+            .filter(|option| {
+                !option.available_if.is_empty() && !option.available_if.iter().any(|other| self.has(other))
+            })
+            .collect();
+        if unavailable.is_empty() {
             return Ok(());
         }
-        let names = missing.join(", ");
-        Err(Thrown::new("joptsimple.MissingRequiredOptionsException", format!("Missing required option(s) [{names}]")))
+        let ordered = java::hash_order_by(unavailable, |option| name_hash(option.name));
+        let names = ordered.iter().map(|option| option.name).collect::<Vec<_>>().join(", ");
+        Err(Thrown::new(
+            "joptsimple.UnavailableOptionException",
+            format!("Option(s) [{names}] are unavailable given other options on the command line"),
+        ))
     }
+}
+
+/// The hash code of an option: that of a list of its only name.
+#[must_use]
+pub(crate) fn name_hash(name: &str) -> u32 {
+    java::string_hash(name).wrapping_add(31)
 }
 
 #[cfg(test)]

@@ -75,7 +75,8 @@ impl World {
             let logger = " (kafka.admin.TopicCommand$)";
             let plain = |line: &str| line.split_once("] ERROR ").map_or(line, |(_, text)| text).to_owned();
             let err = err.replace(&self.address, "SERVER");
-            let err = err.lines().filter(|line| !line.is_empty() && *line != logger).map(plain).take(err_lines);
+            let is_told = |line: &&str| !line.is_empty() && *line != logger && !line.starts_with("Caused by: ");
+            let err = err.lines().filter(is_told).map(plain).take(err_lines);
             replayed += &err.map(|line| format!("err: {line}\n")).collect::<String>();
             replayed += &format!("rc {code}\n");
         }

@@ -10,7 +10,7 @@ use base::{Monotonic, Now, Str};
 use kafka_proto::messages::find_coordinator;
 use kafka_proto::{AnyRequest, AnyResponse, ApiKey, ErrorCode};
 
-use crate::metadata::{Cluster, TopicPartition};
+use crate::metadata::{Cluster, Node, TopicPartition};
 use crate::network::{Call, Effect, Input, Interest, Network, Outcome, RequestId, Target, call_name};
 use crate::{AdminConfig, ClientError, Machine};
 
@@ -37,11 +37,32 @@ pub struct CallId(pub u64);
 
 /// A request that is made for each version and may be made again.
 type Build = Box<dyn Fn(i16) -> AnyRequest + Send + Sync>;
+/// Says whether a response is of the wrong broker or too early, so that the request is to be made again.
+pub type TryAgain = fn(&AnyResponse) -> Option<ErrorCode>;
+
+/// How a request is made.
+#[derive(Clone, Debug)]
+pub struct CallOptions {
+    /// The Java client's name of the call, which its time-out tells.
+    pub name: String,
+    /// How long it may take, retries and all; `default.api.timeout.ms` if not said.
+    pub timeout_ms: Option<u64>,
+    /// When to ask again.
+    pub try_again: TryAgain,
+}
+
+impl CallOptions {
+    /// With the usual time, and again when a response says that its broker was the wrong one.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), timeout_ms: None, try_again: wrong_broker }
+    }
+}
 
 struct Pending {
     key: ApiKey,
     to: To,
     build: std::sync::Arc<Build>,
+    options: CallOptions,
     deadline: Monotonic,
     attempts: u32,
     state: State,
@@ -112,10 +133,22 @@ impl Admin {
         self.network.served(node, key)
     }
 
+    /// The coordinator of a group that a call went to.
+    pub fn coordinator(&self, group: &Str) -> Option<&Node> {
+        self.network.cluster().brokers.get(self.coordinators.get(&(0, group.clone()))?)
+    }
+
     /// Sends a request that is the same in all versions.
     pub fn call(&mut self, to: To, request: impl Into<AnyRequest>, now: Now) -> CallId {
         let request = request.into();
-        self.call_built(to, request.key(), move |_| request.clone(), now)
+        let options = CallOptions::named(call_name(request.key()));
+        self.call_with(to, request, options, now)
+    }
+
+    /// The same, with options.
+    pub fn call_with(&mut self, to: To, request: impl Into<AnyRequest>, options: CallOptions, now: Now) -> CallId {
+        let request = request.into();
+        self.call_built(to, request.key(), move |_| request.clone(), options, now)
     }
 
     /// Sends a request that depends on the version.
@@ -124,6 +157,7 @@ impl Admin {
         to: To,
         key: ApiKey,
         build: impl Fn(i16) -> AnyRequest + Send + Sync + 'static,
+        options: CallOptions,
         now: Now,
     ) -> CallId {
         let id = CallId(self.next_call);
@@ -135,7 +169,8 @@ impl Admin {
             key,
             to,
             build: std::sync::Arc::new(Box::new(build)),
-            deadline: now.monotonic.plus_ms(self.config.api_timeout_ms),
+            deadline: now.monotonic.plus_ms(options.timeout_ms.unwrap_or(self.config.api_timeout_ms)),
+            options,
             attempts: 0,
             state: State::Waiting(now.monotonic),
         };
@@ -165,7 +200,8 @@ impl Admin {
 
     fn start(&mut self, id: CallId, now: Monotonic) {
         let Some(call) = self.calls.get(&id) else { return };
-        let timeout_ms = u64::try_from(call.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
+        // A little longer than the call, so that the call is given up first, in its own words.
+        let timeout_ms = u64::try_from(call.deadline.since(now).as_millis() + 1).unwrap_or(u64::MAX);
         let state = match (self.resolve(&call.to), &call.to) {
             (Some(target), _) => {
                 let (key, build) = (call.key, call.build.clone());
@@ -188,13 +224,14 @@ impl Admin {
         State::Finding(self.network.send(Target::Any, call, now))
     }
 
-    fn outcome(&mut self, request: RequestId, outcome: Outcome, now: Monotonic) {
+    fn outcome(&mut self, request: RequestId, outcome: Outcome, now: Now) {
         let is = |state: &State| matches!(state, State::Finding(id) | State::Sent(id) if *id == request);
         let Some(id) = self.calls.iter().find(|(_, call)| is(&call.state)).map(|(id, _)| *id) else { return };
-        let finding = self.calls.get(&id).is_some_and(|call| matches!(call.state, State::Finding(_)));
+        let Some(call) = self.calls.get(&id) else { return };
+        let (finding, try_again) = (matches!(call.state, State::Finding(_)), call.options.try_again);
         match outcome {
             Ok(Some(AnyResponse::FindCoordinator(found))) if finding => self.found(id, &found, now),
-            Ok(Some(response)) => match wrong_broker(&response) {
+            Ok(Some(response)) => match try_again(&response) {
                 Some(code) => self.retry(id, ClientError::Broker { code, message: None }, now),
                 None => self.finish(id, Ok(response)),
             },
@@ -204,7 +241,7 @@ impl Admin {
         }
     }
 
-    fn found(&mut self, id: CallId, found: &find_coordinator::Response, now: Monotonic) {
+    fn found(&mut self, id: CallId, found: &find_coordinator::Response, now: Now) {
         if found.error_code.is_error() {
             let error = ClientError::Broker { code: found.error_code, message: found.error_message.clone() };
             return if error.is_retriable() { self.retry(id, error, now) } else { self.finish(id, Err(error)) };
@@ -215,24 +252,41 @@ impl Admin {
             _ => return,
         };
         self.coordinators.insert(key, found.node_id);
-        self.start(id, now);
+        self.start(id, now.monotonic);
     }
 
-    fn retry(&mut self, id: CallId, error: ClientError, now: Monotonic) {
+    fn retry(&mut self, id: CallId, error: ClientError, now: Now) {
         let (retries, backoff_ms) = (self.config.retries, self.config.network.retry_backoff_ms);
         self.network.want_update();
         let Some(call) = self.calls.get_mut(&id) else { return };
+        if call.deadline <= now.monotonic || call.attempts >= retries {
+            // The network knows of the request only, not what it is made for.
+            let error = if matches!(error, ClientError::Timeout(_)) { call.unanswered() } else { error };
+            return self.time_out(id, error, now);
+        }
         match &call.to {
             To::Coordinator(group) => drop(self.coordinators.remove(&(0, group.clone()))),
             To::TransactionCoordinator(id) => drop(self.coordinators.remove(&(1, id.clone()))),
             _ => {}
         }
         call.attempts += 1;
-        let again_at = now.plus_ms(backoff_ms);
-        if call.attempts > retries || again_at >= call.deadline {
-            return self.finish(id, Err(error));
-        }
-        call.state = State::Waiting(again_at);
+        call.state = State::Waiting(now.monotonic.plus_ms(backoff_ms));
+    }
+
+    /// Gives up, in the words of the Java client.
+    fn time_out(&mut self, id: CallId, cause: ClientError, now: Now) {
+        let backoff_ms = i64::try_from(self.config.network.retry_backoff_ms).unwrap_or(i64::MAX);
+        let Some(call) = self.calls.get(&id) else { return };
+        let (name, tries) = (call.name(), call.attempts + 1);
+        let left_ms = i64::try_from(call.deadline.since(now.monotonic).as_millis()).unwrap_or(0);
+        let late_ms = i64::try_from(now.monotonic.since(call.deadline).as_millis()).unwrap_or(0);
+        let (now_ms, deadline_ms) = (now.wall_ms, now.wall_ms + left_ms - late_ms);
+        let message = format!(
+            "Call(callName={name}, deadlineMs={deadline_ms}, tries={tries}, nextAllowedTryMs={}) timed out at {now_ms} \
+             after {tries} attempt(s)",
+            now_ms.saturating_add(backoff_ms)
+        );
+        self.finish(id, Err(ClientError::TimedOut { message, cause: Box::new(cause) }));
     }
 
     fn finish(&mut self, id: CallId, result: Result<AnyResponse, ClientError>) {
@@ -241,13 +295,23 @@ impl Admin {
         }
     }
 
-    fn expire(&mut self, now: Monotonic) {
-        let late: Vec<(CallId, ApiKey)> =
-            self.calls.iter().filter(|(_, call)| call.deadline <= now).map(|(id, call)| (*id, call.key)).collect();
-        for (id, key) in late {
-            let text = format!("Timed out waiting for a node assignment. Call: {}", call_name(key));
-            self.finish(id, Err(ClientError::Timeout(text)));
+    fn expire(&mut self, now: Now) {
+        let late = self.calls.iter().filter(|(_, call)| call.deadline <= now.monotonic);
+        let late: Vec<(CallId, ClientError)> = late.map(|(id, call)| (*id, call.unanswered())).collect();
+        for (id, cause) in late {
+            self.time_out(id, cause, now);
         }
+    }
+}
+
+impl Pending {
+    fn name(&self) -> &str {
+        if matches!(self.state, State::Finding(_)) { "findCoordinator" } else { &self.options.name }
+    }
+
+    /// Why there is no answer at the deadline.
+    fn unanswered(&self) -> ClientError {
+        ClientError::Timeout(format!("Timed out waiting for a node assignment. Call: {}", self.name()))
     }
 }
 
@@ -264,6 +328,7 @@ fn wrong_broker(response: &AnyResponse) -> Option<ErrorCode> {
         AnyResponse::DeleteGroups(response) => response.results.iter().map(|group| group.error_code).collect(),
         AnyResponse::OffsetFetch(response) => [response.error_code].into(),
         AnyResponse::OffsetDelete(response) => [response.error_code].into(),
+        AnyResponse::ListGroups(response) => [response.error_code].into(),
         AnyResponse::LeaveGroup(response) => [response.error_code].into(),
         AnyResponse::OffsetCommit(response) => response
             .topics
@@ -287,19 +352,18 @@ impl Machine for Admin {
     }
 
     fn advance(&mut self, now: Now) {
-        let now = now.monotonic;
-        self.network.advance(now);
+        self.network.advance(now.monotonic);
         loop {
             while let Some((request, outcome)) = self.network.next_completion() {
                 self.outcome(request, outcome, now);
             }
             self.expire(now);
-            let waiting = |call: &Pending| matches!(call.state, State::Waiting(until) if until <= now);
+            let waiting = |call: &Pending| matches!(call.state, State::Waiting(until) if until <= now.monotonic);
             let due: Vec<CallId> = self.calls.iter().filter(|(_, call)| waiting(call)).map(|(id, _)| *id).collect();
             for id in due {
-                self.start(id, now);
+                self.start(id, now.monotonic);
             }
-            self.network.advance(now);
+            self.network.advance(now.monotonic);
             if !self.network.has_completion() {
                 break;
             }

@@ -20,6 +20,14 @@ pub enum ClientError {
     /// Something took longer than its limit.
     #[error("{0}")]
     Timeout(String),
+    /// A call and all its retries took longer than their limit.
+    #[error("{message}")]
+    TimedOut {
+        /// What was called, when, how often.
+        message: String,
+        /// What the last try came to.
+        cause: Box<ClientError>,
+    },
     /// No version of the API is known to both sides.
     #[error("The broker does not support {0}")]
     UnsupportedApi(ApiKey),
@@ -56,7 +64,7 @@ impl ClientError {
         let class = match self {
             Self::Broker { code, .. } => return code.exception(),
             Self::Disconnected => "DisconnectException",
-            Self::Timeout(_) => "TimeoutException",
+            Self::Timeout(_) | Self::TimedOut { .. } => "TimeoutException",
             Self::UnsupportedApi(_) | Self::Unsupported(_) => "UnsupportedVersionException",
             Self::TooLarge(_) => "RecordTooLargeException",
             Self::Decode(_) => return "org.apache.kafka.common.protocol.types.SchemaException".to_owned(),
@@ -70,8 +78,16 @@ impl ClientError {
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Broker { code, .. } => code.is_retriable(),
-            Self::Disconnected | Self::Timeout(_) => true,
+            Self::Disconnected | Self::Timeout(_) | Self::TimedOut { .. } => true,
             _ => false,
+        }
+    }
+
+    /// What is behind it, if the Java client tells that too.
+    pub fn cause(&self) -> Option<&Self> {
+        match self {
+            Self::TimedOut { cause, .. } => Some(cause),
+            _ => None,
         }
     }
 

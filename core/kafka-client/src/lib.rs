@@ -22,7 +22,7 @@ mod fetched;
 mod group;
 mod machine;
 
-pub use admin::{Admin, CallId, To};
+pub use admin::{Admin, CallId, CallOptions, To};
 pub use config::{AdminConfig, ConfigError, ConsumerConfig, NetworkConfig, OffsetReset, ProducerConfig};
 pub use consumer::{CommitOffset, Consumer, ConsumerEvent};
 pub use error::ClientError;

@@ -9,7 +9,7 @@ use kafka_proto::messages::api_versions::{self, ApiVersion};
 use kafka_proto::{AnyResponse, ApiKey};
 
 use crate::console::{Console, Stop};
-use crate::kafka_admin::{KafkaAdmin, mismatched, thrown};
+use crate::kafka_admin::{KafkaAdmin, load_properties, mismatched, thrown};
 use crate::options::Parser;
 
 /// Runs the command.
@@ -27,7 +27,9 @@ pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i
     let value = |name| parsed.value(name).map_err(|thrown| thrown.uncaught());
     let servers = value("bootstrap-server")?.unwrap_or_default();
     let mut admin = KafkaAdmin::new(value("command-config")?, &[("bootstrap.servers", servers)])?;
-    let cluster = admin.metadata("metadata", None).map_err(|error| thrown(error).uncaught())?;
+    let timeout_ms = request_timeout_ms(value("command-config")?)?;
+    admin.set_timeout_ms(timeout_ms);
+    let cluster = admin.metadata("metadata", None).map_err(|_| unreachable_brokers(servers))?;
     let asked = api_versions::Request {
         client_software_name: "jackdaw".into(),
         client_software_version: env!("CARGO_PKG_VERSION").into(),
@@ -42,6 +44,20 @@ pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i
         console.line(format_args!("{}:{} (id: {id} rack: {rack}) -> {versions}", broker.host, broker.port));
     }
     Ok(0)
+}
+
+/// `request.timeout.ms` of the property file; the tool's own default is shorter than other clients'.
+fn request_timeout_ms(command_config: Option<&str>) -> Result<u64, Stop> {
+    let properties = command_config.map(load_properties).transpose()?.unwrap_or_default();
+    Ok(properties.get("request.timeout.ms").and_then(|value| value.trim().parse().ok()).unwrap_or(5_000))
+}
+
+/// None of the brokers that were named answers.
+fn unreachable_brokers(servers: &str) -> Stop {
+    let named = servers.split(',').map(str::trim).filter(|server| !server.is_empty());
+    let nodes: Vec<String> = named.zip(1..).map(|(server, id)| format!("{server} (id: -{id} rack: null)")).collect();
+    let nodes = nodes.join(", ");
+    Stop::uncaught("java.lang.RuntimeException", format!("Request METADATA failed on brokers List({nodes})"))
 }
 
 fn versions_of(answer: AnyResponse) -> Result<Vec<ApiVersion>, ClientError> {

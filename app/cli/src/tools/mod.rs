@@ -5,6 +5,7 @@ mod kafka_broker_api_versions;
 mod kafka_configs;
 mod kafka_console_consumer;
 mod kafka_console_producer;
+mod kafka_consumer_groups;
 mod kafka_consumer_perf_test;
 mod kafka_dump_log;
 mod kafka_producer_perf_test;
@@ -27,6 +28,7 @@ static TOOLS: &[(&str, Run)] = &[
     ("kafka-topics", kafka_topics::run),
     ("kafka-console-producer", kafka_console_producer::run),
     ("kafka-console-consumer", kafka_console_consumer::run),
+    ("kafka-consumer-groups", kafka_consumer_groups::run),
     ("kafka-producer-perf-test", kafka_producer_perf_test::run),
     ("kafka-consumer-perf-test", kafka_consumer_perf_test::run),
     ("kafka-broker-api-versions", kafka_broker_api_versions::run),

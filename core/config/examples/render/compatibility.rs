@@ -107,7 +107,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("kafka-configs.sh", "served for topics and brokers"),
     ("kafka-console-producer.sh", "served"),
     ("kafka-console-consumer.sh", "served"),
-    ("kafka-consumer-groups.sh", "later; the APIs behind it are served, so the original works"),
+    ("kafka-consumer-groups.sh", "served"),
     ("kafka-producer-perf-test.sh", "served"),
     ("kafka-consumer-perf-test.sh", "served"),
     ("kafka-broker-api-versions.sh", "served"),

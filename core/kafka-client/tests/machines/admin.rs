@@ -1,8 +1,8 @@
 //! Calls find their broker, and find it again.
 
 use base::Str;
-use kafka_client::{Admin, AdminConfig, Interest, To, TopicPartition};
-use kafka_proto::messages::{create_topics, delete_groups, find_coordinator, list_offset};
+use kafka_client::{Admin, AdminConfig, CallOptions, Interest, To, TopicPartition};
+use kafka_proto::messages::{create_topics, delete_groups, find_coordinator, list_offset, metadata};
 use kafka_proto::{AnyRequest, AnyResponse, ApiKey, ErrorCode};
 
 use crate::world::{Reply, World};
@@ -74,4 +74,56 @@ fn leaders_are_looked_up() {
     world.machine.describe_cluster(Interest::All);
     world.run(1_000);
     assert_eq!(world.machine.cluster().topics.len(), 2);
+}
+
+#[test]
+fn a_call_that_takes_too_long_says_what_it_was() {
+    let mut world = world(|request, _| matches!(request, AnyRequest::FindCoordinator(_)).then_some(Reply::Silence));
+    let start = world.now.wall_ms;
+    let request = delete_groups::Request { group_names: vec![Str::from_static("g")] };
+    let options = CallOptions { timeout_ms: Some(500), ..CallOptions::named("deleteConsumerGroups") };
+    world.machine.call_with(To::Coordinator(Str::from_static("g")), request, options, world.now);
+    world.run(1_000);
+    let Some((_, Err(error))) = world.machine.next_result() else { panic!("no error") };
+    let (deadline, next) = (start + 500, start + 600);
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "Call(callName=findCoordinator, deadlineMs={deadline}, tries=1, nextAllowedTryMs={next}) timed out at {deadline} \
+             after 1 attempt(s)"
+        )
+    );
+    assert_eq!(error.cause().unwrap().to_string(), "Timed out waiting for a node assignment. Call: findCoordinator");
+}
+
+#[test]
+fn what_is_asked_again_is_the_callers_to_say() {
+    let unknown = |response: &AnyResponse| match response {
+        AnyResponse::Metadata(response) => {
+            response.topics.iter().map(|topic| topic.error_code).find(|code| code.is_error())
+        }
+        _ => None,
+    };
+    let mut left = 3;
+    let mut world = world(move |request, _| match request {
+        AnyRequest::Metadata(request) if request.topics.as_ref().is_some_and(|topics| !topics.is_empty()) => {
+            let mut answer = crate::world::described(request);
+            left -= 1;
+            if left > 0 {
+                answer.topics[0].error_code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+            }
+            Some(answer.into())
+        }
+        _ => None,
+    });
+    let topic = metadata::RequestTopic { name: Str::from_static("t") };
+    let request = metadata::Request { topics: Some(vec![topic]), ..Default::default() };
+    let options = CallOptions { try_again: unknown, ..CallOptions::named("metadata") };
+    let start = world.now.monotonic;
+    world.machine.call_with(To::Any, request, options, world.now);
+    world.run(150);
+    assert!(world.machine.next_result().is_none(), "twice unknown");
+    world.run(1_000);
+    let Some((_, Ok(AnyResponse::Metadata(response)))) = world.machine.next_result() else { panic!("no answer") };
+    assert!(response.topics[0].error_code.is_none() && world.now.monotonic > start);
 }

@@ -100,7 +100,8 @@ fn nobody_to_ask_is_a_time_out() {
     world.machine.call(To::Any, list_groups::Request::default(), world.now);
     world.run(21_000);
     let Some((_, Err(error))) = world.machine.next_result() else { panic!("no error") };
-    assert_eq!(error.to_string(), "Timed out waiting for a node assignment. Call: listGroups");
+    assert!(error.to_string().starts_with("Call(callName=listGroups, deadlineMs="), "{error}");
+    assert_eq!(error.cause().unwrap().to_string(), "Timed out waiting for a node assignment. Call: listGroups");
     assert_eq!(error.exception(), "org.apache.kafka.common.errors.TimeoutException");
 }
 

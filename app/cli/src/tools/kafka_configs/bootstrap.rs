@@ -261,7 +261,7 @@ fn send(admin: &mut KafkaAdmin, name: &str, resource: &Resource<'_>, request: An
 
 /// What a future of the original throws.
 fn executed(error: ClientError) -> Thrown {
-    Thrown::new("java.util.concurrent.ExecutionException", thrown(error))
+    Thrown::executed(thrown(error))
 }
 
 fn singular(kind: &str) -> &str {

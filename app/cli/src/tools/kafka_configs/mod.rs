@@ -68,7 +68,8 @@ pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i
     }
     let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
     let words = words.join(" ");
-    Err(Stop::failure(format!("Error while executing config command with args '{words}'\n{thrown}")))
+    let trace = thrown.trace();
+    Err(Stop::failure(format!("Error while executing config command with args '{words}'\n{trace}")))
 }
 
 fn execute(arguments: &[OsString], console: &mut Console<'_>) -> Result<(), End> {

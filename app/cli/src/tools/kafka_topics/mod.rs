@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i
         Err(thrown) => {
             console.line(format_args!("Error while executing topic command : {}", thrown.message));
             console.flush();
-            console.log("ERROR", format_args!("{thrown}\n"), LOGGER);
+            console.log("ERROR", format_args!("{}\n", thrown.trace()), LOGGER);
             Ok(1)
         }
     }
