@@ -245,7 +245,7 @@ impl Shared {
     }
 
     fn serve(&self, listener: Listener, index: usize, name: &str) {
-        let limits = Limits { output_max: OUTPUT_MAX, idle: self.idle };
+        let limits = Limits { output_max: OUTPUT_MAX, idle: self.idle, ..Limits::default() };
         let name: Arc<str> = name.into();
         let (broker, clock, log) = (Arc::clone(&self.broker), self.system.clock, self.log.clone());
         let serve = move |stream: TcpStream, peer: SocketAddr, _| {

@@ -17,6 +17,6 @@ pub use kafka::{Kafka, KafkaError, resolve};
 pub use net::{BindError, Connection, EventLoops, Framed, Handler, Limits, Listener, Service, Wants};
 pub use process::{StopSignal, StopSignals, raise_descriptor_limit};
 pub use system::System;
-pub use zookeeper::ZooKeeper;
+pub use zookeeper::{PeerBindError, ZooKeeper, bind_peer_ports};
 pub use zookeeper_link::{LinkEffect, Session, run_link};
 pub use zookeeper_settings::server_config as zookeeper_config;

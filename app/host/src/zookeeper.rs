@@ -5,6 +5,8 @@
 //! that is at it. Replies are queued under the machine's lock, so that their order is the machine's, and written after it, from the
 //! thread that ran the turn. A finished sync is a turn of the disk thread's own.
 
+mod peers;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +18,10 @@ use bytes::BytesMut;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
-use zk_node::{ConnectionId, Effect, Effects, Event, Lane, Server, ServerConfig, StartError, StopReason};
+use zk_node::{ConnectionId, Effect, Effects, Event, Lane, PeerPort, Server, ServerConfig, StartError, StopReason};
+
+use peers::{Happened, Peers};
+pub use peers::{PeerBindError, bind_peer_ports};
 
 use crate::logging::{Level, Log};
 use crate::net::{Connection, Handler, Limits, Listener};
@@ -27,6 +32,8 @@ const TURNS_MAX: usize = 16;
 
 /// The original's class that accepts clients.
 const ACCEPT_LOGGER: &str = "org.apache.zookeeper.server.NIOServerCnxnFactory";
+/// The original's class that accepts other servers.
+const PEER_ACCEPT_LOGGER: &str = "org.apache.zookeeper.server.quorum.QuorumCnxManager";
 
 /// A running ZooKeeper server. Clones share it.
 #[derive(Clone)]
@@ -43,6 +50,9 @@ struct Shared {
     /// What each loop has collected.
     collected: Vec<Collected>,
     connection_serial: AtomicU64,
+    link_serial: Arc<AtomicU64>,
+    /// `zookeeper.tcpKeepAlive`
+    peer_keep_alive: bool,
     /// When a tick is wanted, in nanoseconds; `u64::MAX` for never.
     deadline: AtomicU64,
     /// The deadline came nearer.
@@ -55,6 +65,7 @@ struct Machine {
     server: Server,
     effects: Effects,
     connections: HashMap<ConnectionId, Arc<Connection>>,
+    peers: Peers,
     /// Their peers send no more; forgotten when what came before is answered.
     ended: Vec<ConnectionId>,
     /// Connections with output to be written once the lock is free.
@@ -69,6 +80,7 @@ struct Collected {
 
 enum Input {
     Opened(ConnectionId, Arc<Connection>, bool),
+    Link(Happened),
     Event(Event),
 }
 
@@ -77,18 +89,22 @@ impl ZooKeeper {
     pub fn open(config: ServerConfig, system: System, log: Log, random: Random) -> Result<Self, StartError> {
         let mut effects = Effects::new();
         let now = system.clock.now();
+        let peer_keep_alive = config.member.as_ref().is_some_and(|member| member.keep_alive);
         let server = Server::open(config, Arc::clone(&system.disk), random, now, &mut effects, &Slow::allowed())?;
         let shared = Arc::new(Shared {
             machine: Mutex::new(Machine {
                 server,
                 effects,
                 connections: HashMap::new(),
+                peers: Peers::new(peer_keep_alive),
                 ended: Vec::new(),
                 to_flush: Vec::new(),
             }),
             left: Mutex::default(),
             collected: (0..system.loops.count()).map(|_| Collected::default()).collect(),
             connection_serial: AtomicU64::new(1),
+            link_serial: Arc::new(AtomicU64::new(1)),
+            peer_keep_alive,
             deadline: AtomicU64::new(u64::MAX),
             deadline_moved: Notify::new(),
             background_lane: system.disk_threads.serial(Priority::Background),
@@ -118,6 +134,17 @@ impl ZooKeeper {
         listener.serve(&self.shared.system.loops, serve, move |error: io::Error| {
             log.write(Level::Warn, ACCEPT_LOGGER, format!("Error accepting new connection: {error}"));
         });
+    }
+
+    /// Accepts other servers on one of the ports that [`bind_peer_ports`] has bound.
+    pub fn serve_peers(&self, listener: Listener, port: PeerPort) {
+        let Shared { system, log, peer_keep_alive, link_serial, .. } = &*self.shared;
+        let log = log.clone();
+        let failed = move |error: io::Error| {
+            log.write(Level::Warn, PEER_ACCEPT_LOGGER, format!("Exception while accepting a server: {error}"));
+        };
+        let serial = Arc::clone(link_serial);
+        peers::accept(listener, port, &system.loops, *peer_keep_alive, serial, &self.shared, failed);
     }
 
     /// Asks the server to stop in good order.
@@ -235,6 +262,10 @@ impl Shared {
                 machine.connections.insert(id, connection);
                 Event::Opened { connection: id, peer, secure }
             }
+            Input::Link(happened) => match machine.peers.note(happened) {
+                Some(event) => Event::Link(event),
+                None => return,
+            },
             Input::Event(event) => {
                 if let Event::Closed { connection } = &event {
                     machine.ended.push(*connection);
@@ -268,8 +299,9 @@ impl Shared {
                         Lane::Background => self.background_lane.submit(job),
                     }
                 }
-                // A server that is alone has no links.
-                Effect::Link(_) => {}
+                Effect::Link(effect) => {
+                    machine.peers.carry_out(effect, &self.system.loops, self, &mut machine.to_flush);
+                }
                 Effect::Log(line) => self.log.write(line.level.into(), line.logger, line.message),
                 Effect::Stop(reason) => {
                     self.stopped.send_replace(Some(reason));
@@ -290,6 +322,12 @@ impl Shared {
         if deadline < before {
             self.deadline_moved.notify_one();
         }
+    }
+}
+
+impl peers::Observer for Shared {
+    fn happened(&self, index: usize, happened: Happened) {
+        self.collect(index, Input::Link(happened));
     }
 }
 

@@ -168,7 +168,8 @@ impl Socket {
     }
 }
 
-async fn dial(host: String, port: u16) -> io::Result<TcpStream> {
+/// Connects to the first address of a name that answers.
+pub(crate) async fn dial(host: String, port: u16) -> io::Result<TcpStream> {
     let mut failed = io::Error::from(io::ErrorKind::NotFound);
     for address in lookup_host((host.as_str(), port)).await? {
         match TcpStream::connect(address).await {

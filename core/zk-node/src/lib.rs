@@ -44,3 +44,4 @@ pub use server::Server;
 pub use settings::{ConnectionThrottle, Descriptors, ServerConfig};
 pub use start::StartError;
 pub use words::VERSION;
+pub use zk_zab::LinkId;

@@ -53,6 +53,9 @@ pub trait Handler: Send + Unpin + 'static {
     /// The waker that [`Connection::waker`] gave was used.
     fn woken(&mut self) {}
 
+    /// More than [`Limits::output_max`] waits to be sent, or no longer so.
+    fn congested(&mut self, _congested: bool) {}
+
     /// Nothing arrives any more: the peer closed its side, the connection failed, or was closed. Called once, and the last call. The
     /// peer may still read: what is sent goes out until [`Connection::close`], which is to follow, or for five seconds.
     fn closed(&mut self);
@@ -63,13 +66,15 @@ pub trait Handler: Send + Unpin + 'static {
 pub struct Limits {
     /// While more bytes than this wait to be sent, nothing is read.
     pub output_max: usize,
+    /// Read even then: the handler, who is told ([`Handler::congested`]), sees to it that no more is sent.
+    pub reads_when_congested: bool,
     /// A connection on which nothing arrives for this long is closed.
     pub idle: Option<Duration>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { output_max: 1 << 20, idle: None }
+        Self { output_max: 1 << 20, reads_when_congested: false, idle: None }
     }
 }
 
@@ -87,9 +92,11 @@ struct State {
     closing: bool,
     /// Sending failed, or the task has ended: nothing is queued any more.
     dead: bool,
+    /// What ended it, if it failed.
+    failure: Option<io::Error>,
     paused: bool,
-    /// The task waits for room in the output before it reads on.
-    held_up: bool,
+    /// Too much waits to be sent: the task is to see when there is room again.
+    congested: bool,
     task: Option<Waker>,
     /// The handler is to be told that it was woken.
     woken: bool,
@@ -142,7 +149,7 @@ impl Connection {
     pub fn flush(&self) {
         let mut state = self.state.lock();
         let done = state.write(self.stream.as_ref());
-        if !done || state.closing || state.held_up {
+        if !done || state.closing || state.congested {
             state.wake();
         }
     }
@@ -171,6 +178,11 @@ impl Connection {
         self.state.lock().output.len()
     }
 
+    /// What ended the connection, unless it was closed by one of its sides.
+    pub fn take_failure(&self) -> Option<io::Error> {
+        self.state.lock().failure.take()
+    }
+
     /// Serves a connection until it ends. `handler` is made with the sending side.
     pub async fn serve<H: Handler>(
         stream: TcpStream,
@@ -181,7 +193,17 @@ impl Connection {
         let (reader, stream) = stream.into_split();
         let connection = Arc::new(Self { stream, peer, state: Mutex::default() });
         let handler = handler(&connection);
-        Task { connection, reader, handler, ended: false, limits, deadline: None, last_read: Instant::now() }.await;
+        Task {
+            connection,
+            reader,
+            handler,
+            ended: false,
+            congested: false,
+            limits,
+            deadline: None,
+            last_read: Instant::now(),
+        }
+        .await;
     }
 }
 
@@ -190,7 +212,8 @@ impl State {
     fn write(&mut self, stream: &TcpStream) -> bool {
         match self.output.write_to(stream) {
             Ok(done) => done,
-            Err(_) => {
+            Err(error) => {
+                self.failure.get_or_insert(error);
                 self.dead = true;
                 self.output.clear();
                 false
@@ -211,6 +234,8 @@ struct Task<H: Handler> {
     handler: H,
     /// The handler knows that nothing arrives any more.
     ended: bool,
+    /// What the handler knows of the output.
+    congested: bool,
     limits: Limits,
     deadline: Option<Pin<Box<Sleep>>>,
     last_read: Instant,
@@ -225,6 +250,7 @@ enum Sending {
         read: bool,
         closing: bool,
         unsent: bool,
+        congested: bool,
     },
 }
 
@@ -238,19 +264,24 @@ impl<H: Handler> Future for Task<H> {
             if woken && !task.ended {
                 task.handler.woken();
             }
-            let (read, closing, unsent) = match task.look_at_sending(context) {
+            let (read, closing, unsent, congested) = match task.look_at_sending(context) {
                 Sending::Dead => return Poll::Ready(()),
                 Sending::Closed => {
                     // A failure means that the peer was faster.
                     let _ = rustix::net::shutdown(task.connection.stream.as_ref(), rustix::net::Shutdown::Both);
                     return Poll::Ready(());
                 }
-                Sending::Open { read, closing, unsent } => (read, closing, unsent),
+                Sending::Open { read, closing, unsent, congested } => (read, closing, unsent, congested),
             };
+            if congested != task.congested && !task.ended {
+                task.congested = congested;
+                task.handler.congested(congested);
+            }
             if unsent && task.connection.stream.as_ref().poll_write_ready(context).is_ready() {
                 continue;
             }
             if task.is_overdue(closing || task.ended, context) {
+                task.connection.state.lock().failure.get_or_insert(io::ErrorKind::TimedOut.into());
                 return Poll::Ready(());
             }
             if !read {
@@ -260,7 +291,10 @@ impl<H: Handler> Future for Task<H> {
                 Poll::Ready(Ok(true)) => {}
                 // The answers to what came before are still to be sent.
                 Poll::Ready(Ok(false)) => task.end(),
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Err(error)) => {
+                    task.connection.state.lock().failure.get_or_insert(error);
+                    return Poll::Ready(());
+                }
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -282,9 +316,14 @@ impl<H: Handler> Task<H> {
         if state.task.as_ref().is_none_or(|task| !task.will_wake(context.waker())) {
             state.task = Some(context.waker().clone());
         }
-        state.held_up = state.output.len() > self.limits.output_max;
-        let read = !state.held_up && !state.paused && !state.closing && !self.ended;
-        Sending::Open { read, closing: state.closing, unsent: !written }
+        // The handler is told of room when there is some to fill, not at each byte around the bound.
+        let reported = self.limits.reads_when_congested && self.congested;
+        let bound = if reported { self.limits.output_max / 2 } else { self.limits.output_max };
+        let congested = state.output.len() > bound;
+        state.congested = congested;
+        let held_up = congested && !self.limits.reads_when_congested;
+        let read = !held_up && !state.paused && !state.closing && !self.ended;
+        Sending::Open { read, closing: state.closing, unsent: !written, congested }
     }
 
     /// Tells the handler, once, that nothing arrives any more.
@@ -488,7 +527,7 @@ mod tests {
     fn a_peer_that_does_not_read_is_not_read_from() {
         let taken = Arc::new(Mutex::new(0));
         let count = Arc::clone(&taken);
-        let limits = Limits { output_max: 100_000, idle: None };
+        let limits = Limits { output_max: 100_000, ..Limits::default() };
         let mut world = connect(limits, None, move |connection, chunk| {
             *count.lock() += chunk.len();
             echo(connection, chunk);

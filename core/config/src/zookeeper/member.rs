@@ -21,6 +21,10 @@ pub struct MemberSettings {
     pub listen_on_all_addresses: bool,
     /// `multiAddress.enabled`.
     pub multiple_addresses: bool,
+    /// `zookeeper.tcpKeepAlive`
+    pub keep_alive: bool,
+    /// `zookeeper.electionPortBindRetry`: tries to bind the ports for other servers; 0 = without end.
+    pub bind_tries_max: i32,
     /// `zookeeper.cnxTimeout` in milliseconds: to connect to another server's election port.
     pub election_connect_timeout_ms: i64,
     /// `zookeeper.fastleader.minNotificationInterval` in milliseconds.

@@ -1,0 +1,299 @@
+//! The sockets of a server's links with the other servers of its ensemble: dialled and accepted, election and quorum.
+//!
+//! What happens on a link goes, as what clients send, to the turns of the loop it happened on; what the machine wants is carried out in
+//! a turn. A link that lags is never held up in reading, since its acknowledgements are what lets it catch up: the machine
+//! is told of too much unsent output instead and sends no more.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use base::Part;
+use bytes::BytesMut;
+use config::zookeeper::{HostPort, MemberSettings};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::task::{AbortHandle, JoinSet};
+use zk_node::{LinkEffect, LinkEvent, LinkId, PeerPort};
+
+use crate::net::{BindError, Connection, EventLoops, Handler, Limits, Listener};
+use crate::resolve;
+use crate::zookeeper_link::dial;
+
+/// Unsent bytes from which a link counts as congested, until half of them are gone.
+const CONGESTED: usize = 1 << 20;
+
+/// Why the ports for other servers could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerBindError {
+    /// A name of the server's own line has no address.
+    #[error("{host}:{port}: {source}", host = .address.host, port = .address.port)]
+    Resolve {
+        /// As written.
+        address: HostPort,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The port is taken, or the address is another machine's.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// Binds the ports of the server's own `server.N` line: its quorum and its election addresses, or the same ports of all
+/// addresses (`quorumListenOnAllIPs`). What comes to them waits until [`ZooKeeper::serve_peers`](crate::ZooKeeper::serve_peers).
+pub fn bind_peer_ports(settings: &MemberSettings) -> Result<Vec<(PeerPort, Listener)>, PeerBindError> {
+    let Some(own) = settings.ensemble.servers.get(&settings.id) else { return Ok(Vec::new()) };
+    let mut listeners = Vec::new();
+    for (port, addresses) in [(PeerPort::Election, &own.election), (PeerPort::Quorum, &own.quorum)] {
+        // Several addresses may share a port, which all addresses of the machine have but once.
+        let mut bound = BTreeSet::new();
+        for address in addresses {
+            let host = if settings.listen_on_all_addresses { "0.0.0.0" } else { &address.host };
+            let resolved = resolve(host, address.port)
+                .map_err(|source| PeerBindError::Resolve { address: address.clone(), source })?;
+            if bound.insert(resolved) {
+                listeners.push((port, Listener::bind(resolved, None)?));
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+/// Something happened to a link, on the loop `index`.
+pub(super) enum Happened {
+    /// Its first event.
+    Accepted(LinkId, PeerPort, Arc<Connection>),
+    /// The last of dialling.
+    Connected(LinkId, Arc<Connection>),
+    /// What the machine is told as it is.
+    Event(LinkEvent),
+}
+
+/// Who is told. Called on the event loops.
+pub(super) trait Observer: Send + Sync + 'static {
+    /// Something happened on the loop `index`.
+    fn happened(&self, index: usize, happened: Happened);
+}
+
+/// All links of a server. Lives with its machine, under the same lock.
+#[derive(Default)]
+pub(super) struct Peers {
+    links: HashMap<LinkId, Link>,
+    /// `zookeeper.tcpKeepAlive`
+    keep_alive: bool,
+}
+
+enum Link {
+    Dialling(AbortHandle),
+    Open(Arc<Connection>),
+}
+
+impl Peers {
+    pub(super) fn new(keep_alive: bool) -> Self {
+        Self { links: HashMap::new(), keep_alive }
+    }
+
+    /// Takes note of what happened; what the machine is to be told of it. Nothing follows a link's [`LinkEvent::Closed`].
+    pub(super) fn note(&mut self, happened: Happened) -> Option<LinkEvent> {
+        match happened {
+            Happened::Accepted(link, port, connection) => {
+                let peer = connection.peer();
+                self.links.insert(link, Link::Open(connection));
+                Some(LinkEvent::Accepted { link, port, peer })
+            }
+            Happened::Connected(link, connection) => {
+                let Some(known) = self.links.get_mut(&link) else {
+                    // Closed while it was on its way.
+                    connection.close();
+                    return None;
+                };
+                *known = Link::Open(connection);
+                Some(LinkEvent::Connected { link })
+            }
+            Happened::Event(event) => {
+                let (LinkEvent::Accepted { link, .. }
+                | LinkEvent::Connected { link }
+                | LinkEvent::Received { link, .. }
+                | LinkEvent::Congested { link, .. }
+                | LinkEvent::Closed { link, .. }) = &event;
+                if matches!(event, LinkEvent::Closed { .. }) {
+                    self.links.remove(link)?.close();
+                    return Some(event);
+                }
+                self.links.contains_key(link).then_some(event)
+            }
+        }
+    }
+
+    /// Does what the machine wants. Links with new output are added to `to_flush`.
+    pub(super) fn carry_out(
+        &mut self,
+        effect: LinkEffect,
+        loops: &EventLoops,
+        observer: &Arc<impl Observer>,
+        to_flush: &mut Vec<Arc<Connection>>,
+    ) {
+        match effect {
+            LinkEffect::Dial { link, addresses, timeout_ms } => {
+                let dialling = Dialling { link, addresses, timeout_ms, keep_alive: self.keep_alive };
+                let index = loops.next();
+                let task = loops.get(index).spawn(dialling.run(index, Arc::clone(observer)));
+                self.links.insert(link, Link::Dialling(task.abort_handle()));
+            }
+            LinkEffect::Send { link, bytes } => {
+                if let Some(Link::Open(connection)) = self.links.get(&link) {
+                    connection.queue(Part::Bytes(bytes));
+                    to_flush.push(Arc::clone(connection));
+                }
+            }
+            LinkEffect::PauseReading(link) => self.with(link, Connection::pause),
+            LinkEffect::ResumeReading(link) => self.with(link, Connection::resume),
+            LinkEffect::Close(link) => match self.links.get(&link) {
+                Some(Link::Open(connection)) => connection.close(),
+                Some(Link::Dialling(task)) => {
+                    task.abort();
+                    observer.happened(0, Happened::Event(LinkEvent::Closed { link, reason: "closed".into() }));
+                }
+                None => {}
+            },
+        }
+    }
+
+    fn with(&self, link: LinkId, act: impl FnOnce(&Connection)) {
+        if let Some(Link::Open(connection)) = self.links.get(&link) {
+            act(connection);
+        }
+    }
+}
+
+impl Link {
+    fn close(self) {
+        match self {
+            Self::Dialling(task) => task.abort(),
+            Self::Open(connection) => connection.close(),
+        }
+    }
+}
+
+/// Accepts other servers on a port that was bound. `serial` names the links.
+pub(super) fn accept(
+    listener: Listener,
+    port: PeerPort,
+    loops: &EventLoops,
+    keep_alive: bool,
+    serial: Arc<AtomicU64>,
+    observer: &Arc<impl Observer>,
+    failed: impl Fn(io::Error) + Send + 'static,
+) {
+    let observer = Arc::clone(observer);
+    let serve = move |stream: TcpStream, peer, index| {
+        let observer = Arc::clone(&observer);
+        let link = LinkId(serial.fetch_add(1, Ordering::Relaxed));
+        async move {
+            if keep_alive && SockRef::from(&stream).set_keepalive(true).is_err() {
+                return;
+            }
+            let open = |connection: &Arc<Connection>| {
+                observer.happened(index, Happened::Accepted(link, port, Arc::clone(connection)));
+                LinkHandler { observer: Arc::clone(&observer), connection: Arc::clone(connection), index, link }
+            };
+            Connection::serve(stream, peer, limits(), open).await;
+        }
+    };
+    listener.serve(loops, serve, failed);
+}
+
+fn limits() -> Limits {
+    Limits { output_max: CONGESTED, reads_when_congested: true, ..Limits::default() }
+}
+
+/// An attempt to reach another server.
+struct Dialling {
+    link: LinkId,
+    addresses: Vec<HostPort>,
+    timeout_ms: u64,
+    keep_alive: bool,
+}
+
+impl Dialling {
+    /// Dials, and serves the link on this loop until it ends.
+    async fn run(self, index: usize, observer: Arc<impl Observer>) {
+        let link = self.link;
+        let (stream, peer) = match self.connect().await {
+            Ok(connected) => connected,
+            Err(error) => {
+                let reason = Cow::Owned(error.to_string());
+                return observer.happened(index, Happened::Event(LinkEvent::Closed { link, reason }));
+            }
+        };
+        let open = |connection: &Arc<Connection>| {
+            observer.happened(index, Happened::Connected(link, Arc::clone(connection)));
+            LinkHandler { observer: Arc::clone(&observer), connection: Arc::clone(connection), index, link }
+        };
+        Connection::serve(stream, peer, limits(), open).await;
+    }
+
+    async fn connect(self) -> io::Result<(TcpStream, std::net::SocketAddr)> {
+        let keep_alive = self.keep_alive;
+        let stream = tokio::time::timeout(Duration::from_millis(self.timeout_ms), first(self.addresses)).await??;
+        if keep_alive {
+            SockRef::from(&stream).set_keepalive(true)?;
+        }
+        let peer = stream.peer_addr()?;
+        Ok((stream, peer))
+    }
+}
+
+/// The first of several addresses that answers; all are tried at once, since a dead one may take all of the time to fail.
+async fn first(addresses: Vec<HostPort>) -> io::Result<TcpStream> {
+    let mut attempts = JoinSet::new();
+    for HostPort { host, port } in addresses {
+        attempts.spawn(dial(host, port));
+    }
+    let mut failed = io::Error::from(io::ErrorKind::NotFound);
+    while let Some(attempt) = attempts.join_next().await {
+        match attempt.map_err(io::Error::other)? {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// One link on its loop.
+struct LinkHandler<O> {
+    observer: Arc<O>,
+    connection: Arc<Connection>,
+    index: usize,
+    link: LinkId,
+}
+
+impl<O: Observer> LinkHandler<O> {
+    fn tell(&self, event: LinkEvent) {
+        self.observer.happened(self.index, Happened::Event(event));
+    }
+}
+
+impl<O: Observer> Handler for LinkHandler<O> {
+    fn received(&mut self, chunk: BytesMut) {
+        self.tell(LinkEvent::Received { link: self.link, bytes: chunk.freeze() });
+    }
+
+    fn congested(&mut self, congested: bool) {
+        self.tell(LinkEvent::Congested { link: self.link, congested });
+    }
+
+    fn closed(&mut self) {
+        let reason = match self.connection.take_failure() {
+            Some(error) => Cow::Owned(error.to_string()),
+            None => Cow::Borrowed("closed"),
+        };
+        self.tell(LinkEvent::Closed { link: self.link, reason });
+    }
+}
+
+#[cfg(test)]
+mod tests;
