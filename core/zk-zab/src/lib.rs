@@ -13,10 +13,14 @@
 //! | who votes, and what a quorum is | [`Quorum`] |
 //! | who leads | [`Election`], its messages [`Notification`], their connections [`Links`] |
 //! | what leader and learners tell each other | [`FromLeader`], [`FromLearner`] |
+//! | the leader's side | [`Leader`] |
+//! | the follower's and the observer's side | [`Learner`] |
 //! | transactions kept in memory for learners that lag | [`History`] |
 
 mod election;
 mod history;
+mod leader;
+mod learner;
 mod links;
 mod notification;
 mod packet;
@@ -24,6 +28,8 @@ mod quorum;
 
 pub use election::{Election, ElectionEffect, ElectionSettings, Electorate};
 pub use history::{Entry, History};
+pub use leader::{Leader, LeaderEffect, LeaderSettings, LogChunk, LogStart, Loss, Resignation};
+pub use learner::{Abandonment, Learner, LearnerEffect, LearnerSettings};
 pub use links::{Address, CloseReason, Greeting, GreetingError, LinkEffect, LinkSettings, Links};
 pub use notification::{Notification, PeerState, Vote};
 pub use packet::{FromLeader, FromLearner, LearnerInfo};

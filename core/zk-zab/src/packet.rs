@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::{ServerId, Zxid};
+use crate::{ServerId, Zxid, epoch_start};
 
 /// How a learner introduces itself (FOLLOWERINFO, OBSERVERINFO).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,4 +92,24 @@ pub enum FromLeader {
     },
     /// What the owner sends past Zab, encoded; its place behind commits matters (SYNC, REVALIDATE).
     Other(Bytes),
+}
+
+impl FromLeader {
+    /// Name and zxid, for the log.
+    pub(crate) fn describe(&self) -> String {
+        let (name, zxid) = match self {
+            Self::LeaderInfo { epoch } => ("LEADERINFO", epoch_start(*epoch)),
+            Self::Diff { zxid } => ("DIFF", *zxid),
+            Self::Trunc { zxid } => ("TRUNC", *zxid),
+            Self::Snap { zxid } => ("SNAP", *zxid),
+            Self::NewLeader { epoch, .. } => ("NEWLEADER", epoch_start(*epoch)),
+            Self::UpToDate => ("UPTODATE", -1),
+            Self::Proposal(entry) => ("PROPOSAL", entry.zxid),
+            Self::Commit { zxid } => ("COMMIT", *zxid),
+            Self::Inform(entry) => ("INFORM", entry.zxid),
+            Self::Ping { zxid } => ("PING", *zxid),
+            Self::Other(_) => ("another packet", 0),
+        };
+        format!("{name} {zxid:x}")
+    }
 }

@@ -1,0 +1,543 @@
+//! The leader's side of Zab (upstream `Leader`, `LearnerHandler`).
+//!
+//! A learner is a cursor over the history, not a queue: "proposals sent up to here, commits up to there". While its link is
+//! congested nothing is pushed but pings. One that falls behind what is kept in memory is brought on from the log, and a
+//! whole tree only sets the cursor. So a slow learner costs the leader nothing but a few numbers.
+//!
+//! ```text
+//! leader    Discovering ─ a quorum's accepted epochs ─ Accepting ─ Promising ─ a quorum's ACKEPOCH ─ Entering
+//!           Entering ─ own epoch durable ─ Synchronising ─ a quorum's ACK of NEWLEADER ─ Broadcasting
+//! learner   Greeting ─ Waiting ─ Told ─ Promised ─ Syncing (DIFF, TRUNC or SNAP) ─ NEWLEADER ─ ACK ─ UPTODATE
+//! ```
+
+mod learners;
+mod sync;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use base::Monotonic;
+use bytes::Bytes;
+
+use crate::{
+    Entry, FromLeader, FromLearner, History, LearnerInfo, LinkId, Quorum, ServerId, Zxid, epoch_of, epoch_start,
+};
+use learners::{Learners, Learning};
+pub use sync::{LogChunk, LogStart};
+
+/// The last counter of an epoch but one; upstream begins a new epoch rather than use the last.
+const COUNTER_MAX: i64 = 0xffff_fffe;
+
+/// How a leader goes about it.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaderSettings {
+    /// Its number.
+    pub id: ServerId,
+    /// `tickTime`.
+    pub tick_ms: u64,
+    /// `initLimit` in milliseconds: for each step up to broadcast, and for a learner to take the history over.
+    pub init_limit_ms: u64,
+    /// `syncLimit` in milliseconds: silence of a learner.
+    pub sync_limit_ms: u64,
+    /// `commitLogCount`: transactions kept in memory.
+    pub history_len: usize,
+    /// `forceSnapshotSync`: every learner gets the whole tree.
+    pub force_snapshot: bool,
+    /// `leader.maxConcurrentSnapSyncs`: whole trees on their way to observers at a time; voters are exempt, and counted.
+    pub snapshot_syncs_max: usize,
+    /// `leader.maxTimeToWaitForEpoch` in milliseconds, from the first learner on; `None` = `initLimit`.
+    pub epoch_wait_ms: Option<u64>,
+}
+
+/// What the owner is to do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaderEffect {
+    /// Send this behind everything else of the link.
+    Send {
+        /// To whom.
+        link: LinkId,
+        /// What.
+        packet: FromLeader,
+    },
+    /// The learner is lost: close its link. It is forgotten already.
+    Close {
+        /// Which.
+        link: LinkId,
+        /// Why.
+        reason: Loss,
+    },
+    /// Make this the accepted epoch, for good; then [`Leader::epoch_accepted`].
+    AcceptEpoch(i64),
+    /// Make this the current epoch, for good; then [`Leader::epoch_entered`].
+    EnterEpoch(i64),
+    /// Send [`FromLeader::Snap`] and the whole tree with its signature; then [`Leader::snapshot_sent`].
+    SendSnapshot {
+        /// To whom.
+        link: LinkId,
+    },
+    /// Read committed transactions behind this one from the own log; then [`Leader::log_read`] or
+    /// [`Leader::log_refused`].
+    ReadLog {
+        /// For whom.
+        link: LinkId,
+        /// The learner's last one.
+        after: Zxid,
+    },
+    /// A quorum follows: requests may be taken. The first transaction is `epoch_start + 1`.
+    Established {
+        /// The epoch.
+        epoch: i64,
+    },
+    /// Everything up to this is committed.
+    Commit(Zxid),
+    /// This server leads no more: look for a leader.
+    Resign(Resignation),
+}
+
+/// Why a leader gives up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Resignation {
+    /// Too few learners came or agreed in time.
+    #[error("Timeout while waiting for {what} from quorum")]
+    NoQuorum {
+        /// For which step.
+        what: &'static str,
+    },
+    /// Too few are left.
+    #[error("Not sufficient followers synced, only synced with sids: {synced:?}")]
+    LostQuorum {
+        /// Who is, this server among them.
+        synced: Vec<ServerId>,
+    },
+    /// The epoch has no more numbers.
+    #[error("zxid lower 32 bits have rolled over, forcing re-election, and therefore new epoch start")]
+    RollOver,
+}
+
+/// Why a learner is turned away.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Loss {
+    /// It was silent, or took too long to take the history over.
+    #[error("Read timed out")]
+    Silent,
+    /// It does not belong here: the words are upstream's.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// It has history that this leader lacks, while the leader is not established.
+    #[error("Follower is ahead of the leader")]
+    Ahead,
+    /// Another connection of the same server has come.
+    #[error("the same server has connected again")]
+    Replaced,
+}
+
+/// How far the leader is.
+#[derive(Debug)]
+enum Stage {
+    /// The accepted epochs of those who want to follow.
+    Discovering {
+        accepted: BTreeMap<ServerId, i64>,
+    },
+    /// The own accepted epoch is being written.
+    Accepting,
+    /// Who has promised to follow no earlier epoch.
+    Promising {
+        promised: BTreeSet<ServerId>,
+    },
+    /// The own current epoch is being written.
+    Entering,
+    /// Who has taken the history over is known from the learners themselves.
+    Synchronising,
+    Broadcasting,
+}
+
+/// One server that leads, from its election on.
+#[derive(Debug)]
+pub struct Leader {
+    settings: LeaderSettings,
+    quorum: Arc<Quorum>,
+    config: Bytes,
+    history: History,
+    /// The own state as it was elected.
+    current_epoch: i64,
+    epoch: i64,
+    stage: Stage,
+    /// When the stage must be over.
+    stage_ends: Monotonic,
+    learners: Learners,
+    /// Own log, durable up to here.
+    logged: Zxid,
+    /// Whether the own log and epoch count as an acknowledgement of NEWLEADER.
+    entered: bool,
+    next_ping: Monotonic,
+    next_count: Monotonic,
+    resigned: bool,
+}
+
+impl Leader {
+    /// A leader whose log, all of it durable and applied, is `history`: the history that its epoch begins with.
+    #[expect(clippy::too_many_arguments, reason = "what a server is made of as it is elected")]
+    pub fn new(
+        settings: LeaderSettings,
+        quorum: Arc<Quorum>,
+        config: Bytes,
+        mut history: History,
+        accepted_epoch: i64,
+        current_epoch: i64,
+        now: Monotonic,
+        effects: &mut Vec<LeaderEffect>,
+    ) -> Self {
+        let logged = history.last_zxid();
+        history.commit(logged);
+        let mut leader = Self {
+            settings,
+            quorum,
+            config,
+            history,
+            current_epoch,
+            epoch: 0,
+            stage: Stage::Discovering { accepted: BTreeMap::new() },
+            stage_ends: now.plus_ms(settings.init_limit_ms),
+            learners: Learners::default(),
+            logged,
+            entered: false,
+            next_ping: now,
+            next_count: now,
+            resigned: false,
+        };
+        leader.hear_of_epoch(settings.id, accepted_epoch, now, effects);
+        leader
+    }
+
+    /// The last transaction, or the start of the epoch.
+    pub fn last_proposed(&self) -> Zxid {
+        self.history.last_zxid().max(epoch_start(self.epoch))
+    }
+
+    /// A learner has connected.
+    pub fn opened(&mut self, link: LinkId, now: Monotonic) {
+        self.learners.insert(link, now);
+    }
+
+    /// A learner's link has ended.
+    pub fn closed(&mut self, link: LinkId) {
+        self.learners.remove(link);
+    }
+
+    /// A learner's link can take no more for now, or can again.
+    pub fn congested(&mut self, link: LinkId, congested: bool, effects: &mut Vec<LeaderEffect>) {
+        if let Some(learner) = self.learners.get_mut(link) {
+            learner.congested = congested;
+            self.push(link, effects);
+        }
+    }
+
+    /// A learner takes what it is sent.
+    pub fn alive(&mut self, link: LinkId, now: Monotonic) {
+        if let Some(learner) = self.learners.get_mut(link) {
+            learner.heard = now;
+        }
+    }
+
+    /// A packet of a learner.
+    pub fn packet(&mut self, link: LinkId, packet: FromLearner, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        let Some(learner) = self.learners.get_mut(link) else { return };
+        learner.heard = now;
+        match (learner.stage, packet) {
+            (Learning::Greeting, FromLearner::Info(info)) => self.welcome(link, &info, now, effects),
+            (Learning::Told, FromLearner::AckEpoch { current_epoch, last_zxid }) => {
+                self.promised(link, current_epoch, last_zxid, now, effects);
+            }
+            (Learning::Informed, FromLearner::Ack { zxid }) if zxid == epoch_start(self.epoch) => {
+                learner.taken_over();
+                self.push(link, effects);
+                self.establish_if_ready(now, effects);
+                self.welcome_in(link, effects);
+                self.commit_if_ready(effects);
+            }
+            (Learning::Synced | Learning::Following, FromLearner::Ack { zxid }) => {
+                if zxid != epoch_start(self.epoch) {
+                    learner.acked = learner.acked.max(zxid.min(learner.sent));
+                    self.commit_if_ready(effects);
+                }
+            }
+            // An original learner may acknowledge proposals before NEWLEADER: they count with that.
+            (_, FromLearner::Ping | FromLearner::Ack { .. }) => {}
+            (_, FromLearner::Info(_) | FromLearner::AckEpoch { .. }) => {
+                self.lose(link, Loss::Refused("Unexpected packet of a learner"), effects);
+            }
+        }
+    }
+
+    /// The own accepted epoch is durable.
+    pub fn epoch_accepted(&mut self, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        if !matches!(self.stage, Stage::Accepting) {
+            return;
+        }
+        self.go_on(Stage::Promising { promised: BTreeSet::new() }, now);
+        for link in self.learners.at(Learning::Waiting) {
+            self.tell_epoch(link, effects);
+        }
+        self.count_promise(self.settings.id, now, effects);
+    }
+
+    /// The own current epoch is durable: the own log counts from now on.
+    pub fn epoch_entered(&mut self, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        if !matches!(self.stage, Stage::Entering) {
+            return;
+        }
+        self.current_epoch = self.epoch;
+        self.entered = true;
+        self.go_on(Stage::Synchronising, now);
+        self.establish_if_ready(now, effects);
+    }
+
+    /// The owner has prepared a transaction, and put it into the own log.
+    pub fn proposed(&mut self, entry: Entry, effects: &mut Vec<LeaderEffect>) {
+        assert_eq!(epoch_of(entry.zxid), self.epoch, "a transaction belongs to its leader's epoch");
+        let is_last = entry.zxid & 0xffff_ffff >= COUNTER_MAX;
+        self.history.push(entry);
+        for link in self.learners.links() {
+            self.push(link, effects);
+        }
+        if is_last {
+            self.resign(Resignation::RollOver, effects);
+        }
+    }
+
+    /// The own log is durable up to `zxid`.
+    pub fn logged(&mut self, zxid: Zxid, effects: &mut Vec<LeaderEffect>) {
+        self.logged = zxid;
+        self.commit_if_ready(effects);
+    }
+
+    /// Sends an opaque packet to a learner that must come behind everything committed so far.
+    pub fn send_behind(&mut self, link: LinkId, bytes: Bytes, effects: &mut Vec<LeaderEffect>) {
+        let committed = self.history.committed();
+        if let Some(learner) = self.learners.get_mut(link) {
+            learner.behind.push_back((committed, bytes));
+            self.push(link, effects);
+        }
+    }
+
+    /// When [`Leader::tick`] is due.
+    pub fn deadline(&self) -> Option<Monotonic> {
+        if self.resigned {
+            return None;
+        }
+        let of_learners = self.learners.deadline(&self.settings);
+        let own = match self.stage {
+            Stage::Broadcasting => self.next_ping.min(self.next_count),
+            _ => self.stage_ends,
+        };
+        Some(of_learners.map_or(own, |deadline| deadline.min(own)))
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        for link in self.learners.silent(&self.settings, now) {
+            self.lose(link, Loss::Silent, effects);
+        }
+        if !matches!(self.stage, Stage::Broadcasting) {
+            if self.stage_ends <= now {
+                self.resign(Resignation::NoQuorum { what: self.stage.waits_for() }, effects);
+            }
+            return;
+        }
+        if self.next_ping <= now {
+            self.next_ping = now.plus_ms((self.settings.tick_ms / 2).max(1));
+            let zxid = self.last_proposed();
+            for link in self.learners.pinged() {
+                effects.push(LeaderEffect::Send { link, packet: FromLeader::Ping { zxid } });
+            }
+        }
+        if self.next_count <= now {
+            self.next_count = now.plus_ms(self.settings.tick_ms.max(1));
+            let (quorum, me, learners) = (&self.quorum, self.settings.id, &self.learners);
+            if !quorum.is_quorum(|id| id == me || learners.is_synced(id)) {
+                let synced = std::iter::once(me).chain(learners.synced_ids()).collect();
+                self.resign(Resignation::LostQuorum { synced }, effects);
+            }
+        }
+    }
+
+    /// Learners that have taken the history over: followers, observers.
+    pub fn synced_counts(&self) -> (usize, usize) {
+        self.learners.synced_counts(&self.quorum)
+    }
+
+    /// How many learners are connected: those with a vote, all.
+    pub fn learner_counts(&self) -> (usize, usize) {
+        self.learners.counts(&self.quorum)
+    }
+
+    /// What is left for the next leader: everything that was proposed.
+    pub fn into_history(self) -> History {
+        self.history
+    }
+
+    fn welcome(&mut self, link: LinkId, info: &LearnerInfo, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        if info.protocol_version < 0x1_0000 {
+            return self.lose(link, Loss::Refused("a learner from before 3.4.0, which is not served"), effects);
+        }
+        if info.config_version > self.quorum.version() {
+            let reason = "Follower is ahead of the leader (has a later activated configuration)";
+            return self.lose(link, Loss::Refused(reason), effects);
+        }
+        if let Some(old) = self.learners.link_of(info.id).filter(|old| *old != link) {
+            self.lose(old, Loss::Replaced, effects);
+        }
+        let (id, accepted_epoch) = (info.id, info.accepted_epoch);
+        if let Some(learner) = self.learners.get_mut(link) {
+            learner.stage = Learning::Waiting;
+            learner.is_observer = info.is_observer;
+        }
+        self.learners.name(link, id);
+        match self.stage {
+            Stage::Discovering { .. } => self.hear_of_epoch(id, accepted_epoch, now, effects),
+            Stage::Accepting => {}
+            _ if accepted_epoch > self.epoch => {
+                self.lose(link, Loss::Refused("a learner that has accepted a later epoch"), effects);
+            }
+            _ => self.tell_epoch(link, effects),
+        }
+    }
+
+    fn hear_of_epoch(&mut self, id: ServerId, epoch: i64, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        let Stage::Discovering { accepted } = &mut self.stage else { return };
+        self.epoch = self.epoch.max(epoch + 1);
+        if self.quorum.is_voter(id) {
+            accepted.insert(id, epoch);
+        }
+        if let (Some(wait_ms), 2) = (self.settings.epoch_wait_ms, accepted.len()) {
+            self.stage_ends = self.stage_ends.min(now.plus_ms(wait_ms));
+        }
+        if self.quorum.is_quorum(|id| accepted.contains_key(&id)) {
+            self.go_on(Stage::Accepting, now);
+            effects.push(LeaderEffect::AcceptEpoch(self.epoch));
+        }
+    }
+
+    fn tell_epoch(&mut self, link: LinkId, effects: &mut Vec<LeaderEffect>) {
+        if let Some(learner) = self.learners.get_mut(link) {
+            learner.stage = Learning::Told;
+            effects.push(LeaderEffect::Send { link, packet: FromLeader::LeaderInfo { epoch: self.epoch } });
+        }
+    }
+
+    fn promised(
+        &mut self,
+        link: LinkId,
+        current_epoch: Option<i64>,
+        last_zxid: Zxid,
+        now: Monotonic,
+        effects: &mut Vec<LeaderEffect>,
+    ) {
+        let is_choosing = matches!(self.stage, Stage::Promising { .. });
+        let own = (self.current_epoch, self.history.last_zxid());
+        if is_choosing && current_epoch.is_some_and(|epoch| (epoch, last_zxid) > own) {
+            return self.lose(link, Loss::Ahead, effects);
+        }
+        let Some(learner) = self.learners.get_mut(link) else { return };
+        learner.stage = Learning::Promised;
+        learner.sent = last_zxid;
+        let id = learner.id;
+        if !is_choosing {
+            return self.synchronise(link, now, effects);
+        }
+        if current_epoch.is_some() {
+            self.count_promise(id, now, effects);
+        }
+    }
+
+    fn count_promise(&mut self, id: ServerId, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        let Stage::Promising { promised } = &mut self.stage else { return };
+        promised.insert(id);
+        if !self.quorum.is_quorum(|id| promised.contains(&id)) {
+            return;
+        }
+        self.go_on(Stage::Entering, now);
+        effects.push(LeaderEffect::EnterEpoch(self.epoch));
+        for link in self.learners.at(Learning::Promised) {
+            self.synchronise(link, now, effects);
+        }
+    }
+
+    /// Begins to serve when a quorum, this server in it, has taken the history over.
+    fn establish_if_ready(&mut self, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        if !matches!(self.stage, Stage::Synchronising) || !self.entered {
+            return;
+        }
+        let (me, learners) = (self.settings.id, &self.learners);
+        if !self.quorum.is_quorum(|id| id == me || learners.is_synced(id)) {
+            return;
+        }
+        self.go_on(Stage::Broadcasting, now);
+        (self.next_ping, self.next_count) = (now, now.plus_ms(self.settings.tick_ms));
+        effects.push(LeaderEffect::Established { epoch: self.epoch });
+        for link in self.learners.at(Learning::Synced) {
+            self.welcome_in(link, effects);
+        }
+    }
+
+    /// Tells a learner that it may serve.
+    fn welcome_in(&mut self, link: LinkId, effects: &mut Vec<LeaderEffect>) {
+        let is_broadcasting = matches!(self.stage, Stage::Broadcasting);
+        if let Some(learner) = self.learners.get_mut(link).filter(|learner| learner.stage == Learning::Synced)
+            && is_broadcasting
+        {
+            learner.stage = Learning::Following;
+            effects.push(LeaderEffect::Send { link, packet: FromLeader::UpToDate });
+        }
+    }
+
+    /// Commits as far as a quorum has logged.
+    fn commit_if_ready(&mut self, effects: &mut Vec<LeaderEffect>) {
+        if !matches!(self.stage, Stage::Broadcasting) {
+            return;
+        }
+        let (me, logged, learners) = (self.settings.id, self.logged, &self.learners);
+        let acked = |id| if id == me { logged } else { learners.acked_by(id) };
+        let mut levels: Vec<Zxid> = self.quorum.voters().map(acked).collect();
+        levels.sort_unstable_by(|one, other| other.cmp(one));
+        let quorum = &self.quorum;
+        let Some(zxid) = levels.into_iter().find(|level| quorum.is_quorum(|id| acked(id) >= *level)) else { return };
+        // Learners that have nothing but the start of an epoch acknowledge that.
+        let zxid = zxid.min(self.history.last_zxid());
+        if zxid <= self.history.committed() {
+            return;
+        }
+        self.history.commit(zxid);
+        effects.push(LeaderEffect::Commit(zxid));
+        for link in self.learners.links() {
+            self.push(link, effects);
+        }
+        self.history.trim(self.settings.history_len, self.history.committed().min(self.logged));
+    }
+
+    fn lose(&mut self, link: LinkId, reason: Loss, effects: &mut Vec<LeaderEffect>) {
+        self.learners.remove(link);
+        effects.push(LeaderEffect::Close { link, reason });
+    }
+
+    fn resign(&mut self, reason: Resignation, effects: &mut Vec<LeaderEffect>) {
+        if !std::mem::replace(&mut self.resigned, true) {
+            effects.push(LeaderEffect::Resign(reason));
+        }
+    }
+
+    fn go_on(&mut self, stage: Stage, now: Monotonic) {
+        self.stage = stage;
+        self.stage_ends = now.plus_ms(self.settings.init_limit_ms);
+    }
+}
+
+impl Stage {
+    const fn waits_for(&self) -> &'static str {
+        match self {
+            Self::Discovering { .. } | Self::Accepting => "epoch",
+            Self::Promising { .. } | Self::Entering => "epoch acks",
+            Self::Synchronising | Self::Broadcasting => "new leader acks",
+        }
+    }
+}
