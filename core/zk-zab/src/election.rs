@@ -380,7 +380,7 @@ impl Election {
         let ballot = Ballot { vote, round, version, state };
         match state {
             PeerState::Looking => self.consider_looking(look, from, ballot, now, effects),
-            PeerState::Following | PeerState::Leading => self.consider_settled(look, from, ballot),
+            PeerState::Following | PeerState::Leading => self.consider_settled(look, from, ballot, now),
             PeerState::Observing => None,
         }
     }
@@ -416,14 +416,15 @@ impl Election {
     }
 
     /// A follower's or a leader's word. It elects at once if a quorum follows the same leader and that one leads.
-    fn consider_settled(&mut self, look: &mut Look, from: ServerId, ballot: Ballot) -> Option<Vote> {
+    fn consider_settled(&mut self, look: &mut Look, from: ServerId, ballot: Ballot, now: Monotonic) -> Option<Vote> {
         if ballot.round == self.round {
             look.in_round.insert(from, Ballot { version: 0, ..ballot });
             if self.follows(&look.in_round, &ballot) {
                 return Some(ballot.vote);
             }
-            if !self.agreed(look) {
-                look.final_at = None;
+            // It is heard now, and may have changed sides. But a wait is not begun on a follower's word.
+            if let Some(winner) = look.final_at.and_then(|_| self.weigh(look, now)) {
+                return Some(winner);
             }
         }
         look.settled.insert(from, ballot);

@@ -41,6 +41,10 @@ const GREETINGS_MAX: usize = 64;
 /// How many servers outside of the list are dealt with at a time.
 const STRANGERS_MAX: usize = 64;
 
+/// How long a server that was asked to call back is given before it is asked again. Asking makes it close its side's
+/// connection, perhaps the very one that it has just made.
+const CALL_BACK_MS: u64 = 200;
+
 /// Links that this server dials have the top bit set.
 const DIALLED: u64 = 1 << 63;
 
@@ -254,6 +258,8 @@ struct Link {
 struct Peer {
     up: Option<LinkId>,
     dialling: Option<LinkId>,
+    /// Until then a server with a greater number need not be asked again to call back.
+    asked_until: Option<Monotonic>,
     /// What was last to be sent, sent or not.
     latest: Option<Bytes>,
     /// The link could not take it.
@@ -300,6 +306,7 @@ impl Links {
         peer.latest = Some(message.clone());
         match peer.up {
             Some(link) => self.flush(link, effects),
+            None if peer.asked_until.is_some_and(|until| now < until) => {}
             None => self.dial(to, Vec::new(), now, effects),
         }
     }
@@ -407,6 +414,7 @@ impl Links {
         let link = LinkId(DIALLED | self.dials);
         self.dials += 1;
         peer.dialling = Some(link);
+        peer.asked_until = (id > self.me).then(|| now.plus_ms(CALL_BACK_MS));
         let until = now.plus_ms(self.settings.connect_timeout_ms);
         let stage = Stage::Dialling { peer: id, until };
         self.links.insert(link, Link { stage, arrived: BytesMut::new() });
@@ -448,7 +456,8 @@ impl Links {
         if let Some(link) = self.links.get_mut(&link) {
             link.stage = Stage::Up { peer: id, is_congested: false };
         }
-        self.peers.entry(id).or_default().up = Some(link);
+        let peer = self.peers.entry(id).or_default();
+        (peer.up, peer.asked_until) = (Some(link), None);
         self.flush(link, effects);
     }
 
@@ -499,6 +508,7 @@ impl Links {
         peer.up.take_if(|up| *up == link);
         peer.dialling.take_if(|dialling| *dialling == link);
         if peer.up.is_none() && peer.dialling.is_none() {
+            peer.asked_until = None;
             effects.push(LinkEffect::Lost { peer: id });
             self.forget(id);
         }
@@ -518,5 +528,47 @@ impl Link {
             Stage::Dialling { until, .. } | Stage::Greeting { until } => Some(until),
             Stage::Up { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_bounded_by_what_has_arrived() {
+        let now = Monotonic::default();
+        let settings = LinkSettings {
+            addresses: vec!["two:1".to_owned()],
+            is_multi_address: false,
+            connect_timeout_ms: 1,
+            greeting_timeout_ms: 1,
+        };
+        let mut links = Links::new(2, BTreeSet::from([3]), settings);
+        let (link, mut effects) = (LinkId(1), Vec::new());
+        links.accepted(link, now, &mut effects);
+        links.received(link, &3_i64.to_be_bytes(), now, &mut effects);
+        let held = |links: &Links| links.links.get(&link).expect("open").arrived.capacity();
+
+        // A length is no reason to make room.
+        links.received(link, &(MESSAGE_LEN_MAX as i32).to_be_bytes(), now, &mut effects);
+        assert!(held(&links) < 1024, "{}", held(&links));
+
+        // However much comes, one message is held, and no more than the buffer's growth makes of it.
+        let mut received = 0;
+        for _ in 0..10 {
+            for piece in vec![0; MESSAGE_LEN_MAX].chunks(10_000) {
+                links.received(link, piece, now, &mut effects);
+                received += effects.drain(..).filter(|effect| matches!(effect, LinkEffect::Message { .. })).count();
+                assert!(held(&links) <= 2 * MESSAGE_LEN_MAX + 20_000, "{}", held(&links));
+            }
+            links.received(link, &(MESSAGE_LEN_MAX as i32).to_be_bytes(), now, &mut effects);
+        }
+        assert_eq!(received, 10);
+
+        links.closed(link, &mut effects);
+        assert_eq!((links.links.len(), links.peers.len()), (0, 1));
+        links.set_members(BTreeSet::new());
+        assert_eq!(links.peers.len(), 0);
     }
 }
