@@ -72,7 +72,7 @@ impl Options {
             };
             match name {
                 "--data-dir" => options.data_dir = value.into(),
-                "--host" => options.host = value.to_string_lossy().into_owned(),
+                "--host" => options.host = bracketed(&value.to_string_lossy()),
                 _ => {
                     let port = value.to_string_lossy();
                     let port = port.parse().map_err(|_| format!("{name}: {port} is no port"))?;
@@ -83,6 +83,11 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+/// A host as it stands before `:port`: an IPv6 address goes into brackets.
+fn bracketed(host: &str) -> String {
+    if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() }
 }
 
 fn serve(options: &Options) -> Result<i32, String> {
@@ -96,7 +101,11 @@ fn serve(options: &Options) -> Result<i32, String> {
     let (server, address) =
         zookeeper_server::start(&settings, Some(address), &system, &log).map_err(|(_, error)| {
             log.flush();
-            if error.contains("in use") { format!("{error}; choose another with --zookeeper-port") } else { error }
+            match error {
+                taken if taken.contains("in use") => format!("{taken}; choose another with --zookeeper-port"),
+                foreign if foreign.contains("assign requested address") => format!("--host: {foreign}"),
+                other => other,
+            }
         })?;
     let zookeeper_address = format!("{}:{}", options.host, address.map_or(0, |address| address.port()));
 
@@ -208,6 +217,11 @@ mod tests {
     fn options_in_both_forms_and_their_errors() {
         let options = parse(&["--data-dir", "/d", "--zookeeper-port=0"]).unwrap();
         assert_eq!((options.data_dir, options.zookeeper_port), (PathBuf::from("/d"), 0));
+        for (given, host) in
+            [("::1", "[::1]"), ("[::1]", "[::1]"), ("localhost", "localhost"), ("127.0.0.1", "127.0.0.1")]
+        {
+            assert_eq!(parse(&["--host", given]).unwrap().host, host);
+        }
         let error = |words: &[&str]| parse(words).err().unwrap();
         assert!(error(&["--zookeeper-port", "70000"]).contains("70000"));
         assert!(error(&["--host"]).contains("needs a value"));

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let called = command_name(&arguments.next().unwrap_or_default());
     let mut arguments: Vec<OsString> = arguments.collect();
-    let name = if called != "jackdaw" {
+    let name = if cli::upstream::by_name(&called).is_some() || called == "java" {
         called
     } else if arguments.first().is_some_and(|first| java::begins_line(&first.to_string_lossy())) {
         // As a script of the user's own that runs `"$JAVA" $OPTIONS CLASS` does.
