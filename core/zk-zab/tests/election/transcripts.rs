@@ -202,6 +202,16 @@ fn a_later_round_clears_the_votes_and_an_earlier_one_is_told() {
 }
 
 #[test]
+fn who_was_heard_in_an_earlier_round_is_waited_for_in_the_next() {
+    let mut two = Elector::new(2, of(3));
+    two.look(0, 0);
+    two.hears(3, Looking, vote(2, 0, 0), 1);
+    assert_eq!(two.hears(1, Looking, vote(1, 0, 0), 2), [told(&[1, 3], vote(2, 0, 0), 2)]);
+    assert_eq!(two.hears(1, Looking, vote(2, 0, 0), 2), []);
+    assert_eq!(two.waits(), (200, vec![Did::Elected(vote(2, 0, 0), Leading)]));
+}
+
+#[test]
 fn rounds_beyond_the_last_go_on() {
     let mut two = Elector::new(2, of(3));
     two.look(0, 0);
