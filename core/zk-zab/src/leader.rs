@@ -28,6 +28,9 @@ pub use sync::{LogChunk, LogStart};
 /// The last counter of an epoch but one; upstream begins a new epoch rather than use the last.
 const COUNTER_MAX: i64 = 0xffff_fffe;
 
+/// Epochs are 32 bits with a sign on the wire, and there must be one more.
+const EPOCH_MAX: i64 = i32::MAX as i64;
+
 /// How a leader goes about it.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaderSettings {
@@ -45,7 +48,8 @@ pub struct LeaderSettings {
     pub force_snapshot: bool,
     /// `leader.maxConcurrentSnapSyncs`: whole trees on their way to observers at a time; voters are exempt, and counted.
     pub snapshot_syncs_max: usize,
-    /// `leader.maxTimeToWaitForEpoch` in milliseconds, from the first learner on; `None` = `initLimit`.
+    /// `leader.maxTimeToWaitForEpoch` in milliseconds: after so long without a quorum's accepted epochs, a voter that looks
+    /// for a leader again ends this one; see [`Leader::looking`]. `None`: it waits for `initLimit`.
     pub epoch_wait_ms: Option<u64>,
 }
 
@@ -120,6 +124,9 @@ pub enum Loss {
     /// It was silent, or took too long to take the history over.
     #[error("Read timed out")]
     Silent,
+    /// It talks, and has not logged a proposal for `syncLimit` (upstream `SyncLimitCheck`).
+    #[error("Closing connection to peer due to transaction timeout.")]
+    Slow,
     /// It does not belong here: the words are upstream's.
     #[error("{0}")]
     Refused(&'static str),
@@ -171,6 +178,9 @@ pub struct Leader {
     entered: bool,
     next_ping: Monotonic,
     next_count: Monotonic,
+    /// The latest time that was told.
+    now: Monotonic,
+    began: Monotonic,
     resigned: bool,
 }
 
@@ -203,6 +213,8 @@ impl Leader {
             entered: false,
             next_ping: now,
             next_count: now,
+            now,
+            began: now,
             resigned: false,
         };
         leader.hear_of_epoch(settings.id, accepted_epoch, now, effects);
@@ -241,6 +253,10 @@ impl Leader {
 
     /// A packet of a learner.
     pub fn packet(&mut self, link: LinkId, packet: FromLearner, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        self.now = now;
+        if self.resigned {
+            return;
+        }
         let Some(learner) = self.learners.get_mut(link) else { return };
         learner.heard = now;
         match (learner.stage, packet) {
@@ -269,9 +285,18 @@ impl Leader {
         }
     }
 
-    /// The own accepted epoch is durable.
-    pub fn epoch_accepted(&mut self, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
-        if !matches!(self.stage, Stage::Accepting) {
+    /// A server that is to follow looks for a leader again (upstream `reportLookingSid`, which asks only about those who
+    /// elected this one). Matters only while accepted epochs are collected, and with `epoch_wait_ms`.
+    pub fn looking(&mut self, id: ServerId, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        let is_over = self.settings.epoch_wait_ms.is_some_and(|wait_ms| self.began.plus_ms(wait_ms) < now);
+        if is_over && matches!(self.stage, Stage::Discovering { .. }) && self.quorum.is_voter(id) {
+            self.resign(Resignation::NoQuorum { what: self.stage.waits_for() }, effects);
+        }
+    }
+
+    /// The own accepted epoch is durable. One that an earlier role had asked for is none of this leader's.
+    pub fn epoch_accepted(&mut self, epoch: i64, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        if !matches!(self.stage, Stage::Accepting) || epoch != self.epoch {
             return;
         }
         self.go_on(Stage::Promising { promised: BTreeSet::new() }, now);
@@ -282,8 +307,8 @@ impl Leader {
     }
 
     /// The own current epoch is durable: the own log counts from now on.
-    pub fn epoch_entered(&mut self, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
-        if !matches!(self.stage, Stage::Entering) {
+    pub fn epoch_entered(&mut self, epoch: i64, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        if !matches!(self.stage, Stage::Entering) || epoch != self.epoch {
             return;
         }
         self.current_epoch = self.epoch;
@@ -335,6 +360,7 @@ impl Leader {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        self.now = now;
         for link in self.learners.silent(&self.settings, now) {
             self.lose(link, Loss::Silent, effects);
         }
@@ -347,15 +373,20 @@ impl Leader {
         if self.next_ping <= now {
             self.next_ping = now.plus_ms((self.settings.tick_ms / 2).max(1));
             let zxid = self.last_proposed();
+            for link in self.learners.slow(&self.settings, now) {
+                self.lose(link, Loss::Slow, effects);
+            }
             for link in self.learners.pinged() {
                 effects.push(LeaderEffect::Send { link, packet: FromLeader::Ping { zxid } });
             }
         }
         if self.next_count <= now {
             self.next_count = now.plus_ms(self.settings.tick_ms.max(1));
+            // Those who still take the history over count, as upstream: a follower that comes back with a whole tree to
+            // receive must not cost the epoch.
             let (quorum, me, learners) = (&self.quorum, self.settings.id, &self.learners);
-            if !quorum.is_quorum(|id| id == me || learners.is_synced(id)) {
-                let synced = std::iter::once(me).chain(learners.synced_ids()).collect();
+            if !quorum.is_quorum(|id| id == me || learners.is_present(id)) {
+                let synced = std::iter::once(me).chain(learners.voters_present(quorum)).collect();
                 self.resign(Resignation::LostQuorum { synced }, effects);
             }
         }
@@ -384,6 +415,9 @@ impl Leader {
             let reason = "Follower is ahead of the leader (has a later activated configuration)";
             return self.lose(link, Loss::Refused(reason), effects);
         }
+        if !(-1..EPOCH_MAX).contains(&info.accepted_epoch) {
+            return self.lose(link, Loss::Refused("an accepted epoch that can't be"), effects);
+        }
         if let Some(old) = self.learners.link_of(info.id).filter(|old| *old != link) {
             self.lose(old, Loss::Replaced, effects);
         }
@@ -408,9 +442,6 @@ impl Leader {
         self.epoch = self.epoch.max(epoch + 1);
         if self.quorum.is_voter(id) {
             accepted.insert(id, epoch);
-        }
-        if let (Some(wait_ms), 2) = (self.settings.epoch_wait_ms, accepted.len()) {
-            self.stage_ends = self.stage_ends.min(now.plus_ms(wait_ms));
         }
         if self.quorum.is_quorum(|id| accepted.contains_key(&id)) {
             self.go_on(Stage::Accepting, now);
@@ -445,7 +476,8 @@ impl Leader {
         if !is_choosing {
             return self.synchronise(link, now, effects);
         }
-        if current_epoch.is_some() {
+        // One that has nothing to build on promises no history either.
+        if current_epoch.is_some() && last_zxid >= 0 {
             self.count_promise(id, now, effects);
         }
     }
@@ -480,20 +512,24 @@ impl Leader {
         }
     }
 
-    /// Tells a learner that it may serve.
+    /// Tells a learner that it may serve: not before everything it came with is committed. It has applied that already, and
+    /// its clients must not read what may yet be lost.
     fn welcome_in(&mut self, link: LinkId, effects: &mut Vec<LeaderEffect>) {
-        let is_broadcasting = matches!(self.stage, Stage::Broadcasting);
+        let may_serve = matches!(self.stage, Stage::Broadcasting);
+        let committed = self.history.committed();
         if let Some(learner) = self.learners.get_mut(link).filter(|learner| learner.stage == Learning::Synced)
-            && is_broadcasting
+            && may_serve
+            && self.history.last_up_to(learner.target).is_none_or(|last| last <= committed)
         {
             learner.stage = Learning::Following;
+            learner.heard = self.now;
             effects.push(LeaderEffect::Send { link, packet: FromLeader::UpToDate });
         }
     }
 
     /// Commits as far as a quorum has logged.
     fn commit_if_ready(&mut self, effects: &mut Vec<LeaderEffect>) {
-        if !matches!(self.stage, Stage::Broadcasting) {
+        if !matches!(self.stage, Stage::Broadcasting) || self.resigned {
             return;
         }
         let (me, logged, learners) = (self.settings.id, self.logged, &self.learners);
@@ -503,14 +539,12 @@ impl Leader {
         let quorum = &self.quorum;
         let Some(zxid) = levels.into_iter().find(|level| quorum.is_quorum(|id| acked(id) >= *level)) else { return };
         // Learners that have nothing but the start of an epoch acknowledge that.
-        let zxid = zxid.min(self.history.last_zxid());
-        if zxid <= self.history.committed() {
-            return;
-        }
+        let Some(zxid) = self.history.last_up_to(zxid).filter(|zxid| *zxid > self.history.committed()) else { return };
         self.history.commit(zxid);
         effects.push(LeaderEffect::Commit(zxid));
         for link in self.learners.links() {
             self.push(link, effects);
+            self.welcome_in(link, effects);
         }
         self.history.trim(self.settings.history_len, self.history.committed().min(self.logged));
     }

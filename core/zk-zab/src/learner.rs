@@ -83,6 +83,10 @@ pub enum Abandonment {
     /// Nothing came for too long.
     #[error("Read timed out")]
     Silent,
+    /// The leader wants the log cut back, and there is no older state to go back to. The next [`Learner`] is to be told to
+    /// [`Learner::ask_for_snapshot`].
+    #[error("Not able to truncate the log {0:#x}")]
+    CannotTruncate(Zxid),
     /// A packet that does not belong here.
     #[error("unexpected packet from leader: {packet}, while {stage}")]
     Unexpected {
@@ -113,11 +117,16 @@ pub enum Abandonment {
 enum Stage {
     Connecting,
     Registering,
+    /// It has left its leader.
+    Left,
     /// The accepted epoch is being written.
     Promising,
     Choosing,
-    /// The owner replaces log or tree.
-    Replacing,
+    /// The owner replaces the tree, or cuts the log back.
+    Replacing {
+        /// The last one to keep, of a cut.
+        cut: Option<Zxid>,
+    },
     Syncing,
     /// NEWLEADER has come: the log, then the current epoch are made durable.
     Entering {
@@ -135,10 +144,11 @@ impl Stage {
     const fn name(self) -> &'static str {
         match self {
             Self::Connecting => "connecting",
+            Self::Left => "leaving",
             Self::Registering => "registering",
             Self::Promising => "promising an epoch",
             Self::Choosing => "waiting for DIFF, TRUNC or SNAP",
-            Self::Replacing => "replacing the tree",
+            Self::Replacing { .. } => "replacing the tree",
             Self::Syncing => "synchronising",
             Self::Entering { .. } | Self::Entered => "entering an epoch",
             Self::Serving => "following",
@@ -162,6 +172,7 @@ pub struct Learner {
     unacknowledged: VecDeque<Zxid>,
     /// UPTODATE came while NEWLEADER was still being taken care of.
     up_to_date: bool,
+    needs_snapshot: bool,
     heard: Monotonic,
 }
 
@@ -186,8 +197,16 @@ impl Learner {
             logged,
             unacknowledged: VecDeque::new(),
             up_to_date: false,
+            needs_snapshot: false,
             heard: now,
         }
+    }
+
+    /// Asks the leader for its whole tree: the last one wanted this server's log cut back, which [`Learner::cannot_truncate`].
+    /// Nothing is thrown away until that tree has come: this server may hold what others count on. To be called before
+    /// [`Learner::connected`].
+    pub const fn ask_for_snapshot(&mut self) {
+        self.needs_snapshot = true;
     }
 
     /// The link to the leader is there.
@@ -213,19 +232,24 @@ impl Learner {
         self.heard = now;
         match (self.stage, packet) {
             (Stage::Registering, FromLeader::LeaderInfo { epoch }) => self.promise(epoch, effects),
-            (Stage::Choosing, FromLeader::Diff { .. }) => self.stage = Stage::Syncing,
-            (Stage::Choosing, FromLeader::Trunc { zxid }) => {
-                self.history.truncate(zxid);
-                self.logged = self.logged.min(zxid);
-                self.stage = Stage::Replacing;
+            (Stage::Left, _) => {}
+            (Stage::Choosing, FromLeader::Diff { .. }) if !self.needs_snapshot => self.stage = Stage::Syncing,
+            (Stage::Choosing, FromLeader::Trunc { zxid })
+                if !self.needs_snapshot && (0..=self.history.last_zxid()).contains(&zxid) =>
+            {
+                self.stage = Stage::Replacing { cut: Some(zxid) };
                 effects.push(LearnerEffect::Truncate(zxid));
             }
             (Stage::Choosing, FromLeader::Snap { zxid }) => {
-                self.stage = Stage::Replacing;
+                self.stage = Stage::Replacing { cut: None };
                 effects.push(LearnerEffect::ReceiveSnapshot { zxid });
             }
             (Stage::Syncing, FromLeader::NewLeader { epoch, config }) if epoch == self.epoch => {
                 effects.push(LearnerEffect::Config(config));
+                // What is committed already needs nobody's acknowledgement; what an original leader sent ahead of its commit
+                // does.
+                let committed = self.history.committed();
+                self.unacknowledged.retain(|zxid| *zxid > committed);
                 self.stage = Stage::Entering { needed: self.history.last_zxid(), storing: false };
                 self.enter_when_durable(effects);
             }
@@ -237,9 +261,16 @@ impl Learner {
         }
     }
 
-    /// The accepted epoch is durable.
-    pub fn epoch_accepted(&mut self, effects: &mut Vec<LearnerEffect>) {
-        if self.stage == Stage::Promising {
+    /// There is no older state that [`LearnerEffect::Truncate`] could go back to; log and tree are as they were.
+    pub fn cannot_truncate(&mut self, effects: &mut Vec<LearnerEffect>) {
+        if let Stage::Replacing { cut: Some(zxid) } = self.stage {
+            self.leave(Abandonment::CannotTruncate(zxid), effects);
+        }
+    }
+
+    /// The accepted epoch is durable. One that an earlier role had asked for is not this learner's promise.
+    pub fn epoch_accepted(&mut self, epoch: i64, effects: &mut Vec<LearnerEffect>) {
+        if self.stage == Stage::Promising && epoch == self.epoch {
             self.accepted_epoch = self.epoch;
             self.acknowledge_epoch(Some(self.current_epoch), effects);
         }
@@ -247,14 +278,16 @@ impl Learner {
 
     /// The log and the tree end where [`LearnerEffect::Truncate`] said.
     pub fn truncated(&mut self) {
-        if self.stage == Stage::Replacing {
+        if let Stage::Replacing { cut: Some(zxid) } = self.stage {
+            self.history.truncate(zxid);
+            self.logged = self.logged.min(zxid);
             self.stage = Stage::Syncing;
         }
     }
 
     /// The tree of [`LearnerEffect::ReceiveSnapshot`] is this server's own, for good.
     pub fn snapshot_received(&mut self, zxid: Zxid) {
-        if self.stage == Stage::Replacing {
+        if self.stage == (Stage::Replacing { cut: None }) {
             self.history = History::starting_behind(zxid);
             self.logged = zxid;
             self.stage = Stage::Syncing;
@@ -271,8 +304,8 @@ impl Learner {
     }
 
     /// The current epoch is durable.
-    pub fn epoch_entered(&mut self, effects: &mut Vec<LearnerEffect>) {
-        if !matches!(self.stage, Stage::Entering { storing: true, .. }) {
+    pub fn epoch_entered(&mut self, epoch: i64, effects: &mut Vec<LearnerEffect>) {
+        if !matches!(self.stage, Stage::Entering { storing: true, .. }) || epoch != self.epoch {
             return;
         }
         self.current_epoch = self.epoch;
@@ -288,7 +321,7 @@ impl Learner {
     pub fn deadline(&self) -> Option<Monotonic> {
         let limit_ms = match self.stage {
             // The disk is at work; a link that ends is told.
-            Stage::Connecting | Stage::Replacing => return None,
+            Stage::Connecting | Stage::Replacing { .. } | Stage::Left => return None,
             Stage::Entered | Stage::Serving => self.settings.sync_limit_ms,
             _ => self.settings.init_limit_ms,
         };
@@ -298,7 +331,7 @@ impl Learner {
     /// Time has passed.
     pub fn tick(&mut self, now: Monotonic, effects: &mut Vec<LearnerEffect>) {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
-            effects.push(LearnerEffect::Abandon(Abandonment::Silent));
+            self.leave(Abandonment::Silent, effects);
         }
     }
 
@@ -310,7 +343,7 @@ impl Learner {
     fn promise(&mut self, epoch: i64, effects: &mut Vec<LearnerEffect>) {
         if epoch < self.accepted_epoch {
             let accepted = self.accepted_epoch;
-            effects.push(LearnerEffect::Abandon(Abandonment::OldEpoch { epoch, accepted }));
+            self.leave(Abandonment::OldEpoch { epoch, accepted }, effects);
         } else if epoch == self.accepted_epoch {
             // Promised before, perhaps to another leader: this must not count twice.
             self.epoch = epoch;
@@ -324,7 +357,8 @@ impl Learner {
 
     fn acknowledge_epoch(&mut self, current_epoch: Option<i64>, effects: &mut Vec<LearnerEffect>) {
         self.stage = Stage::Choosing;
-        let last_zxid = self.history.last_zxid();
+        // Nobody's history goes on behind -1: an original leader sends its tree, and so does ours.
+        let last_zxid = if self.needs_snapshot { -1 } else { self.history.last_zxid() };
         effects.push(LearnerEffect::Send(FromLearner::AckEpoch { current_epoch, last_zxid }));
     }
 
@@ -352,7 +386,7 @@ impl Learner {
             return false;
         }
         if zxid <= last || epoch_of(zxid) > self.epoch {
-            effects.push(LearnerEffect::Abandon(Abandonment::OutOfOrder { zxid, last }));
+            self.leave(Abandonment::OutOfOrder { zxid, last }, effects);
             return false;
         }
         self.history.push(entry.clone());
@@ -369,7 +403,7 @@ impl Learner {
         }
         let next = self.history.next_to_commit().map_or(0, |entry| entry.zxid);
         if next != zxid {
-            return effects.push(LearnerEffect::Abandon(Abandonment::UnmatchedCommit { zxid, next }));
+            return self.leave(Abandonment::UnmatchedCommit { zxid, next }, effects);
         }
         self.history.commit(zxid);
         self.history.trim(self.settings.history_len, zxid.min(self.logged));
@@ -399,9 +433,15 @@ impl Learner {
         effects.push(LearnerEffect::Serve { epoch: self.epoch });
     }
 
-    fn refuse(&self, stage: Stage, packet: &FromLeader, effects: &mut Vec<LearnerEffect>) {
+    fn refuse(&mut self, stage: Stage, packet: &FromLeader, effects: &mut Vec<LearnerEffect>) {
         let packet = packet.describe();
-        effects.push(LearnerEffect::Abandon(Abandonment::Unexpected { packet, stage: stage.name() }));
+        self.leave(Abandonment::Unexpected { packet, stage: stage.name() }, effects);
+    }
+
+    /// Whatever still comes of this leader counts no more.
+    fn leave(&mut self, reason: Abandonment, effects: &mut Vec<LearnerEffect>) {
+        self.stage = Stage::Left;
+        effects.push(LearnerEffect::Abandon(reason));
     }
 }
 

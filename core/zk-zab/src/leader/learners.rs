@@ -53,6 +53,8 @@ pub(super) struct Learner {
     pub(super) behind: VecDeque<(Zxid, Bytes)>,
     /// The log is being read for it.
     pub(super) reading: bool,
+    /// A proposal that is not acknowledged, and since when it is watched.
+    awaited: Option<(Zxid, Monotonic)>,
 }
 
 impl Learner {
@@ -69,6 +71,19 @@ impl Learner {
 
     const fn is_synced(&self) -> bool {
         matches!(self.stage, Learning::Synced | Learning::Following)
+    }
+
+    /// Whether it has not logged a proposal for `syncLimit`. One proposal is watched at a time, and none while the link is
+    /// the bottleneck.
+    fn is_slow(&mut self, settings: &LeaderSettings, now: Monotonic) -> bool {
+        let is_watched = self.is_synced() && !self.is_observer && !self.congested;
+        match self.awaited.filter(|(zxid, _)| is_watched && self.acked < *zxid) {
+            Some((_, since)) => since.plus_ms(settings.sync_limit_ms) <= now,
+            None => {
+                self.awaited = (is_watched && self.acked < self.sent).then_some((self.sent, now));
+                false
+            }
+        }
     }
 
     fn patience_ends(&self, settings: &LeaderSettings) -> Monotonic {
@@ -99,6 +114,7 @@ impl Learners {
             acked: 0,
             behind: VecDeque::new(),
             reading: false,
+            awaited: None,
         };
         self.by_link.insert(link, learner);
     }
@@ -162,8 +178,13 @@ impl Learners {
         self.of(id).filter(|learner| learner.is_synced()).map_or(0, |learner| learner.acked)
     }
 
-    pub(super) fn synced_ids(&self) -> impl Iterator<Item = ServerId> + '_ {
-        self.by_link.values().filter(|learner| learner.is_synced() && !learner.is_observer).map(|learner| learner.id)
+    /// Whether it is connected and has said who it is.
+    pub(super) fn is_present(&self, id: ServerId) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
+    pub(super) fn voters_present<'a>(&'a self, quorum: &'a Quorum) -> impl Iterator<Item = ServerId> + 'a {
+        self.by_id.keys().copied().filter(|id| quorum.is_voter(*id))
     }
 
     /// When the first of them has been silent for too long.
@@ -174,6 +195,11 @@ impl Learners {
     pub(super) fn silent(&self, settings: &LeaderSettings, now: Monotonic) -> Vec<LinkId> {
         let is_silent = |learner: &Learner| learner.patience_ends(settings) <= now;
         self.by_link.iter().filter(|(_, learner)| is_silent(learner)).map(|(link, _)| *link).collect()
+    }
+
+    /// Those whose log stands still.
+    pub(super) fn slow(&mut self, settings: &LeaderSettings, now: Monotonic) -> Vec<LinkId> {
+        self.by_link.iter_mut().filter_map(|(link, learner)| learner.is_slow(settings, now).then_some(*link)).collect()
     }
 
     pub(super) fn synced_counts(&self, quorum: &Quorum) -> (usize, usize) {

@@ -41,7 +41,6 @@ impl Leader {
         let committed = self.history.committed();
         let Some(last) = self.learners.get(link).map(|learner| learner.sent) else { return };
         let plan = self.plan(last);
-        let is_full = self.learners.receiving_count() >= self.settings.snapshot_syncs_max;
         let Some(learner) = self.learners.get_mut(link) else { return };
         learner.heard = now;
         learner.target = committed;
@@ -53,10 +52,7 @@ impl Leader {
                 learner.reading = true;
                 return effects.push(LeaderEffect::ReadLog { link, after: last });
             }
-            Plan::Snapshot if learner.is_observer && is_full => {
-                return self.lose(link, Loss::Refused("Too many concurrent syncs"), effects);
-            }
-            Plan::Snapshot => return Self::begin_snapshot(link, learner, effects),
+            Plan::Snapshot => return self.begin_snapshot(link, effects),
         }
         self.push(link, effects);
     }
@@ -65,7 +61,7 @@ impl Leader {
         let history = &self.history;
         // The start of an epoch is nobody's transaction: such a learner has all of the epochs before.
         let is_epoch_start = last & 0xffff_ffff == 0;
-        if self.settings.force_snapshot {
+        if self.settings.force_snapshot || last < 0 {
             Plan::Snapshot
         } else if last == history.committed() || history.contains(last) || (is_epoch_start && last >= history.floor()) {
             Plan::Diff
@@ -86,12 +82,15 @@ impl Leader {
 
     /// A piece of the log is there.
     pub fn log_read(&mut self, link: LinkId, chunk: LogChunk, effects: &mut Vec<LeaderEffect>) {
-        let committed = self.history.committed();
+        let (committed, floor) = (self.history.committed(), self.history.floor());
         let Some(learner) = self.learners.get_mut(link).filter(|learner| learner.reading) else { return };
         learner.reading = false;
         let is_first = learner.stage == Learning::Asking;
         let last = learner.sent;
+        // A log that ends before memory begins has lost something in between.
+        let has_hole = last < floor && chunk.entries.last().is_none_or(|entry| entry.zxid <= last);
         let plan = match chunk.start {
+            _ if has_hole => Plan::Snapshot,
             LogStart::Found => Plan::Diff,
             LogStart::Behind(zxid) if is_first && last & 0xffff_ffff == 0 => {
                 debug_assert!(zxid < last, "the log says what lies before");
@@ -104,14 +103,14 @@ impl Leader {
             Plan::Diff if is_first => Self::begin(link, learner, FromLeader::Diff { zxid: committed }, last, effects),
             Plan::Diff => {}
             Plan::Trunc(zxid) => Self::begin(link, learner, FromLeader::Trunc { zxid }, zxid, effects),
-            Plan::Snapshot | Plan::Log if is_first => return Self::begin_snapshot(link, learner, effects),
+            Plan::Snapshot | Plan::Log if is_first => return self.begin_snapshot(link, effects),
             // What was sent already can't be taken back: it comes again, and then gets a snapshot.
             Plan::Snapshot | Plan::Log => {
                 return self.lose(link, Loss::Refused("the log that a learner needs is gone"), effects);
             }
         }
         for entry in chunk.entries {
-            if entry.zxid > learner.sent {
+            if entry.zxid > learner.sent && entry.zxid <= committed {
                 learner.propose(link, entry, effects);
             }
         }
@@ -140,7 +139,12 @@ impl Leader {
         effects.push(LeaderEffect::Send { link, packet });
     }
 
-    fn begin_snapshot(link: LinkId, learner: &mut Learner, effects: &mut Vec<LeaderEffect>) {
+    fn begin_snapshot(&mut self, link: LinkId, effects: &mut Vec<LeaderEffect>) {
+        let is_full = self.learners.receiving_count() >= self.settings.snapshot_syncs_max;
+        let Some(learner) = self.learners.get_mut(link) else { return };
+        if learner.is_observer && is_full {
+            return self.lose(link, Loss::Refused("Too many concurrent syncs"), effects);
+        }
         learner.stage = Learning::Receiving;
         effects.push(LeaderEffect::SendSnapshot { link });
     }
