@@ -79,7 +79,7 @@ fn op_state(op: OpCode) -> &'static str {
         OpCode::Notification => "sent with watch events",
         OpCode::Check => "served, also inside a multi",
         OpCode::Sasl => "answered as by a server without SASL; later: security",
-        OpCode::Reconfig => "refused as by a server that stands alone; later: ensembles",
+        OpCode::Reconfig => "refused as by a server that stands alone; later: in ensembles",
         OpCode::CreateTtl => "served behind `extendedTypesEnabled`",
         _ => "served",
     }

@@ -23,15 +23,22 @@ pub(super) struct Cause {
 pub(super) enum Problem {
     /// `ConfigException`: told as it is.
     Config(String),
+    /// `RuntimeException` of the server itself, after its file was found in order: told as it is.
+    Unexpected(String),
     /// `IllegalArgumentException` and its kin: told as the cause of `Error processing FILE`.
     Caused(Cause),
 }
 
+const RUNTIME_EXCEPTION: &str = "java.lang.RuntimeException";
 const CONFIG_EXCEPTION: &str = "org.apache.zookeeper.server.quorum.QuorumPeerConfig$ConfigException";
 
 impl Problem {
     pub(super) fn config(message: impl Into<String>) -> Self {
         Self::Config(message.into())
+    }
+
+    pub(super) fn unexpected(message: impl Into<String>) -> Self {
+        Self::Unexpected(message.into())
     }
 
     pub(super) fn illegal(message: impl Into<String>) -> Self {
@@ -58,6 +65,7 @@ impl Problem {
     pub(super) fn at(self, file: &str) -> ZooKeeperError {
         match self {
             Self::Config(message) => ZooKeeperError { class: CONFIG_EXCEPTION, message, cause: None },
+            Self::Unexpected(message) => ZooKeeperError { class: RUNTIME_EXCEPTION, message, cause: None },
             Self::Caused(cause) => ZooKeeperError {
                 class: CONFIG_EXCEPTION,
                 message: format!("Error processing {file}"),
@@ -77,7 +85,13 @@ impl ZooKeeperError {
     /// (`Invalid config, exiting abnormally`)? The exit code is 2 in both cases.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        self.class != CONFIG_EXCEPTION
+        self.class != CONFIG_EXCEPTION && !self.is_unexpected()
+    }
+
+    /// Does the server not fit its list of servers (`Unexpected exception, exiting abnormally`)? The exit code is 1.
+    #[must_use]
+    pub fn is_unexpected(&self) -> bool {
+        self.class == RUNTIME_EXCEPTION
     }
 
     /// The exception and its cause as a Java log shows them, without the stack.

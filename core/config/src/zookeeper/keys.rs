@@ -5,13 +5,17 @@
 
 use crate::key::{Key, Valid, boolean, double, int, list, long, password, string};
 
-const ENSEMBLE: &str =
-    "it speaks of an ensemble, and this server stands alone; it is read again when ensembles are served";
 const NO_TLS: &str = "TLS is not served yet: remove the key, or keep this node on the original until TLS is served";
 const NO_SASL: &str = "SASL is not served yet: remove the key, or keep this node on the original until SASL is served";
 const TLS_UNUSED: &str = "TLS is not served yet and no secure port is open, so nothing reads it";
 const SASL_UNUSED: &str = "SASL and X.509 logins are not served yet, so nobody can log in that way";
 const ADMIN: &str = "the AdminServer is not served yet; the four-letter words answer the same questions";
+const OBSERVER_MASTER: &str = "observers are fed by the leader alone";
+const LOCAL_SESSIONS: &str =
+    "every session is known to all servers, which a client sees no difference in but the time to open it";
+const NO_DELAY: &str = "what is written leaves at once, always";
+const TRACKER: &str = "the last packets between servers are not remembered; the log tells of what went wrong";
+const REACHABILITY: &str = "all addresses of a server are tried at once, and the first that answers is taken";
 const METRICS: &str = "metrics providers are not served yet; the word mntr gives the figures";
 const THREADS: &str = "event loops are chosen by the number of processors; there is no pool of that kind";
 const JVM: &str = "it tunes the Java virtual machine, and there is none";
@@ -43,26 +47,26 @@ pub static ZOO_CFG: &[Key] = &[
     string("clientPortAddress").medium().doc("Address on which clients are served. Default: all."),
     int("secureClientPort").default("0").medium().refused(NO_TLS).doc("Port for clients that speak TLS. 0 opens none."),
     string("secureClientPortAddress").medium().refused(NO_TLS).doc("Address on which clients that speak TLS are served. Default: all."),
-    int("observerMasterPort").default("0").no_effect(ENSEMBLE).doc("Port on which followers feed observers. 0 or less opens none."),
+    int("observerMasterPort").default("0").no_effect(OBSERVER_MASTER).doc("Port on which followers feed observers. 0 or less opens none."),
     int("clientPortListenBacklog").default("-1").doc("Connections that the kernel keeps waiting for each client port. -1: as many as the system likes."),
     int("tickTime").default("3000").high().doc("Length of a tick in milliseconds: the unit of session timeouts, initLimit and syncLimit."),
     int("maxClientCnxns").default("60").high().doc("Connections allowed from one IP address. 0: no limit."),
     int("minSessionTimeout").default("-1").medium().doc("Shortest session timeout that a client is given, in milliseconds. -1: two ticks."),
     int("maxSessionTimeout").default("-1").medium().doc("Longest session timeout that a client is given, in milliseconds. -1: twenty ticks."),
-    int("initLimit").default("0").high().no_effect(ENSEMBLE).doc("Ticks that a follower may take to find and follow its leader. Required in an ensemble."),
-    int("syncLimit").default("0").high().no_effect(ENSEMBLE).doc("Ticks that a follower may lag behind its leader. Required in an ensemble."),
-    int("connectToLearnerMasterLimit").default("0").no_effect(ENSEMBLE).doc("Ticks that a learner may take to connect to its leader. 0: initLimit."),
-    int("electionAlg").default("3").no_effect(ENSEMBLE).doc("Election algorithm; 3 is the only one there is."),
-    boolean("quorumListenOnAllIPs").default("false").no_effect(ENSEMBLE).doc("Listen for peers on all addresses instead of the one in server.N."),
-    string("peerType").default("participant").no_effect(ENSEMBLE).doc("participant or observer; the list of servers has the last word."),
-    boolean("syncEnabled").default("true").no_effect(ENSEMBLE).doc("Observers write a log and snapshots of their own."),
+    int("initLimit").default("0").high().doc("Ticks that a follower may take to find and follow its leader. Required in an ensemble."),
+    int("syncLimit").default("0").high().doc("Ticks that a follower may lag behind its leader. Required in an ensemble."),
+    int("connectToLearnerMasterLimit").default("0").doc("Ticks that a learner may take to connect to its leader. 0: initLimit."),
+    int("electionAlg").default("3").doc("Election algorithm; 3 is the only one there is."),
+    boolean("quorumListenOnAllIPs").default("false").doc("Listen for peers on all addresses instead of the one in server.N."),
+    string("peerType").default("participant").doc("participant or observer; the list of servers has the last word."),
+    boolean("syncEnabled").default("true").doc("Observers write a log and snapshots of their own."),
     string("dynamicConfigFile").medium().doc("File that holds the server.N, group.N and weight.N lines."),
     int("autopurge.snapRetainCount").default("3").medium().doc("Snapshots that the purge keeps, with the logs they need. 3 at least."),
     int("autopurge.purgeInterval").default("0").medium().doc("Hours between two purges. 0: never."),
     boolean("standaloneEnabled").default("true").medium().doc("One server line may start a server on its own; false makes it an ensemble of one."),
-    boolean("reconfigEnabled").default("false").medium().doc("Serve the command reconfig; refused to clients otherwise."),
-    boolean("localSessionsEnabled").default("false").no_effect(ENSEMBLE).doc("Sessions that only their server knows until they need more."),
-    boolean("localSessionsUpgradingEnabled").default("false").no_effect(ENSEMBLE).doc("Make a local session global when it creates an ephemeral node."),
+    boolean("reconfigEnabled").default("false").medium().doc("Serve the command reconfig; refused to clients otherwise. In an ensemble true is refused, until the command is served there."),
+    boolean("localSessionsEnabled").default("false").no_effect(LOCAL_SESSIONS).doc("Sessions that only their server knows until they need more."),
+    boolean("localSessionsUpgradingEnabled").default("false").no_effect(LOCAL_SESSIONS).doc("Make a local session global when it creates an ephemeral node."),
     boolean("sslQuorum").default("false").refused(NO_TLS).doc("Speak TLS between servers."),
     boolean("portUnification").default("false").refused(NO_TLS).doc("Take TLS and plain text from peers on one port."),
     boolean("sslQuorumReloadCertFiles").default("false").no_effect(TLS_UNUSED).doc("Read changed certificate files while running."),
@@ -72,19 +76,19 @@ pub static ZOO_CFG: &[Key] = &[
     string("quorum.auth.kerberos.servicePrincipal").default("zkquorum/localhost").no_effect(SASL_UNUSED).doc("Kerberos principal of the servers."),
     string("quorum.auth.learner.saslLoginContext").default("QuorumLearner").no_effect(SASL_UNUSED).doc("Section of the JAAS file for a learner."),
     string("quorum.auth.server.saslLoginContext").default("QuorumServer").no_effect(SASL_UNUSED).doc("Section of the JAAS file for a server."),
-    int("quorum.cnxn.threads.size").default("20").no_effect(ENSEMBLE).doc("Threads that set up election connections."),
+    int("quorum.cnxn.threads.size").default("20").no_effect(THREADS).doc("Threads that set up election connections."),
     boolean("jvm.pause.monitor").default("false").no_effect(JVM).doc("Watch for pauses of the virtual machine."),
     long("jvm.pause.info-threshold.ms").default("1000").no_effect(JVM).doc("Pause that is logged, in milliseconds."),
     long("jvm.pause.warn-threshold.ms").default("10000").no_effect(JVM).doc("Pause that is warned of, in milliseconds."),
     long("jvm.pause.sleep.time.ms").default("500").no_effect(JVM).doc("Milliseconds between two looks for a pause."),
     string("metricsProvider.className").default("org.apache.zookeeper.metrics.impl.DefaultMetricsProvider").valid(METRICS_PROVIDERS).no_effect(METRICS).doc("Class that publishes metrics."),
     string("metricsProvider.").no_effect(METRICS).doc("Settings of the metrics provider."),
-    boolean("multiAddress.enabled").default("false").no_effect(ENSEMBLE).doc("A server may have several addresses, separated by |."),
-    int("multiAddress.reachabilityCheckTimeoutMs").default("1000").no_effect(ENSEMBLE).doc("Milliseconds in which an address must answer to count as reachable."),
-    boolean("multiAddress.reachabilityCheckEnabled").default("true").no_effect(ENSEMBLE).doc("Ask an address whether it is reachable before it is used."),
-    string("server.").high().doc("server.N=host:port:port[:participant|:observer][;[address:]port]: a member of the ensemble. One such line alone starts a server on its own; more are refused until ensembles are served."),
-    string("group.").no_effect(ENSEMBLE).doc("group.N=id:id...: servers that vote as one group."),
-    string("weight.").no_effect(ENSEMBLE).doc("weight.N=number: votes of a server in its group."),
+    boolean("multiAddress.enabled").default("false").doc("A server may have several addresses, separated by |. Also read as the property zookeeper.multiAddress.enabled."),
+    int("multiAddress.reachabilityCheckTimeoutMs").default("1000").no_effect(REACHABILITY).doc("Milliseconds in which an address must answer to count as reachable."),
+    boolean("multiAddress.reachabilityCheckEnabled").default("true").no_effect(REACHABILITY).doc("Ask an address whether it is reachable before it is used."),
+    string("server.").high().doc("server.N=host:port:port[:participant|:observer][;[address:]port]: a member of the ensemble. One such line alone starts a server on its own, unless standaloneEnabled is false."),
+    string("group.").doc("group.N=id:id...: servers that vote as one group."),
+    string("weight.").doc("weight.N=number: votes of a server in its group."),
 ];
 
 /// Properties that the server reads (`-D`, or `zoo.cfg` without the prefix).
@@ -104,14 +108,14 @@ pub static PROPERTIES: &[Key] = &[
     long("zookeeper.snapSizeLimitInKb").default("4194304").doc("Log size in kilobytes after which a snapshot is taken. 0 or less: size takes none."),
     long("zookeeper.preAllocSize").default("65536").doc("Kilobytes by which a transaction log is grown ahead."),
     long("zookeeper.txnLogSizeLimitInKb").default("-1").doc("Kilobytes after which a new transaction log is begun. -1: no limit."),
-    int("zookeeper.commitLogCount").default("500").no_effect(ENSEMBLE).doc("Committed transactions kept in memory for followers that come back. 500 at least."),
-    double("zookeeper.snapshotSizeFactor").default("0.33").no_effect(ENSEMBLE).doc("Share of a snapshot's size up to which a follower is sent transactions instead of it."),
+    int("zookeeper.commitLogCount").default("500").doc("Committed transactions kept in memory for followers that come back. 500 at least."),
+    double("zookeeper.snapshotSizeFactor").default("0.33").doc("Share of a snapshot's size up to which a follower is sent transactions instead of it."),
     string("zookeeper.snapshot.compression.method").default("").doc("How snapshots are written: empty for plain, gz, or snappy."),
     boolean("zookeeper.snapshot.trust.empty").default("false").doc("Start although there are logs but no snapshot, as after an upgrade from 3.4."),
     string("zookeeper.forceSync").default("yes").high().doc("no acknowledges writes before they are on the disk. A power failure then loses them."),
     long("zookeeper.fsync.warningthresholdms").default("1000").doc("Milliseconds after which a slow disk sync is warned of."),
     boolean("zookeeper.datadir.autocreate").default("true").doc("Make dataDir and dataLogDir when they are missing."),
-    boolean("zookeeper.db.autocreate").default("true").no_effect(ENSEMBLE).doc("Take an empty data folder for an empty tree; false asks for the file initialize."),
+    boolean("zookeeper.db.autocreate").default("true").no_effect("a server on its own starts with an empty tree whatever it says; in an ensemble, where false asks for the file initialize, false is refused").doc("Take an empty data folder for an empty tree; false asks for the file initialize."),
     boolean("zookeeper.digest.enabled").default("true").doc("Keep a digest of the tree in snapshots and transactions."),
     boolean("zookeeper.closeSessionTxn.enabled").default("true").doc("Write the removed ephemeral nodes into the transaction that closes a session."),
     // Limits.
@@ -157,26 +161,26 @@ pub static PROPERTIES: &[Key] = &[
     int("zookeeper.connection_throttle_local_session_weight").default("1").doc("Weight of a new local session."),
     int("zookeeper.connection_throttle_renew_session_weight").default("2").doc("Weight of a renewed session."),
     // Ensemble.
-    int("zookeeper.fastleader.minNotificationInterval").default("200").no_effect(ENSEMBLE).doc("Shortest wait for votes, in milliseconds."),
-    int("zookeeper.fastleader.maxNotificationInterval").default("60000").no_effect(ENSEMBLE).doc("Longest wait for votes, in milliseconds."),
-    int("zookeeper.cnxTimeout").default("5000").no_effect(ENSEMBLE).doc("Milliseconds to connect to a peer's election port."),
-    int("zookeeper.quorumCnxnTimeoutMs").default("-1").no_effect(ENSEMBLE).doc("Milliseconds of silence after which an election connection is closed. -1: syncLimit times tickTime."),
-    int("zookeeper.electionPortBindRetry").default("3").no_effect(ENSEMBLE).doc("Tries to open the election port. 0: for ever."),
-    boolean("zookeeper.tcpKeepAlive").default("false").no_effect(ENSEMBLE).doc("Keep election connections alive by TCP."),
-    string("zookeeper.leaderServes").default("yes").no_effect(ENSEMBLE).doc("no keeps clients away from the leader."),
-    int("zookeeper.leader.maxConcurrentSnapSyncs").default("10").no_effect(ENSEMBLE).doc("Followers that are sent a snapshot at the same time."),
-    int("zookeeper.leader.maxConcurrentDiffSyncs").default("100").no_effect(ENSEMBLE).doc("Followers that are sent transactions at the same time."),
-    int("zookeeper.leader.maxTimeToWaitForEpoch").default("-1").no_effect(ENSEMBLE).doc("Milliseconds that a new leader waits for its followers. -1: initLimit."),
-    int("zookeeper.leader.ackLoggingFrequency").default("1000").no_effect(ENSEMBLE).doc("Acknowledgements of which one is measured."),
-    boolean("zookeeper.forceSnapshotSync").default("false").no_effect(ENSEMBLE).doc("Always send followers a snapshot."),
-    boolean("zookeeper.learner.asyncSending").default("false").no_effect(ENSEMBLE).doc("Learners send in a thread of their own."),
-    int("zookeeper.leaderConnectDelayDuringRetryMs").default("100").no_effect(ENSEMBLE).doc("Milliseconds between two tries to reach the leader."),
-    long("zookeeper.observer.reconnectDelayMs").default("0").no_effect(ENSEMBLE).doc("Milliseconds that an observer waits before it connects again."),
-    long("zookeeper.observer.election.DelayMs").default("200").no_effect(ENSEMBLE).doc("Milliseconds that an observer waits before it takes part in an election."),
-    boolean("zookeeper.observer.syncEnabled").no_effect(ENSEMBLE).doc("As syncEnabled, and stronger."),
-    int("zookeeper.observerMaster.sizeLimit").default("33554432").no_effect(ENSEMBLE).doc("Bytes of transactions that a follower keeps for its observers."),
-    boolean("leader.nodelay").default("true").no_effect(ENSEMBLE).doc("TCP without delay on the leader's side. -D only."),
-    boolean("follower.nodelay").default("true").no_effect(ENSEMBLE).doc("TCP without delay on the follower's side. -D only."),
+    int("zookeeper.fastleader.minNotificationInterval").default("200").doc("Shortest wait for votes, in milliseconds."),
+    int("zookeeper.fastleader.maxNotificationInterval").default("60000").doc("Longest wait for votes, in milliseconds."),
+    int("zookeeper.cnxTimeout").default("5000").doc("Milliseconds to connect to a peer's election port."),
+    int("zookeeper.quorumCnxnTimeoutMs").default("-1").doc("Milliseconds of silence after which an election connection is closed. -1: syncLimit times tickTime."),
+    int("zookeeper.electionPortBindRetry").default("3").doc("Tries to open the election port. 0: for ever."),
+    boolean("zookeeper.tcpKeepAlive").default("false").doc("Keep election connections alive by TCP."),
+    string("zookeeper.leaderServes").default("yes").doc("no keeps clients away from the leader."),
+    int("zookeeper.leader.maxConcurrentSnapSyncs").default("10").doc("Followers that are sent a snapshot at the same time."),
+    int("zookeeper.leader.maxConcurrentDiffSyncs").default("100").doc("Followers that are sent transactions at the same time."),
+    int("zookeeper.leader.maxTimeToWaitForEpoch").default("-1").doc("Milliseconds that a new leader waits for its followers. -1: initLimit."),
+    int("zookeeper.leader.ackLoggingFrequency").default("1000").no_effect("how long acknowledgements take is not measured").doc("Acknowledgements of which one is measured."),
+    boolean("zookeeper.forceSnapshotSync").default("false").doc("Always send followers a snapshot."),
+    boolean("zookeeper.learner.asyncSending").default("false").no_effect("sending never waits for a peer, with or without it").doc("Learners send in a thread of their own."),
+    int("zookeeper.leaderConnectDelayDuringRetryMs").default("100").no_effect("a leader that does not answer yet is tried again after 5 ms, then after twice as long each time").doc("Milliseconds between two tries to reach the leader."),
+    long("zookeeper.observer.reconnectDelayMs").default("0").doc("Milliseconds that an observer waits before it connects again."),
+    long("zookeeper.observer.election.DelayMs").default("200").doc("Milliseconds that an observer waits before it takes part in an election."),
+    boolean("zookeeper.observer.syncEnabled").doc("As syncEnabled, and stronger."),
+    int("zookeeper.observerMaster.sizeLimit").default("33554432").no_effect(OBSERVER_MASTER).doc("Bytes of transactions that a follower keeps for its observers."),
+    boolean("leader.nodelay").default("true").no_effect(NO_DELAY).doc("TCP without delay on the leader's side. -D only."),
+    boolean("follower.nodelay").default("true").no_effect(NO_DELAY).doc("TCP without delay on the follower's side. -D only."),
     // Who may do what.
     string("zookeeper.skipACL").default("no").medium().doc("yes lets everybody do everything."),
     password("zookeeper.DigestAuthenticationProvider.superDigest").medium().doc("super:hash of the user who may do everything, as DigestAuthenticationProvider prints it."),
@@ -205,7 +209,7 @@ pub static PROPERTIES: &[Key] = &[
     // Features.
     boolean("zookeeper.extendedTypesEnabled").default("false").medium().doc("Allow nodes with a time to live."),
     boolean("zookeeper.emulate353TTLNodes").default("false").refused("nodes with a time to live are read and written as 3.5.4 and later do, and those of 3.5.3 would be taken for ephemeral ones: delete them with 3.5.3 first, and leave this out").doc("Read nodes with a time to live as 3.5.3 wrote them."),
-    boolean("readonlymode.enabled").default("false").doc("Serve reads when the ensemble is lost; alone it only adds the word isro. -D only."),
+    boolean("readonlymode.enabled").default("false").doc("Serve reads when the ensemble is lost. Here it only adds the word isro yet: without the ensemble nothing is served. -D only."),
     string("zookeeper.watchManagerName").default("org.apache.zookeeper.server.watch.WatchManager").valid(WATCH_MANAGERS).no_effect("one structure keeps all watches").doc("How watches are kept."),
     int("zookeeper.watcherCleanThreadsNum").default("2").no_effect(CLEANER).doc("Threads that remove dead watches."),
     int("zookeeper.watcherCleanThreshold").default("1000").no_effect(CLEANER).doc("Dead watchers that are removed together."),
@@ -217,11 +221,11 @@ pub static PROPERTIES: &[Key] = &[
     long("znode.container.maxNeverUsedIntervalMs").default("0").doc("Milliseconds after which a container that never had a child is removed. 0: never. -D only."),
     boolean("zookeeper.audit.enable").default("false").refused("an audit log is not written yet: remove the key, or keep this node on the original until it is").doc("Write an audit log."),
     string("zookeeper.audit.impl.class").no_effect("an audit log is not written yet").doc("Class that writes the audit log."),
-    boolean("zookeeper.messageTracker.Enabled").default("false").no_effect(ENSEMBLE).doc("Remember the last packets between leader and follower for the log."),
-    int("zookeeper.messageTracker.BufferSize").default("10").no_effect(ENSEMBLE).doc("How many of them."),
+    boolean("zookeeper.messageTracker.Enabled").default("false").no_effect(TRACKER).doc("Remember the last packets between leader and follower for the log."),
+    int("zookeeper.messageTracker.BufferSize").default("10").no_effect(TRACKER).doc("How many of them."),
     boolean("zookeeper.pathStats.enabled").default("false").no_effect(PATH_STATS).doc("Count requests by path."),
     list("zookeeper.pathStats.").no_effect(PATH_STATS).doc("slotCapacity, slotDuration, maxDepth, sampleRate, initialDelay, delay, topPathMax: how they are counted."),
-    string("zookeeper.testingonly.initialZxid").no_effect(ENSEMBLE).doc("First transaction id of a new leader, for tests."),
+    string("zookeeper.testingonly.initialZxid").no_effect("it is for tests of the original").doc("First transaction id of a new leader, for tests."),
     // Read by the logging configuration, log4j.properties.
     string("zookeeper.root.logger").default("INFO, CONSOLE").doc("Level, and where log lines go: CONSOLE or ROLLINGFILE."),
     string("zookeeper.console.threshold").default("INFO").doc("Lowest level on the console."),

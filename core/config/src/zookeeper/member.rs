@@ -1,6 +1,15 @@
 //! What a server needs to know as a member of an ensemble (`QuorumPeerConfig`, `QuorumPeer`).
 
-use super::{Ensemble, PeerType};
+use super::error::Problem;
+use super::raw::Raw;
+use super::{CONFIG, Ensemble, PeerType};
+use crate::notice::Notice;
+
+const DATABASE: &str = "org.apache.zookeeper.server.ZKDatabase";
+/// Shortest history that is kept for learners that come back.
+const HISTORY_LEN_MIN: i32 = 500;
+/// The greatest server id that fits the owner of a node with a time to live.
+const EXTENDED_ID_MAX: i64 = 0xfe;
 
 /// Settings of a member. Absent when a server is on its own.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +36,9 @@ pub struct MemberSettings {
     pub bind_tries_max: i32,
     /// `zookeeper.cnxTimeout` in milliseconds: to connect to another server's election port.
     pub election_connect_timeout_ms: i64,
+    /// How long a new election connection may take to say who it is, in milliseconds: `zookeeper.quorumCnxnTimeoutMs`, or
+    /// `syncLimit` ticks.
+    pub greeting_timeout_ms: i64,
     /// `zookeeper.fastleader.minNotificationInterval` in milliseconds.
     pub notification_interval_ms_min: i64,
     /// `zookeeper.fastleader.maxNotificationInterval` in milliseconds.
@@ -51,4 +63,122 @@ pub struct MemberSettings {
     pub observer_election_delay_ms: i64,
     /// `zookeeper.leader.maxTimeToWaitForEpoch` in milliseconds; -1 = `initLimit`.
     pub epoch_wait_ms_max: i64,
+}
+
+impl MemberSettings {
+    /// From what was written, for the server `id` of `ensemble`: the checks of `QuorumPeerConfig.checkValidity` and of
+    /// `QuorumPeer.start`.
+    pub(super) fn new(
+        raw: &Raw,
+        id: Option<i64>,
+        ensemble: &Ensemble,
+        tick_time_ms: i32,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Self, Problem> {
+        let [init_limit, sync_limit] = ["initLimit", "syncLimit"].map(|key| match raw.int(key)? {
+            0 => Err(Problem::illegal(format!("{key} is not set"))),
+            limit if limit < 0 => Err(Problem::illegal(format!("{key} must be positive, but is {limit}"))),
+            limit => Ok(limit),
+        });
+        let (init_limit, sync_limit) = (init_limit?, sync_limit?);
+        let id = id.ok_or_else(|| Problem::illegal("myid file is missing"))?;
+        refuse_what_is_not_served(raw)?;
+        let own = ensemble.servers.get(&id);
+        let own = own.ok_or_else(|| Problem::unexpected(format!("My id {id} not in the peer list")))?;
+        if raw.boolean("zookeeper.extendedTypesEnabled")? && id > EXTENDED_ID_MAX {
+            return Err(Problem::unexpected(format!(
+                "extendedTypesEnabled is true but Server ID is too large. Cannot be larger than {EXTENDED_ID_MAX}"
+            )));
+        }
+        let own_sync = "zookeeper.observer.syncEnabled";
+        let silence_ms = raw.int("zookeeper.quorumCnxnTimeoutMs")?;
+        Ok(Self {
+            id,
+            peer_type: own.peer_type,
+            ensemble: ensemble.clone(),
+            init_limit,
+            sync_limit,
+            connect_limit: raw.int("connectToLearnerMasterLimit")?,
+            listen_on_all_addresses: raw.boolean("quorumListenOnAllIPs")?,
+            multiple_addresses: raw.boolean("multiAddress.enabled")?,
+            keep_alive: raw.boolean("zookeeper.tcpKeepAlive")?,
+            bind_tries_max: bind_tries(raw, notices)?,
+            election_connect_timeout_ms: raw.int("zookeeper.cnxTimeout")?.into(),
+            greeting_timeout_ms: match silence_ms {
+                1.. => silence_ms.into(),
+                _ => i64::from(tick_time_ms) * i64::from(sync_limit),
+            },
+            notification_interval_ms_min: raw.int("zookeeper.fastleader.minNotificationInterval")?.into(),
+            notification_interval_ms_max: raw.int("zookeeper.fastleader.maxNotificationInterval")?.into(),
+            leader_serves: raw.yes_or_no("zookeeper.leaderServes")?,
+            history_len: history_len(raw, notices)?,
+            snapshot_size_factor: snapshot_size_factor(raw, notices)?,
+            snapshot_syncs_max: raw.int("zookeeper.leader.maxConcurrentSnapSyncs")?,
+            diff_syncs_max: raw.int("zookeeper.leader.maxConcurrentDiffSyncs")?,
+            force_snapshot_sync: raw.boolean("zookeeper.forceSnapshotSync")?,
+            observer_keeps_log: raw.boolean(if raw.is_set(own_sync) { own_sync } else { "syncEnabled" })?,
+            observer_reconnect_delay_ms: raw.long("zookeeper.observer.reconnectDelayMs")?,
+            observer_election_delay_ms: raw.long("zookeeper.observer.election.DelayMs")?,
+            epoch_wait_ms_max: raw.int("zookeeper.leader.maxTimeToWaitForEpoch")?.into(),
+        })
+    }
+}
+
+/// What would mean another thing in an ensemble than the operator asks for.
+fn refuse_what_is_not_served(raw: &Raw) -> Result<(), Problem> {
+    for (key, allowed, why) in [
+        (
+            "reconfigEnabled",
+            false,
+            "the list of servers can't be changed while an ensemble runs yet: remove the key, or keep the ensemble on the original until it can",
+        ),
+        (
+            "zookeeper.db.autocreate",
+            true,
+            "a member that finds no data takes it for an empty tree: remove the key, or keep the ensemble on the original until it asks for the file initialize",
+        ),
+    ] {
+        if raw.boolean(key)? != allowed {
+            return Err(Problem::config(format!("{key}={}: {why}", !allowed)));
+        }
+    }
+    Ok(())
+}
+
+fn bind_tries(raw: &Raw, notices: &mut Vec<Notice>) -> Result<i32, Problem> {
+    const KEY: &str = "zookeeper.electionPortBindRetry";
+    const DEFAULT: i32 = 3;
+    let tries = raw.int(KEY)?;
+    if tries < 0 {
+        let text =
+            format!("'{KEY}' contains invalid value: {tries}(must be >= 0). Use default value of {DEFAULT} instead.");
+        notices.push(Notice::info(CONFIG, text));
+        return Ok(DEFAULT);
+    }
+    Ok(tries)
+}
+
+fn history_len(raw: &Raw, notices: &mut Vec<Notice>) -> Result<i32, Problem> {
+    let len = raw.int("zookeeper.commitLogCount")?;
+    if len < HISTORY_LEN_MIN {
+        let text = format!(
+            "The configured commitLogCount {len} is less than the recommended {HISTORY_LEN_MIN}, going to use the recommended one"
+        );
+        notices.push(Notice::warn(DATABASE, text));
+    }
+    Ok(len.max(HISTORY_LEN_MIN))
+}
+
+fn snapshot_size_factor(raw: &Raw, notices: &mut Vec<Notice>) -> Result<f64, Problem> {
+    const KEY: &str = "zookeeper.snapshotSizeFactor";
+    const DEFAULT: f64 = 0.33;
+    let factor = raw.double(KEY)?;
+    if factor > 1.0 || factor.is_nan() {
+        notices.push(Notice::warn(
+            DATABASE,
+            format!("The configured {KEY} is invalid, going to use the default {DEFAULT}"),
+        ));
+        return Ok(DEFAULT);
+    }
+    Ok(factor)
 }

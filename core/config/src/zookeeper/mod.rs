@@ -246,8 +246,10 @@ impl ZooKeeperSettings {
         let mut settings = settings(&raw, &mut notices).map_err(|problem| problem.at(path))?;
         settings.file = Some(path.to_owned());
         match raw.text("dynamicConfigFile") {
-            Some(dynamic) => join_ensemble(&mut settings, &raw, &dynamic_file(&dynamic, read)?, read, &mut notices)
-                .map_err(|problem| problem.at(&dynamic))?,
+            Some(dynamic) => {
+                join_ensemble(&mut settings, &raw, &dynamic_file(&dynamic, &raw, read)?, read, &mut notices)
+                    .map_err(|problem| problem.at(&dynamic))?;
+            }
             None => {
                 let ensemble = raw.ensemble().map_err(|problem| problem.at(path))?;
                 join_ensemble(&mut settings, &raw, &ensemble, read, &mut notices)
@@ -482,7 +484,7 @@ fn connection_throttle(raw: &Raw) -> Result<ConnectionThrottle, Problem> {
 }
 
 /// The list of servers in a file of its own; its name's suffix is its version.
-fn dynamic_file(path: &str, read: ReadFile<'_>) -> Result<Ensemble, ZooKeeperError> {
+fn dynamic_file(path: &str, raw: &Raw, read: ReadFile<'_>) -> Result<Ensemble, ZooKeeperError> {
     let text = read(path).map_err(|error| Problem::unreadable(path, &error).at(path))?;
     let mut file = Properties::parse(&text).map_err(|error| Problem::illegal(error.to_string()).at(path))?;
     if file.get("version").is_some() {
@@ -491,7 +493,8 @@ fn dynamic_file(path: &str, read: ReadFile<'_>) -> Result<Ensemble, ZooKeeperErr
     if let Some((_, suffix)) = path.rsplit_once('.').filter(|(_, suffix)| i64::from_str_radix(suffix, 16).is_ok()) {
         file.set("version", suffix);
     }
-    Ensemble::parse(&file, true, false).map_err(|problem| problem.at(path))
+    let multiple_addresses = raw.boolean("multiAddress.enabled").map_err(|problem| problem.at(path))?;
+    Ensemble::parse(&file, true, multiple_addresses).map_err(|problem| problem.at(path))
 }
 
 /// What the list of servers makes of this one (`setupQuorumPeerConfig`): alone, or part of an ensemble.
@@ -504,6 +507,7 @@ fn join_ensemble(
 ) -> Result<(), Problem> {
     let standalone_allowed = raw.boolean("standaloneEnabled")?;
     let (voters, observers) = (ensemble.voters().count(), ensemble.observers().count());
+    let distributed = voters > 1 || !standalone_allowed;
     match voters {
         0 if !standalone_allowed => {
             return Err(Problem::illegal("standaloneEnabled = false then number of participants should be >0"));
@@ -515,18 +519,68 @@ fn join_ensemble(
                 return Err(Problem::illegal("Observers w/o quorum is an invalid configuration"));
             }
         }
+        0 => {}
+        1 | 2 => {
+            let text = "No server failure will be tolerated. You need at least 3 servers.";
+            notices.push(Notice::warn(CONFIG, text));
+        }
+        even if even % 2 == 0 => {
+            let text = "Non-optimial configuration, consider an odd number of servers.";
+            notices.push(Notice::warn(CONFIG, text));
+        }
         _ => {}
     }
     settings.my_id = my_id(&settings.data_dir, read)?;
     take_client_address(settings, ensemble)?;
-    if voters > 1 || (voters == 1 && !standalone_allowed) {
-        return Err(Problem::config(format!(
-            "{voters} server lines make an ensemble, and ensembles are not served yet: keep one line for a server of its own, or keep this node on the original"
-        )));
+    warn_of_peer_type(raw, settings.my_id, ensemble, notices)?;
+    if distributed {
+        let member = MemberSettings::new(raw, settings.my_id, ensemble, settings.tick_time_ms, notices)?;
+        refuse_unfinished_reconfig(settings.file.as_deref(), ensemble, read)?;
+        settings.member = Some(member);
+    } else {
+        notices.push(Notice::warn(MAIN, "Either no config or no quorum defined in config, running in standalone mode"));
     }
-    notices.push(Notice::warn(MAIN, "Either no config or no quorum defined in config, running in standalone mode"));
     settings.ensemble = ensemble.clone();
     Ok(())
+}
+
+/// The list of servers has the last word on who votes (`setupPeerType`).
+fn warn_of_peer_type(
+    raw: &Raw,
+    id: Option<i64>,
+    ensemble: &Ensemble,
+    notices: &mut Vec<Notice>,
+) -> Result<(), Problem> {
+    let name = |peer_type| match peer_type {
+        PeerType::Participant => "PARTICIPANT",
+        PeerType::Observer => "OBSERVER",
+    };
+    let written = PeerType::parse(&raw.text("peerType").unwrap_or_default())?;
+    let own = id.and_then(|id| ensemble.servers.get(&id));
+    let listed = own.map_or(PeerType::Participant, |own| own.peer_type);
+    if written != listed {
+        let (listed, written) = (name(listed), name(written));
+        let text = format!(
+            "Peer type from servers list ({listed}) doesn't match peerType ({written}). Defaulting to servers list."
+        );
+        notices.push(Notice::warn(CONFIG, text));
+    }
+    Ok(())
+}
+
+/// The file beside `zoo.cfg` in which the original keeps a list of servers that was proposed and not yet found decided. One
+/// newer than the list in force may be in force elsewhere.
+fn refuse_unfinished_reconfig(file: Option<&str>, ensemble: &Ensemble, read: ReadFile<'_>) -> Result<(), Problem> {
+    let Some(path) = file.map(|file| format!("{file}.dynamic.next")) else { return Ok(()) };
+    let Ok(text) = read(&path) else { return Ok(()) };
+    let next = Properties::parse(&text).map_err(|error| Problem::illegal(error.to_string()))?;
+    let version = next.get("version").and_then(|version| i64::from_str_radix(version.trim(), 16).ok());
+    match version {
+        Some(version) if version > ensemble.version => Err(Problem::config(format!(
+            "{path} holds a list of servers, version {version:x}, that was proposed and may be in force: let the original finish that reconfiguration first"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The first line of `dataDir/myid`; a server of its own needs none.

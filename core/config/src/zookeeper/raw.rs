@@ -28,6 +28,11 @@ impl Raw {
         let mut values = BTreeMap::new();
         let known = |name: &str| keys::property(name).is_some() || name == "fsync.warningthresholdms";
         for (name, value) in java.iter() {
+            // The one key of the file that is a property, too.
+            if name == "zookeeper.multiAddress.enabled" {
+                values.insert("multiAddress.enabled".to_owned(), value.to_owned());
+                continue;
+            }
             if known(name) {
                 values.insert(name.to_owned(), value.to_owned());
             } else if name.starts_with("zookeeper.") {
@@ -75,10 +80,7 @@ impl Raw {
             }
             match key.state {
                 State::Refused(why) => return Err(Problem::config(format!("{name}={value}: {why}"))),
-                // A server alone passes over the keys of an ensemble, as the original does.
-                State::NoEffect(why) if !why.starts_with("it speaks of an ensemble") => {
-                    without_effect.entry(why).or_default().push(name);
-                }
+                State::NoEffect(why) => without_effect.entry(why).or_default().push(name),
                 _ if key.name == "zookeeper.authProvider." && !DIGEST_AND_IP.contains(&value.as_str()) => {
                     return Err(Problem::config(format!(
                         "{name}={value}: only the built-in classes for digest and ip are served yet: remove the key, or keep this node on the original until SASL and X.509 are served"
@@ -171,7 +173,7 @@ impl Raw {
 
     /// The list of servers in `zoo.cfg` itself.
     pub(super) fn ensemble(&self) -> Result<Ensemble, Problem> {
-        Ensemble::parse(&self.file, false, false)
+        Ensemble::parse(&self.file, false, self.boolean("multiAddress.enabled")?)
     }
 }
 

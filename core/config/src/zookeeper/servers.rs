@@ -1,6 +1,7 @@
 //! The list of servers: `server.N`, `group.N`, `weight.N` (`QuorumPeer.QuorumServer`, `QuorumMaj`, `QuorumHierarchical`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
 
 use super::error::Problem;
 use crate::properties::{Properties, comment_hint};
@@ -95,10 +96,47 @@ impl Ensemble {
     }
 
     fn check_groups(&self) -> Result<(), Problem> {
-        match self.voters().find(|server| !self.groups.contains_key(&server.id)) {
-            Some(server) => Err(Problem::config(format!("Server {}is not in a group", server.id))),
+        if let Some(server) = self.voters().find(|server| !self.groups.contains_key(&server.id)) {
+            return Err(Problem::config(format!("Server {}is not in a group", server.id)));
+        }
+        // The original ends with a NullPointerException.
+        let voters: BTreeSet<i64> = self.voters().map(|server| server.id).collect();
+        match self.groups.keys().find(|id| !voters.contains(id) && !self.weights.contains_key(id)) {
+            Some(id) => Err(Problem::config(format!("Server {id} is in a group, but has no vote and no weight"))),
             None => Ok(()),
         }
+    }
+
+    /// Whether groups and weights decide, not the majority of heads.
+    #[must_use]
+    pub fn is_hierarchical(&self) -> bool {
+        !self.groups.is_empty() || !self.weights.is_empty()
+    }
+
+    /// The list as servers tell it to each other and as `/zookeeper/config` holds it (`QuorumVerifier.toString`): lines in the
+    /// form of a dynamic file, with the version in the last.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for server in self.servers.values() {
+            let _ = writeln!(text, "server.{}={server}", server.id);
+        }
+        if self.is_hierarchical() {
+            let mut groups: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+            for (id, group) in &self.groups {
+                groups.entry(*group).or_default().push(id.to_string());
+            }
+            for (group, members) in groups {
+                let _ = writeln!(text, "group.{group}={}", members.join(":"));
+            }
+            let mut weights: BTreeMap<i64, i64> = self.voters().map(|server| (server.id, 1)).collect();
+            weights.extend(&self.weights);
+            for (id, weight) in weights {
+                let _ = writeln!(text, "weight.{id}={weight}");
+            }
+        }
+        let _ = write!(text, "version={:x}", self.version);
+        text
     }
 
     /// Servers with a vote.
@@ -109,6 +147,39 @@ impl Ensemble {
     /// Servers without a vote.
     pub fn observers(&self) -> impl Iterator<Item = &Server> {
         self.servers.values().filter(|server| server.peer_type == PeerType::Observer)
+    }
+}
+
+/// As the original writes it: with the role, several addresses sorted by host.
+impl fmt::Display for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sorted = |addresses: &[HostPort]| {
+            let mut sorted = addresses.to_vec();
+            sorted.sort_by(|one, other| one.host.cmp(&other.host));
+            sorted
+        };
+        for (index, (quorum, election)) in sorted(&self.quorum).iter().zip(sorted(&self.election)).enumerate() {
+            let separator = if index == 0 { "" } else { "|" };
+            write!(formatter, "{separator}{quorum}:{}", election.port)?;
+        }
+        formatter.write_str(match self.peer_type {
+            PeerType::Participant => ":participant",
+            PeerType::Observer => ":observer",
+        })?;
+        match &self.client {
+            Some(client) => write!(formatter, ";{client}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An IPv6 address stands in brackets.
+impl fmt::Display for HostPort {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(formatter, "[{}]:{}", self.host, self.port),
+            false => write!(formatter, "{}:{}", self.host, self.port),
+        }
     }
 }
 

@@ -148,13 +148,13 @@ fn security_that_is_not_served_refuses_the_start() {
 }
 
 #[test]
-fn one_server_line_stands_alone_and_two_are_an_ensemble() {
+fn one_server_line_stands_alone() {
     let one = load(&format!("{MINIMUM}server.3=a:2888:3888;2181"), &[], &[("/data/myid", "3\n")]).unwrap();
     assert_eq!(one.settings.my_id, Some(3));
     assert!(
         one.notices.iter().any(|notice| notice.text == "Invalid configuration, only one server specified (ignoring)")
     );
-    assert!(refusal(&format!("{MINIMUM}server.1=a:1:2\nserver.2=b:1:2")).contains("2 server lines make an ensemble"));
+    assert!(one.settings.member.is_none());
     let bad_id = load(MINIMUM, &[], &[("/data/myid", "three\n")]).unwrap_err();
     assert!(bad_id.to_string().contains("serverid three is not a number"));
     let other_port = load(&format!("{MINIMUM}server.3=a:2888:3888;2182"), &[], &[("/data/myid", "3")]).unwrap_err();
@@ -184,4 +184,136 @@ fn arguments_stand_for_a_file() {
     for bad in [&["2181"][..], &["x", "/data"]] {
         assert!(ZooKeeperSettings::from_arguments(bad, &Properties::new()).unwrap_err().is_usage());
     }
+}
+
+const THREE: &str = "dataDir=/data\ninitLimit=10\nsyncLimit=5\nserver.1=a:1:2;2181\nserver.2=b:1:2\nserver.3=c:1:2\n";
+
+fn member(config: &str, java: &[(&str, &str)], id: &str) -> Result<Loaded, ZooKeeperError> {
+    load(config, java, &[("/data/myid", id)])
+}
+
+#[test]
+fn several_server_lines_make_a_member() {
+    let loaded = member(THREE, &[], "1").unwrap();
+    assert!(!loaded.notices.iter().any(|notice| notice.level >= Level::Warn), "{:?}", loaded.notices);
+    let member = loaded.settings.member.unwrap();
+    assert_eq!((member.id, member.peer_type, member.ensemble.servers.len()), (1, PeerType::Participant, 3));
+    assert_eq!((member.init_limit, member.sync_limit, member.connect_limit), (10, 5, 0));
+    assert_eq!((member.election_connect_timeout_ms, member.greeting_timeout_ms), (5000, 15_000));
+    assert_eq!((member.notification_interval_ms_min, member.notification_interval_ms_max), (200, 60_000));
+    assert_eq!((member.history_len, member.snapshot_size_factor, member.epoch_wait_ms_max), (500, 0.33, -1));
+    assert_eq!((member.snapshot_syncs_max, member.diff_syncs_max, member.bind_tries_max), (10, 100, 3));
+    assert_eq!((member.observer_reconnect_delay_ms, member.observer_election_delay_ms), (0, 200));
+    assert!(member.leader_serves && member.observer_keeps_log);
+    assert!(!member.keep_alive && !member.listen_on_all_addresses && !member.multiple_addresses);
+    assert_eq!(loaded.settings.client_address, Some(HostPort { host: "0.0.0.0".into(), port: 2181 }));
+    // One line is enough where standing alone is not allowed.
+    let one = "dataDir=/data\ninitLimit=1\nsyncLimit=1\nstandaloneEnabled=false\nserver.1=a:1:2\n";
+    assert!(self::member(one, &[], "1").unwrap().settings.member.is_some());
+}
+
+#[test]
+fn a_members_keys_come_from_the_file_and_from_properties() {
+    let config = format!(
+        "{THREE}quorumListenOnAllIPs=true\nconnectToLearnerMasterLimit=3\nsyncEnabled=true\nobserver.syncEnabled=false\n\
+         fastleader.maxNotificationInterval=1000\nleaderServes=no\ncommitLogCount=7\nsnapshotSizeFactor=1.5\n"
+    );
+    let java = [("zookeeper.tcpKeepAlive", "true"), ("zookeeper.quorumCnxnTimeoutMs", "70")];
+    let loaded = member(&config, &java, "2").unwrap();
+    let member = loaded.settings.member.unwrap();
+    assert!(member.listen_on_all_addresses && member.keep_alive && !member.leader_serves && !member.observer_keeps_log);
+    assert_eq!((member.connect_limit, member.notification_interval_ms_max, member.greeting_timeout_ms), (3, 1000, 70));
+    assert_eq!((member.history_len, member.snapshot_size_factor), (500, 0.33));
+    for text in
+        ["The configured commitLogCount 7 is less than", "The configured zookeeper.snapshotSizeFactor is invalid"]
+    {
+        assert!(loaded.notices.iter().any(|notice| notice.text.starts_with(text)), "{text}");
+    }
+}
+
+#[test]
+fn a_member_that_does_not_fit_its_list_is_refused_in_the_words_of_the_original() {
+    let cases = [
+        (THREE.replace("initLimit=10", ""), "1", "initLimit is not set"),
+        (THREE.replace("syncLimit=5", ""), "1", "syncLimit is not set"),
+        (format!("{THREE}reconfigEnabled=true"), "1", "reconfigEnabled=true: the list of servers can't be changed"),
+        (format!("{THREE}db.autocreate=false"), "1", "zookeeper.db.autocreate=false: a member that finds no data"),
+        (format!("{THREE}sslQuorum=true"), "1", "TLS is not served yet"),
+        (format!("{THREE}group.1=1:2:3:4"), "1", "Server 4 is in a group, but has no vote and no weight"),
+        (THREE.replace("c:1:2", "c:1:2|d:1:2"), "1", "Multiple address feature is disabled"),
+    ];
+    for (config, id, text) in cases {
+        let found = member(&config, &[], id).unwrap_err();
+        assert!(found.to_string().contains(text) && !found.is_usage() && !found.is_unexpected(), "{config}: {found}");
+    }
+    assert!(refusal(THREE).contains("Caused by: java.lang.IllegalArgumentException: myid file is missing"));
+    let stranger = member(THREE, &[], "4").unwrap_err();
+    assert_eq!(stranger.lines(), ["java.lang.RuntimeException: My id 4 not in the peer list"]);
+    assert!(stranger.is_unexpected() && !stranger.is_usage());
+    let large = THREE.replace("server.3", "server.255");
+    let error = member(&format!("{large}extendedTypesEnabled=true"), &[], "255").unwrap_err();
+    assert!(error.to_string().contains("Server ID is too large. Cannot be larger than 254") && error.is_unexpected());
+    assert!(member(&large, &[], "255").is_ok());
+}
+
+#[test]
+fn odd_lists_and_roles_are_warned_of() {
+    let warned = |config: &str, id: &str, text: &str| {
+        let loaded = member(config, &[], id).unwrap();
+        assert!(loaded.notices.iter().any(|notice| notice.level == Level::Warn && notice.text == text), "{text}");
+        loaded.settings.member.unwrap()
+    };
+    let two = THREE.replace("server.3=c:1:2\n", "");
+    warned(&two, "1", "No server failure will be tolerated. You need at least 3 servers.");
+    let four = format!("{THREE}server.4=d:1:2\n");
+    warned(&four, "1", "Non-optimial configuration, consider an odd number of servers.");
+    let text =
+        "Peer type from servers list (PARTICIPANT) doesn't match peerType (OBSERVER). Defaulting to servers list.";
+    assert_eq!(warned(&format!("{THREE}peerType=observer"), "1", text).peer_type, PeerType::Participant);
+    let observer = format!("{THREE}server.4=d:1:2:observer\n");
+    let text =
+        "Peer type from servers list (OBSERVER) doesn't match peerType (PARTICIPANT). Defaulting to servers list.";
+    assert_eq!(warned(&observer, "4", text).peer_type, PeerType::Observer);
+}
+
+#[test]
+fn several_addresses_by_either_name_of_their_switch() {
+    let config = THREE.replace("c:1:2", "d:1:2|[::1]:3:4");
+    for loaded in [
+        member(&format!("{config}multiAddress.enabled=true"), &[], "1"),
+        member(&config, &[("zookeeper.multiAddress.enabled", "true")], "1"),
+    ] {
+        let member = loaded.unwrap().settings.member.unwrap();
+        assert!(member.multiple_addresses);
+        let text = member.ensemble.text();
+        assert!(text.contains("server.3=[::1]:3:4|d:1:2:participant\n"), "{text}");
+    }
+}
+
+/// As three JVM servers of 3.6.3 show it in `/zookeeper/config`.
+#[test]
+fn the_list_is_told_to_others_in_the_form_of_the_original() {
+    let config = format!("{THREE}server.4=d:1:2:observer;h:5\nclientPort=2181\n");
+    let ensemble = member(&config, &[], "2").unwrap().settings.member.unwrap().ensemble;
+    let expected = "server.1=a:1:2:participant;0.0.0.0:2181\nserver.2=b:1:2:participant\nserver.3=c:1:2:participant\n\
+                    server.4=d:1:2:observer;h:5\nversion=0";
+    assert_eq!(ensemble.text(), expected);
+    let grouped = format!("{THREE}group.1=1:2\ngroup.2=3\nweight.3=7\n");
+    let text = member(&grouped, &[], "1").unwrap().settings.member.unwrap().ensemble.text();
+    assert!(text.ends_with("group.1=1:2\ngroup.2=3\nweight.1=1\nweight.2=1\nweight.3=7\nversion=0"), "{text}");
+}
+
+#[test]
+fn a_list_that_may_be_in_force_elsewhere_refuses_the_start() {
+    let config = "dataDir=/data\ninitLimit=10\nsyncLimit=5\ndynamicConfigFile=/zoo.cfg.dynamic.100\n";
+    let list = "server.1=a:1:2;2181\nserver.2=b:1:2;2181\n";
+    let start = |next: Option<&str>| {
+        let files = [("/zoo.cfg.dynamic.100", list), ("/data/myid", "1")];
+        let next = next.map(|text| ("/zoo.cfg.dynamic.next", text));
+        load(config, &[], &files.into_iter().chain(next).collect::<Vec<_>>())
+    };
+    assert_eq!(start(None).unwrap().settings.member.unwrap().ensemble.version, 0x100);
+    assert!(start(Some("version=100")).is_ok());
+    let error = start(Some("server.1=a:1:2\nversion=101")).unwrap_err().to_string();
+    assert!(error.contains("version 101, that was proposed and may be in force"), "{error}");
 }
