@@ -1,17 +1,20 @@
 //! `jackdaw dev`: everything in one process, for trying things out.
 
+mod ensemble;
+
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use config::{Properties, ZooKeeperSettings};
-use host::logging::{KAFKA_DEFAULT, Log, LogSettings, ZOOKEEPER_DEFAULT, capture_events};
-use host::{Kafka, KafkaError, StopSignals, System, resolve};
+use config::Properties;
+use host::logging::{KAFKA_DEFAULT, Log, LogSettings, capture_events};
+use host::{Kafka, KafkaError, StopSignals, System};
 use zk_node::StopReason;
 
 use crate::kafka_server;
-use crate::zookeeper_server::{self, block_on};
+use crate::zookeeper_server::block_on;
+use ensemble::Servers;
 
 const HELP: &str = "\
 Usage: jackdaw dev [OPTIONS]
@@ -20,16 +23,20 @@ ZooKeeper and a broker in the foreground, for trying things out. Ctrl-C stops th
 
   --data-dir DIR          where data and logs are kept (jackdaw-data)
   --host NAME             where to listen, and what clients are told to connect to (localhost)
-  --zookeeper-port PORT   ZooKeeper's port, 0 for any free one (2181)
+  --servers N             how many ZooKeeper servers, an ensemble if more than one (1)
+  --zookeeper-port PORT   ZooKeeper's port, 0 for any free one (2181); further servers take those behind it
   --kafka-port PORT       the broker's port, 0 for any free one (9092)
 ";
 
 /// How long a clean stop may take.
 const STOP_MAX: Duration = Duration::from_secs(30);
+/// More would show nothing new on one machine.
+const SERVERS_MAX: u8 = 9;
 
 struct Options {
     data_dir: PathBuf,
     host: String,
+    servers: u8,
     zookeeper_port: u16,
     kafka_port: u16,
 }
@@ -52,6 +59,7 @@ impl Options {
         let mut options = Self {
             data_dir: "jackdaw-data".into(),
             host: "localhost".to_owned(),
+            servers: 1,
             zookeeper_port: 2181,
             kafka_port: 9092,
         };
@@ -62,7 +70,7 @@ impl Options {
                 Some((name, value)) => (name, Some(value.into())),
                 None => (word, None),
             };
-            let known = ["--data-dir", "--host", "--zookeeper-port", "--kafka-port"];
+            let known = ["--data-dir", "--host", "--servers", "--zookeeper-port", "--kafka-port"];
             if !known.contains(&name) {
                 return Err(format!("unknown option {word}; see `jackdaw dev --help`"));
             }
@@ -73,6 +81,12 @@ impl Options {
             match name {
                 "--data-dir" => options.data_dir = value.into(),
                 "--host" => options.host = bracketed(&value.to_string_lossy()),
+                "--servers" => {
+                    let count = value.to_string_lossy();
+                    let parsed = count.parse().ok().filter(|count| (1..=SERVERS_MAX).contains(count));
+                    options.servers =
+                        parsed.ok_or_else(|| format!("--servers: {count} is not between 1 and {SERVERS_MAX}"))?;
+                }
                 _ => {
                     let port = value.to_string_lossy();
                     let port = port.parse().map_err(|_| format!("{name}: {port} is no port"))?;
@@ -95,37 +109,25 @@ fn serve(options: &Options) -> Result<i32, String> {
     let create = std::fs::create_dir_all(&options.data_dir);
     create.map_err(|error| format!("cannot use {data_dir} (--data-dir): {error}"))?;
     let system = System::start().map_err(|error| error.to_string())?;
-    let log = zookeeper_log(options)?;
-    let settings = zookeeper_settings(options)?;
-    let address = resolve(&options.host, options.zookeeper_port).map_err(|error| format!("--host: {error}"))?;
-    let (server, address) =
-        zookeeper_server::start(&settings, Some(address), &system, &log).map_err(|(_, error)| {
-            log.flush();
-            match error {
-                taken if taken.contains("in use") => format!("{taken}; choose another with --zookeeper-port"),
-                foreign if foreign.contains("assign requested address") => format!("--host: {foreign}"),
-                other => other,
-            }
-        })?;
-    let zookeeper_address = format!("{}:{}", options.host, address.map_or(0, |address| address.port()));
+    let servers = Servers::start(options, &system)?;
 
     let code = block_on(async {
         let mut signals = StopSignals::listen().map_err(|error| error.to_string())?;
-        let broker = start_broker(options, &zookeeper_address, &system)?;
+        let broker = start_broker(options, &servers.addresses, &system)?;
         tokio::select! {
-            () = broker.started() => announce(&zookeeper_address, &broker, options),
+            () = broker.started() => announce(&servers.addresses, &broker, options),
+            reason = servers.one_stopped() => return Err(format!("ZooKeeper ended: {reason:?}")),
             reason = broker.failed() => return Err(reason),
             signal = signals.next() => return Ok(signal.exit_code()),
         }
         let signal = tokio::select! {
-            reason = server.stopped() => return Err(format!("ZooKeeper ended: {reason:?}")),
+            reason = servers.one_stopped() => return Err(format!("ZooKeeper ended: {reason:?}")),
             reason = broker.failed() => return Err(reason),
             signal = signals.next() => signal,
         };
         let stop = async {
             broker.stop().await;
-            server.stop();
-            server.stopped().await
+            servers.stop().await
         };
         tokio::select! {
             reason = stop => if reason != StopReason::Requested {
@@ -137,7 +139,7 @@ fn serve(options: &Options) -> Result<i32, String> {
         Ok(signal.exit_code())
     });
     system.stop();
-    log.flush();
+    servers.flush_logs();
     code
 }
 
@@ -173,23 +175,6 @@ fn kafka_log(options: &Options) -> Result<Log, String> {
     Log::start(settings).map_err(|error| format!("cannot write to {dir}: {error}"))
 }
 
-/// The log of the server: a file, so that the console is free.
-fn zookeeper_log(options: &Options) -> Result<Log, String> {
-    let dir = options.data_dir.join("logs").display().to_string();
-    let system = [("zookeeper.root.logger", "INFO, ROLLINGFILE"), ("zookeeper.log.dir", dir.as_str())];
-    let file = Properties::parse(ZOOKEEPER_DEFAULT.as_bytes()).map_err(|error| error.to_string())?;
-    let settings = LogSettings::parse(&file, &system.into_iter().collect(), &mut Vec::new());
-    Log::start(settings).map_err(|error| format!("cannot write to {dir}: {error}"))
-}
-
-fn zookeeper_settings(options: &Options) -> Result<ZooKeeperSettings, String> {
-    let dir = options.data_dir.join("zookeeper").display().to_string();
-    let java = [("zookeeper.4lw.commands.whitelist", "*"), ("zookeeper.extendedTypesEnabled", "true")];
-    // The port is bound by ourselves: the file's form has no "any free one".
-    let loaded = ZooKeeperSettings::from_arguments(&["2181", &dir, "2000"], &java.into_iter().collect());
-    loaded.map(|loaded| loaded.settings).map_err(|error| error.to_string())
-}
-
 fn announce(zookeeper: &str, broker: &Kafka, options: &Options) {
     let command = std::env::args().next().unwrap_or_else(|| "jackdaw".to_owned());
     let kafka = format!("{}:{}", options.host, broker.addresses().first().map_or(0, std::net::SocketAddr::port));
@@ -198,7 +183,7 @@ fn announce(zookeeper: &str, broker: &Kafka, options: &Options) {
          {command} kafka-topics --create --bootstrap-server {kafka} --topic ky18 --partitions 3\n  \
          {command} kafka-console-producer --broker-list {kafka} --topic ky18\n  \
          {command} kafka-console-consumer --bootstrap-server {kafka} --topic ky18 --from-beginning\n\n\
-         Ctrl-C stops both.\n",
+         Ctrl-C stops all.\n",
         options.data_dir.display()
     );
     // A closed console is no reason to stop.
@@ -225,6 +210,8 @@ mod tests {
         let error = |words: &[&str]| parse(words).err().unwrap();
         assert!(error(&["--zookeeper-port", "70000"]).contains("70000"));
         assert!(error(&["--host"]).contains("needs a value"));
+        assert!(error(&["--servers", "0"]).contains("0 is not between 1 and 9"));
+        assert_eq!(parse(&["--servers=3"]).unwrap().servers, 3);
         assert!(error(&["--nope"]).contains("--nope"));
     }
 }

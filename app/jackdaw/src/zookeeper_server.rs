@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use config::ZooKeeperSettings;
+use config::zookeeper::MemberSettings;
 use host::logging::{Level, Log};
-use host::{Listener, StopSignals, System, ZooKeeper, resolve};
-use zk_node::StopReason;
+use host::{Listener, StopSignals, System, ZooKeeper, bind_peer_ports, resolve};
+use zk_node::{PeerPort, StopReason};
 
 use crate::java::Java;
 
 const MAIN: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 const SERVER: &str = "org.apache.zookeeper.server.ZooKeeperServer";
 const LISTENER: &str = "org.apache.zookeeper.server.NIOServerCnxnFactory";
+const PEER_LISTENER: &str = "org.apache.zookeeper.server.quorum.QuorumCnxManager";
 const USAGE: &str = "Usage: QuorumPeerMain configfile";
 
 /// How long a clean stop may take.
@@ -21,6 +23,10 @@ const STOP_MAX: Duration = Duration::from_secs(30);
 const UNEXPECTED_ERROR: i32 = 1;
 const INVALID_INVOCATION: i32 = 2;
 const DATA_DIR_UNAVAILABLE: i32 = 3;
+const QUORUM_PORT_UNAVAILABLE: i32 = 14;
+
+/// How long a taken port for other servers is waited for before each further try.
+const BIND_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs a server until it is told to stop; its exit code.
 pub(crate) fn run(java: &Java, arguments: &[String]) -> i32 {
@@ -50,23 +56,34 @@ fn run_logged(java: &Java, arguments: &[String], log: &Log) -> i32 {
     let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
-            let (what, told) = if error.is_usage() {
-                ("Invalid arguments, exiting abnormally", USAGE)
+            let (what, told, code) = if error.is_usage() {
+                ("Invalid arguments, exiting abnormally", USAGE.to_owned(), INVALID_INVOCATION)
+            } else if error.is_unexpected() {
+                let what = "Unexpected exception, exiting abnormally";
+                (what, format!("{what}: {error}"), UNEXPECTED_ERROR)
             } else {
-                ("Invalid config, exiting abnormally", "Invalid config, exiting abnormally")
+                let what = "Invalid config, exiting abnormally";
+                (what, what.to_owned(), INVALID_INVOCATION)
             };
             log.write(Level::Error, MAIN, format!("{what}\n{}", error.lines().join("\n")));
             eprintln!("{told}");
-            return INVALID_INVOCATION;
+            return code;
         }
     };
     for notice in loaded.notices {
         log.write(notice.level.into(), notice.logger, notice.text);
     }
+    if let Some(member) = &loaded.settings.member {
+        log.write(Level::Info, MAIN, format!("Starting quorum peer, myid={}", member.id));
+    }
     let started = System::start().map_err(|error| (UNEXPECTED_ERROR, error.to_string())).and_then(|system| {
         let address = loaded.settings.client_address.as_ref().map(|address| resolve(&address.host, address.port));
         let address = address.transpose().map_err(|error| (UNEXPECTED_ERROR, error.to_string()))?;
-        Ok((start(&loaded.settings, address, &system, log)?.0, system))
+        let peers = match &loaded.settings.member {
+            Some(member) => bind_peers(member, log)?,
+            None => Vec::new(),
+        };
+        Ok((start(&loaded.settings, address, peers, &system, log)?.0, system))
     });
     match started {
         Ok((server, system)) => {
@@ -77,6 +94,7 @@ fn run_logged(java: &Java, arguments: &[String], log: &Log) -> i32 {
         Err((code, message)) => {
             let what = match code {
                 DATA_DIR_UNAVAILABLE => "Unable to access datadir, exiting abnormally",
+                QUORUM_PORT_UNAVAILABLE => "Unable to bind the ports for other servers, exiting abnormally",
                 _ => "Unexpected exception, exiting abnormally",
             };
             log.write(Level::Error, MAIN, format!("{what}\n{message}"));
@@ -86,10 +104,45 @@ fn run_logged(java: &Java, arguments: &[String], log: &Log) -> i32 {
     }
 }
 
-/// Binds the port, recovers the data and serves; the server and where it listens, or an exit code and a message.
+/// Binds the ports for other servers, with as many tries as configured: a server that was killed may still hold them.
+fn bind_peers(member: &MemberSettings, log: &Log) -> Result<Vec<(PeerPort, Listener)>, (i32, String)> {
+    let told = match member.bind_tries_max {
+        0 => "infinite".to_owned(),
+        tries => tries.to_string(),
+    };
+    log.write(Level::Info, PEER_LISTENER, format!("Election port bind maximum retries is {told}"));
+    let mut tries = 0;
+    loop {
+        let error = match bind_peer_ports(member) {
+            Ok(listeners) => {
+                for (_, listener) in listeners.iter().filter(|(port, _)| *port == PeerPort::Election) {
+                    let (id, address) = (member.id, listener.address());
+                    let text = format!("{id} is accepting connections now, my election bind port: {address}");
+                    log.write(Level::Info, PEER_LISTENER, text);
+                }
+                return Ok(listeners);
+            }
+            Err(error) => error,
+        };
+        log.write(Level::Error, PEER_LISTENER, format!("Exception while listening\n{error}"));
+        tries += 1;
+        if tries == member.bind_tries_max {
+            let text = format!(
+                "Leaving listener after {tries} errors. Use zookeeper.electionPortBindRetry property to increase retry count."
+            );
+            log.write(Level::Error, PEER_LISTENER, text);
+            return Err((QUORUM_PORT_UNAVAILABLE, error.to_string()));
+        }
+        std::thread::sleep(BIND_PAUSE);
+    }
+}
+
+/// Binds the clients' port, recovers the data and serves clients, and other servers on `peers`; the server and where it
+/// listens, or an exit code and a message.
 pub(crate) fn start(
     settings: &ZooKeeperSettings,
     address: Option<SocketAddr>,
+    peers: Vec<(PeerPort, Listener)>,
     system: &System,
     log: &Log,
 ) -> Result<(ZooKeeper, Option<SocketAddr>), (i32, String)> {
@@ -97,6 +150,10 @@ pub(crate) fn start(
         log.write(Level::Info, LISTENER, format!("binding to port {address}"));
         Listener::bind(address, settings.client_listen_backlog)
     };
+    // Goes when zk-node takes part in an ensemble: until then it would serve a tree of its own.
+    if settings.member.is_some() {
+        return Err((UNEXPECTED_ERROR, "ensembles are not served yet".to_owned()));
+    }
     let listener = address.map(bind).transpose().map_err(|error| (UNEXPECTED_ERROR, error.to_string()))?;
     let address = listener.as_ref().map(Listener::address);
     let config = host::zookeeper_config(settings, address.map_or(-1, |address| i32::from(address.port())));
@@ -105,6 +162,9 @@ pub(crate) fn start(
         .map_err(|error| (DATA_DIR_UNAVAILABLE, error.to_string()))?;
     if let Some(listener) = listener {
         server.serve(listener, false);
+    }
+    for (port, listener) in peers {
+        server.serve_peers(listener, port);
     }
     log.write(Level::Info, SERVER, "started");
     Ok((server, address))

@@ -229,6 +229,21 @@ fn a_zookeeper_that_cannot_start_ends_with_the_originals_codes() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let taken = taken.local_addr().unwrap().port();
     let data = dir.path().join("data").display().to_string();
+    std::fs::create_dir(&data).unwrap();
+    let member = |id: &str, lines: &str| {
+        write(&dir.path().join("data/myid"), id);
+        let servers = "server.1=127.0.0.1:1:2\nserver.2=127.0.0.1:1:2\n";
+        run(&["zookeeper-server-start", &config(&format!("dataDir={data}\nsyncLimit=5\n{servers}{lines}"))])
+    };
+    let (code, stdout, _) = member("1", "");
+    assert!(code == 2 && stdout.contains("IllegalArgumentException: initLimit is not set"), "{code} {stdout}");
+    let (code, stdout, stderr) = member("3", "initLimit=5\n");
+    assert!(code == 1 && stdout.contains("RuntimeException: My id 3 not in the peer list"), "{code} {stdout}");
+    assert!(stderr.contains("Unexpected exception, exiting abnormally"), "{stderr}");
+    let (code, stdout, _) =
+        member("1", &format!("initLimit=5\nelectionPortBindRetry=1\nserver.1=127.0.0.1:1:{taken}\n"));
+    assert_eq!(code, 14, "{stdout}");
+    assert!(stdout.contains("Leaving listener after 1 errors. Use zookeeper.electionPortBindRetry"), "{stdout}");
     let text = format!("dataDir={data}\nclientPort={taken}\nclientPortAddress=127.0.0.1\n");
     let (code, _, stderr) = run(&["zookeeper-server-start", &config(&text)]);
     assert!(code == 1 && stderr.contains(&taken.to_string()), "{code} {stderr}");
