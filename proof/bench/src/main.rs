@@ -41,6 +41,10 @@ Jackdaw beside the JVM originals (ZooKeeper 3.6.3, Kafka 2.7.1) and a bare loop,
 - The bare loop is one thread that receives, checks the CRC-32C, writes to a file and answers (for ZooKeeper:
   Adler-32, a write to a log, one `fdatasync` for all requests that came together; for fetch: one `sendfile`): the
   limit, not a server.
+- Before each produce case as much memory is touched and freed as the case may fill with page cache, at most 2 GiB; a
+  case that has written so much ends. A virtual machine may have lent its free pages to its host, and their first touch
+  costs more than the write: without this the server that runs first pays for those behind it. The files of the case
+  before are gone by then.
 - CPU is that of the server's process, user and system, all threads, from `/proc/PID/stat`, divided by the answered
   requests.
 - `n x m`: n connections, each with m requests under way.

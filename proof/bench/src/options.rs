@@ -9,13 +9,14 @@ use crate::servers::Kind;
 pub(crate) const HELP: &str = "\
 cargo xtask bench [OPTIONS]
 
-Jackdaw, the JVM originals and a bare loop in turn, under one load generator. A whole run (without --only and --servers)
-is written to docs/benchmarks.md.
+Jackdaw, the JVM originals and a bare loop in turn, under one load generator. A whole run (without --only, --servers
+or --cases) is written to docs/benchmarks.md.
 
   --quick              the cases that matter most, one second each: some three minutes in all
   --seconds N          how long each case is measured (5; with --quick 1)
   --only NAME,...      zookeeper, kafka, latency, startup, tools
   --servers NAME,...   jackdaw, jvm, bare
+  --cases TEXT         cases of zookeeper and kafka with this in their names
   --perf-tools         the performance tools of the JVM original too, as a user would run them
 ";
 
@@ -44,6 +45,8 @@ impl Section {
 pub(crate) struct Options {
     pub(crate) sections: Vec<Section>,
     pub(crate) kinds: Vec<Kind>,
+    /// Cases with this in their names are run.
+    cases: String,
     pub(crate) quick: bool,
     /// How long each case is measured.
     pub(crate) span: Duration,
@@ -54,6 +57,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Whether a case is to be run.
+    pub(crate) fn wants(&self, case: &str) -> bool {
+        case.contains(&self.cases)
+    }
+
     /// Before each case.
     pub(crate) fn warm_up(&self) -> Duration {
         self.span.mul_f64(0.3)
@@ -65,7 +73,8 @@ impl Options {
     }
 
     pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
-        let (mut quick, mut seconds, mut tools, mut only, mut kinds) = (false, None, false, None, None);
+        let (mut quick, mut seconds, mut tools) = (false, None, false);
+        let (mut only, mut kinds, mut cases) = (None, None, String::new());
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
             let mut value = || words.next().with_context(|| format!("{word} needs a value"));
@@ -75,10 +84,11 @@ impl Options {
                 "--seconds" => seconds = Some(value()?.parse::<f64>().context("--seconds takes a number")?),
                 "--only" => only = Some(named(value()?, &Section::ALL)?),
                 "--servers" => kinds = Some(named(value()?, &Kind::ALL.map(|kind| (kind.name(), kind)))?),
+                "--cases" => cases = value()?.clone(),
                 other => bail!("unknown option {other}\n{HELP}"),
             }
         }
-        let whole = only.is_none() && kinds.is_none();
+        let whole = only.is_none() && kinds.is_none() && cases.is_empty();
         let mut sections = only.unwrap_or_else(|| {
             Section::ALL.map(|(_, section)| section).into_iter().filter(|section| *section != Section::Tools).collect()
         });
@@ -88,7 +98,7 @@ impl Options {
         let seconds = seconds.unwrap_or(if quick { 1.0 } else { 5.0 });
         let span = Duration::try_from_secs_f64(seconds).context("--seconds takes a time")?;
         let kinds = kinds.unwrap_or_else(|| Kind::ALL.to_vec());
-        Ok(Self { sections, kinds, quick, span, whole, line: arguments.join(" ") })
+        Ok(Self { sections, kinds, cases, quick, span, whole, line: arguments.join(" ") })
     }
 }
 
@@ -121,6 +131,8 @@ mod tests {
         assert_eq!(options.kinds, [Kind::Jackdaw, Kind::Bare]);
         assert_eq!(options.span, Duration::from_millis(500));
         assert!(!options.whole);
+        let options = parse("--cases 1x1").unwrap();
+        assert!(options.wants("create 1x1") && !options.wants("create 16x1") && !options.whole);
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::requests::zookeeper::Session;
 /// A server that takes longer does not come.
 const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(60);
+/// A broker's folder, and its log directory in it.
+const BROKER: &str = "kafka";
+const LOGS: &str = "logs";
 /// How often a starting server is asked.
 const PROBE: Duration = Duration::from_micros(500);
 
@@ -179,8 +182,13 @@ pub(crate) fn broker(kind: Kind, programs: &Programs, folder: &Path) -> Result<B
         return Ok(Broker { server: bare("kafka", folder)?, _zookeeper: None });
     }
     let zookeeper = zookeeper(kind, programs, &folder.join("zookeeper"))?;
-    let server = broker_alone(kind, programs, &folder.join("kafka"), zookeeper.port)?;
+    let server = broker_alone(kind, programs, &folder.join(BROKER), zookeeper.port)?;
     Ok(Broker { server, _zookeeper: Some(zookeeper) })
+}
+
+/// The log directory of [`broker`] with the same folder.
+pub(crate) fn broker_logs(folder: &Path) -> PathBuf {
+    folder.join(BROKER).join(LOGS)
 }
 
 /// Starts a broker that uses a running ZooKeeper server.
@@ -188,7 +196,7 @@ pub(crate) fn broker_alone(kind: Kind, programs: &Programs, folder: &Path, zooke
     let port = free_port()?;
     std::fs::create_dir_all(folder)?;
     let file = folder.join("server.properties");
-    let logs = folder.join("logs");
+    let logs = folder.join(LOGS);
     let logs = logs.display();
     std::fs::write(
         &file,

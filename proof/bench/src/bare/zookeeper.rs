@@ -2,7 +2,7 @@
 //! a round, a fixed answer; a read is answered from memory.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -14,8 +14,15 @@ use zk_proto::{Jute, OpCode, Stat};
 use super::{Channel, Protocol};
 use crate::requests::zookeeper::DATA_BYTES;
 
+/// The log grows by so much at a time, as the servers' does (`preAllocSize`), so that a sync changes no size.
+const PREALLOCATED_BYTES: u64 = 64 << 20;
+/// Room that is made anew when less than this is left.
+const ROOM_MIN: u64 = 4096;
+
 pub(super) struct ZooKeeper {
     log: File,
+    written: u64,
+    allocated: u64,
     dirty: bool,
     connected: Vec<u8>,
     data: Vec<u8>,
@@ -35,6 +42,8 @@ impl ZooKeeper {
         let data = GetDataResponse { data: Some(Bytes::from(vec![b'x'; DATA_BYTES])), stat };
         Ok(Self {
             log: File::create(folder.join("log"))?,
+            written: 0,
+            allocated: 0,
             dirty: false,
             connected: connected.to_bytes().to_vec(),
             data: data.to_bytes().to_vec(),
@@ -44,7 +53,12 @@ impl ZooKeeper {
 
     fn log(&mut self, frame: &[u8]) -> Result<()> {
         let entry = [&adler2::adler32_slice(frame).to_be_bytes()[..], frame].concat();
-        self.log.write_all(&entry)?;
+        if self.written + entry.len() as u64 + ROOM_MIN > self.allocated {
+            self.allocated += PREALLOCATED_BYTES;
+            self.log.set_len(self.allocated)?;
+        }
+        self.log.write_all_at(&entry, self.written)?;
+        self.written += entry.len() as u64;
         self.dirty = true;
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! The broker: produce by records, size, acks, connections and window; compressed; fetch from the page cache; memory.
 
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use kafka_proto::record::Codec;
 
 use super::{Memory, Setting};
 use crate::load::{self, Load, Measured, Template};
+use crate::machine;
 use crate::requests::kafka::{
     Client, FETCH_BYTES, FETCH_ERROR_AT, PRODUCE_ERROR_AT, batch, fetch_from_start, produce, topic,
 };
@@ -33,23 +35,31 @@ const FETCH_CONNECTIONS: usize = 16;
 /// For a fetch: enough in each partition.
 const FETCHED_BATCHES: usize = 24;
 const FETCHED_RECORDS: usize = 60;
+/// A case ends when it has sent so much: what is written stays below the share of memory from which on Linux holds writers up.
+const CASE_BYTES_MAX: usize = 2 << 30;
+/// More requests a second than any server answers.
+const RATE_MAX: f64 = 600_000.0;
+/// How long a deleted topic's files may take to go.
+const DELETION_MAX: Duration = Duration::from_secs(60);
 
 /// Runs the cases against each broker in turn.
 pub(crate) fn run(setting: &Setting) -> Result<String> {
     let (mut rows, mut memory) = (Rows::default(), Memory::default());
     setting.for_each_kind("kafka", |kind, folder| {
         let broker = servers::broker(kind, &setting.programs, &folder)?;
-        let mut cases = Cases { server: &broker.server, kind, topics: 0 };
+        let mut cases = Cases { server: &broker.server, kind, logs: servers::broker_logs(&folder), topics: 0 };
         if kind != Kind::Bare {
             memory.add("idle", kind, resident_bytes(cases.server.pid())?);
         }
         cases.produce(BUSY, Duration::ZERO, setting.options.server_warm_up())?;
         let (warm_up, span) = (setting.options.warm_up(), setting.options.span);
-        for case in chosen(setting.options.quick) {
+        for case in chosen(setting.options.quick).into_iter().filter(|case| setting.options.wants(&case.name())) {
             rows.add(&case.name(), kind, cases.produce(case, warm_up, span)?);
         }
         let name = format!("fetch of 1 MiB, {FETCH_CONNECTIONS} x 1");
-        rows.add(&name, kind, cases.fetch(warm_up, span)?);
+        if setting.options.wants(&name) {
+            rows.add(&name, kind, cases.fetch(warm_up, span)?);
+        }
         if kind != Kind::Bare {
             memory.add("loaded", kind, resident_bytes(cases.server.pid())?);
         }
@@ -110,6 +120,8 @@ impl Produce {
 struct Cases<'a> {
     server: &'a Server,
     kind: Kind,
+    /// Where the broker keeps its logs.
+    logs: PathBuf,
     topics: usize,
 }
 
@@ -125,11 +137,26 @@ impl Cases<'_> {
         client.create_topic(&name, i32::try_from(partitions)?)?;
         let result = run(self, &name)?;
         client.delete_topic(&name)?;
+        self.wait_until_gone(&name)?;
         Ok(result)
+    }
+
+    /// Waits until nothing of a deleted topic is on the disk, so that the next case does not pay for it.
+    fn wait_until_gone(&self, topic: &str) -> Result<()> {
+        let start = Instant::now();
+        let mut prefix = topic.to_owned();
+        prefix.push('-');
+        while folders(&self.logs)?.iter().any(|name| name.starts_with(&prefix)) {
+            ensure!(start.elapsed() < DELETION_MAX, "the files of {topic} do not go");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     fn produce(&mut self, case: Produce, warm_up: Duration, span: Duration) -> Result<Measured> {
         let records = batch(case.records, case.record_bytes, case.codec)?;
+        let bytes_max = RATE_MAX * records.len() as f64 * (warm_up + span).as_secs_f64();
+        machine::touch_memory(CASE_BYTES_MAX.min(bytes_max as usize));
         self.with_topic(case.connections, |cases, topic| {
             let requests = (0..case.connections).map(|at| produce(topic, at as i32, case.acks, records.clone()));
             cases.run(
@@ -140,7 +167,7 @@ impl Cases<'_> {
                     error_at: PRODUCE_ERROR_AT,
                     warm_up,
                     span,
-                    requests_max: u64::MAX,
+                    requests_max: (CASE_BYTES_MAX / records.len()) as u64,
                     pid: cases.server.pid(),
                 },
             )
@@ -184,4 +211,9 @@ impl Cases<'_> {
         }
         load::run(load)
     }
+}
+
+fn folders(parent: &Path) -> Result<Vec<String>> {
+    let entries = std::fs::read_dir(parent)?;
+    entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }

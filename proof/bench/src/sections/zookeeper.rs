@@ -32,6 +32,9 @@ pub(crate) fn run(setting: &Setting) -> Result<String> {
         cases.case(Operation::Get, SESSIONS_MAX, 16, Duration::ZERO, setting.options.server_warm_up())?;
         for (operation, sessions, window) in chosen(setting.options.quick) {
             let name = format!("{} {sessions} x {window}", operation.name());
+            if !setting.options.wants(&name) {
+                continue;
+            }
             let (warm_up, span) = (setting.options.warm_up(), setting.options.span);
             rows.add(&name, kind, cases.case(operation, sessions, window, warm_up, span)?);
         }
