@@ -105,6 +105,10 @@ impl kafka_node::Host for Surroundings {
         self.system.disk_threads.submit(Priority::Background, job);
     }
 
+    fn submit_for_request(&self, job: Box<dyn Job>) {
+        self.system.disk_threads.submit(Priority::Request, job);
+    }
+
     fn alarm(&self, at: Monotonic) {
         let at = at.nanoseconds();
         if self.alarm.at.fetch_min(at, Ordering::AcqRel) > at {

@@ -10,8 +10,6 @@ use crate::net::EventLoops;
 use crate::process::raise_descriptor_limit;
 use crate::{Clock, DiskThreads, RealDisk};
 
-/// Threads for background work on the disk, beside the one for urgent work.
-const DISK_THREADS: usize = 2;
 /// Idle descriptors that are kept open even where the limit is enormous: each costs kernel memory.
 const DESCRIPTORS_IDLE_MAX: u64 = 65_536;
 
@@ -35,7 +33,7 @@ impl System {
         Ok(Self {
             loops: EventLoops::start(thread::available_parallelism().map_or(1, usize::from))?,
             disk: Arc::new(RealDisk::new(usize::try_from(files_open_max).unwrap_or(usize::MAX))),
-            disk_threads: DiskThreads::start(DISK_THREADS)?,
+            disk_threads: DiskThreads::start()?,
             clock: Clock::start(),
         })
     }

@@ -295,7 +295,7 @@ impl Shared {
                     let job = task.into_job(move |done| shared.run_turn(&mut vec![Input::Event(Event::Disk(done))]));
                     match lane {
                         // One at a time by itself; the next one starts on another thread while this one still answers.
-                        Lane::Log => self.system.disk_threads.submit(Priority::Urgent, job),
+                        Lane::Log => self.system.disk_threads.submit(Priority::Sync, job),
                         Lane::Background => self.background_lane.submit(job),
                     }
                 }

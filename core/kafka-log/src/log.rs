@@ -277,16 +277,20 @@ impl Log {
         Ok(())
     }
 
-    fn queue_flush(&self, now: base::Now) {
+    /// `waited_for`: an append is acknowledged when it is done.
+    fn queue_flush(&self, waited_for: bool, now: base::Now) {
         if self.flush_queued.swap(true, Ordering::AcqRel) {
             return;
         }
-        if let Some(log) = self.me.upgrade() {
-            self.shared.submit(move |slow| {
-                log.flush_queued.store(false, Ordering::Release);
-                // The error was reported where it was met.
-                let _ = log.flush(now, slow);
-            });
+        let Some(log) = self.me.upgrade() else { return };
+        let job = base::once(move |slow| {
+            log.flush_queued.store(false, Ordering::Release);
+            // The error was reported where it was met.
+            let _ = log.flush(now, slow);
+        });
+        match waited_for {
+            true => self.shared.surroundings.submit_for_request(job),
+            false => self.shared.surroundings.submit(job),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::{FileLock, Monotonic, Now, OpenMode, Slow};
+use base::{FileLock, Job, Monotonic, Next, Now, OpenMode, Slow};
 use parking_lot::{Mutex, RwLock};
 
 use crate::checkpoint::{self, PartitionOffsets};
@@ -93,10 +93,40 @@ struct Inner {
     /// Creation and deletion, one at a time.
     changing: Mutex<()>,
     schedule: Mutex<Schedule>,
+    /// Tasks that a disk thread works on: a slow disk must not gather them.
+    under_way: Mutex<BTreeSet<Task>>,
+}
+
+/// A task on its way through the logs.
+struct Upkeep {
+    manager: LogManager,
+    task: Task,
+    now: Now,
+    /// What is left; `None` before the first step.
+    logs: Option<std::vec::IntoIter<Arc<Log>>>,
+}
+
+impl Job for Upkeep {
+    fn step(&mut self, slow: &Slow) -> Next {
+        let Self { manager, task, now, logs } = self;
+        let logs = logs.get_or_insert_with(|| manager.logs_for(*task, *now).into_iter());
+        if let Some(log) = logs.next() {
+            manager.run_for(*task, &log, *now, slow);
+            return Next::More;
+        }
+        manager.run(*task, slow);
+        Next::Done
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.manager.0.under_way.lock().remove(&self.task);
+    }
 }
 
 /// The regular work.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Task {
     Retention,
     Flush,
@@ -142,6 +172,7 @@ impl LogManager {
             logs: RwLock::new(logs),
             changing: Mutex::new(()),
             schedule: Mutex::new(Schedule { tasks }),
+            under_way: Mutex::default(),
         }))
     }
 
@@ -317,8 +348,7 @@ impl LogManager {
             for (task, due, period_ms) in &mut schedule.tasks {
                 if *due <= now.monotonic {
                     *due = now.monotonic.plus_ms((*period_ms).max(1));
-                    let (manager, task) = (self.clone(), *task);
-                    self.0.shared.submit(move |slow| manager.run(task, now, slow));
+                    self.begin(*task, now);
                 }
                 next = next.min(*due);
             }
@@ -328,24 +358,40 @@ impl LogManager {
         more.map_or(next, |more| next.min(more))
     }
 
-    fn run(&self, task: Task, now: Now, slow: &Slow) {
+    /// Begins a piece of regular work, unless the one before still goes on.
+    fn begin(&self, task: Task, now: Now) {
+        if self.0.under_way.lock().insert(task) {
+            self.0.shared.surroundings.submit(Box::new(Upkeep { manager: self.clone(), task, now, logs: None }));
+        }
+    }
+
+    /// The logs that a task goes through, one a step.
+    fn logs_for(&self, task: Task, now: Now) -> Vec<Arc<Log>> {
+        let config = &self.0.config;
         match task {
-            Task::Retention => {
-                for log in self.logs() {
-                    self.told(&log, &log.delete_old_segments(now, slow));
-                }
-            }
+            Task::Retention | Task::Producers => self.logs(),
             Task::Flush => {
-                let policy = FlushPolicy {
-                    age_ms: self.0.config.background_flush_ms,
-                    bytes: self.0.config.background_flush_bytes,
-                };
-                for log in self.logs().into_iter().filter(|log| log.wants_flush(now.monotonic, policy)) {
-                    // Reported where it was met.
-                    let _ = log.flush(now, slow);
-                }
+                let policy = FlushPolicy { age_ms: config.background_flush_ms, bytes: config.background_flush_bytes };
+                self.logs().into_iter().filter(|log| log.wants_flush(now.monotonic, policy)).collect()
             }
-            Task::Producers => self.logs().iter().for_each(|log| log.expire_producers(now)),
+            Task::RecoveryPoints | Task::StartOffsets | Task::HighWatermarks => Vec::new(),
+        }
+    }
+
+    fn run_for(&self, task: Task, log: &Log, now: Now, slow: &Slow) {
+        match task {
+            Task::Retention => self.told(log, &log.delete_old_segments(now, slow)),
+            // An error is reported where it was met.
+            Task::Flush => _ = log.flush(now, slow),
+            Task::Producers => log.expire_producers(now),
+            Task::RecoveryPoints | Task::StartOffsets | Task::HighWatermarks => {}
+        }
+    }
+
+    /// What a task does for all logs at once, at its end.
+    fn run(&self, task: Task, slow: &Slow) {
+        match task {
+            Task::Retention | Task::Flush | Task::Producers => {}
             Task::RecoveryPoints => {
                 for dir in self.online() {
                     if self.checkpoint(&dir, task, slow) {

@@ -149,6 +149,11 @@ pub trait Surroundings: Send + Sync {
     /// Run this on a disk thread.
     fn submit(&self, job: Box<dyn Job>);
 
+    /// Run this on a disk thread, before the work of [`Surroundings::submit`]: a request waits for it.
+    fn submit_for_request(&self, job: Box<dyn Job>) {
+        self.submit(job);
+    }
+
     /// A log directory failed: nothing more is written there, its logs are closed.
     fn directory_failed(&self, dir: &Path, error: &LogError);
 

@@ -116,7 +116,7 @@ impl Broker {
         let mut inbox = self.control.inbox.lock();
         inbox.messages.push_back(message);
         if !std::mem::replace(&mut inbox.is_draining, true) {
-            self.host.submit(Box::new(Drain(self.clone())));
+            self.host.submit_for_request(Box::new(Drain(self.clone())));
         }
     }
 

@@ -10,6 +10,11 @@ pub trait Host: Send + Sync {
     /// Runs a job on a disk thread.
     fn submit(&self, job: Box<dyn Job>);
 
+    /// Runs a job that a request waits for: before those of [`Host::submit`], and not behind a step of theirs.
+    fn submit_for_request(&self, job: Box<dyn Job>) {
+        self.submit(job);
+    }
+
     /// Calls `Broker::tick` at this time or soon after, at the latest; an earlier alarm stays set.
     fn alarm(&self, at: Monotonic);
 

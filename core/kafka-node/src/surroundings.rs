@@ -27,6 +27,10 @@ impl Surroundings for LogSurroundings {
         self.host.submit(job);
     }
 
+    fn submit_for_request(&self, job: Box<dyn Job>) {
+        self.host.submit_for_request(job);
+    }
+
     fn directory_failed(&self, dir: &Path, error: &LogError) {
         if let Some(broker) = self.broker.upgrade() {
             broker.log_directory_failed(dir, error);

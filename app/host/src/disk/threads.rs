@@ -1,8 +1,9 @@
 //! The threads that may wait for a disk.
 //!
-//! Jobs run step by step and take turns, so that a long one starves nobody. *Urgent* jobs (a sync that a request waits
-//! for) go before *background* ones and have a thread for themselves, since a step can't be interrupted. A [`SerialLane`] keeps its
-//! own jobs in order, one at a time.
+//! Jobs run step by step and take turns, so that a long one starves nobody. There are three lanes, and threads for each: a
+//! thread serves its own lane and those before it, the first one first. So a [`Priority::Sync`] waits for no read and no background
+//! work, and a [`Priority::Request`] for no background work, since a step can't be interrupted. A [`SerialLane`] keeps its own
+//! jobs in order, one at a time.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,12 +14,20 @@ use base::{Job, Next, Slow};
 use parking_lot::{Condvar, Mutex};
 
 /// Who waits for a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// A request does: before all background work.
-    Urgent,
+    /// All writers of a server do: the sync of its log.
+    Sync,
+    /// A request does: a read that is not in the page cache.
+    Request,
     /// Nobody in particular.
     Background,
+}
+
+impl Priority {
+    const ALL: [Self; 3] = [Self::Sync, Self::Request, Self::Background];
+    /// Threads that serve this lane and those before it.
+    const THREADS: [usize; 3] = [1, 2, 2];
 }
 
 /// A small pool of disk threads. Clones share it.
@@ -29,37 +38,33 @@ pub struct DiskThreads {
 
 struct Shared {
     queues: Mutex<Queues>,
-    /// The thread for urgent jobs waits here.
-    urgent: Condvar,
-    /// The others wait here.
-    any: Condvar,
+    /// Where the idle threads of each lane wait.
+    called: [Condvar; 3],
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Default)]
 struct Queues {
-    urgent: VecDeque<Box<dyn Job>>,
-    background: VecDeque<Box<dyn Job>>,
+    lanes: [VecDeque<Box<dyn Job>>; 3],
+    /// Threads of each lane that wait and have not been called.
+    idle: [usize; 3],
     /// Jobs that a thread is stepping: they come back unless done.
     stepping: usize,
-    /// The thread for urgent jobs waits and has not been called.
-    urgent_idle: bool,
     stopping: bool,
 }
 
 impl DiskThreads {
-    /// Starts one thread for urgent jobs alone, and `background` more (at least one) for all jobs.
-    pub fn start(background: usize) -> io::Result<Self> {
+    /// Starts the threads.
+    pub fn start() -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queues: Mutex::default(),
-            urgent: Condvar::new(),
-            any: Condvar::new(),
+            called: [const { Condvar::new() }; 3],
             threads: Mutex::default(),
         });
-        for index in 0..=background.max(1) {
+        let lanes = Priority::ALL.into_iter().zip(Priority::THREADS);
+        for (index, lane) in lanes.flat_map(|(lane, count)| std::iter::repeat_n(lane, count)).enumerate() {
             let worker = Arc::clone(&shared);
-            let urgent_only = index == 0;
-            let run = move || worker.run(urgent_only);
+            let run = move || worker.run(lane);
             shared.threads.lock().push(thread::Builder::new().name(format!("disk-{index}")).spawn(run)?);
         }
         Ok(Self { shared })
@@ -71,17 +76,8 @@ impl DiskThreads {
         if queues.stopping && queues.stepping == 0 {
             return;
         }
-        match priority {
-            Priority::Urgent => queues.urgent.push_back(job),
-            Priority::Background => queues.background.push_back(job),
-        }
-        let called = if priority == Priority::Urgent && std::mem::take(&mut queues.urgent_idle) {
-            &self.shared.urgent
-        } else {
-            &self.shared.any
-        };
-        drop(queues);
-        called.notify_one();
+        queues.put(priority, job);
+        self.shared.call_for(&mut queues, priority);
     }
 
     /// A queue of its own whose jobs run one behind the other.
@@ -91,8 +87,10 @@ impl DiskThreads {
 
     /// Finishes all jobs that are queued, then ends the threads. Not to be called from a job.
     pub fn stop(&self) {
-        self.shared.queues.lock().stopping = true;
-        self.shared.call_all();
+        let mut queues = self.shared.queues.lock();
+        queues.stopping = true;
+        self.shared.call_all(&mut queues);
+        drop(queues);
         for thread in std::mem::take(&mut *self.shared.threads.lock()) {
             // A job that panicked has ended its thread, and has been reported by the panic hook.
             let _ = thread.join();
@@ -100,54 +98,71 @@ impl DiskThreads {
     }
 }
 
+impl Queues {
+    fn put(&mut self, priority: Priority, job: Box<dyn Job>) {
+        if let Some(lane) = self.lanes.get_mut(priority as usize) {
+            lane.push_back(job);
+        }
+    }
+
+    /// The next job for a thread of `lane`.
+    fn take(&mut self, lane: Priority) -> Option<(Priority, Box<dyn Job>)> {
+        let served = Priority::ALL.into_iter().zip(&mut self.lanes).take_while(|(priority, _)| *priority <= lane);
+        let taken = served.into_iter().find_map(|(priority, jobs)| Some((priority, jobs.pop_front()?)));
+        self.stepping += usize::from(taken.is_some());
+        taken
+    }
+
+    /// Nothing is left for a thread of `lane`, and nothing will come: what is being stepped may come back, or submit another job.
+    fn is_over(&self, lane: Priority) -> bool {
+        self.stopping && self.stepping == 0 && self.lanes.iter().take(lane as usize + 1).all(VecDeque::is_empty)
+    }
+}
+
 impl Shared {
-    fn run(&self, urgent_only: bool) {
+    fn run(&self, lane: Priority) {
         let slow = Slow::allowed();
-        while let Some((priority, mut job)) = self.next(urgent_only) {
-            let unfinished = match job.step(&slow) {
-                Next::More => Some(job),
-                Next::Done => None,
-            };
-            let mut queues = self.queues.lock();
-            queues.stepping -= 1;
-            match (unfinished, priority) {
-                (Some(job), Priority::Urgent) => queues.urgent.push_back(job),
-                (Some(job), Priority::Background) => queues.background.push_back(job),
-                (None, _) if queues.stopping && queues.stepping == 0 => self.call_all(),
-                (None, _) => {}
-            }
-        }
-    }
-
-    fn call_all(&self) {
-        self.urgent.notify_all();
-        self.any.notify_all();
-    }
-
-    /// The next job to step; `None` when stopping and nothing is left.
-    fn next(&self, urgent_only: bool) -> Option<(Priority, Box<dyn Job>)> {
         let mut queues = self.queues.lock();
-        loop {
-            let mut taken = queues.urgent.pop_front().map(|job| (Priority::Urgent, job));
-            if taken.is_none() && !urgent_only {
-                taken = queues.background.pop_front().map(|job| (Priority::Background, job));
-            }
-            if taken.is_some() {
-                queues.stepping += 1;
-                return taken;
-            }
-            // What is being stepped may come back, or submit another job.
-            if queues.stopping && queues.stepping == 0 && (urgent_only || queues.background.is_empty()) {
-                return None;
-            }
-            if urgent_only {
-                queues.urgent_idle = true;
-                self.urgent.wait(&mut queues);
-                queues.urgent_idle = false;
-            } else {
-                self.any.wait(&mut queues);
+        while !queues.is_over(lane) {
+            let Some((priority, mut job)) = queues.take(lane) else {
+                self.wait(&mut queues, lane);
+                continue;
+            };
+            drop(queues);
+            let next = job.step(&slow);
+            queues = self.queues.lock();
+            queues.stepping -= 1;
+            if next == Next::More {
+                queues.put(priority, job);
+                // This thread may go on with a more urgent one.
+                self.call_for(&mut queues, priority);
+            } else if queues.stopping && queues.stepping == 0 {
+                self.call_all(&mut queues);
             }
         }
+    }
+
+    fn wait(&self, queues: &mut parking_lot::MutexGuard<'_, Queues>, lane: Priority) {
+        let at = lane as usize;
+        if let (Some(idle), Some(called)) = (queues.idle.get_mut(at), self.called.get(at)) {
+            *idle += 1;
+            // Whoever calls counts it out.
+            called.wait(queues);
+        }
+    }
+
+    /// Calls an idle thread that serves `priority`, one of its own lane rather than one of a later lane.
+    fn call_for(&self, queues: &mut Queues, priority: Priority) {
+        let lanes = queues.idle.iter_mut().zip(&self.called).skip(priority as usize);
+        if let Some((idle, called)) = lanes.into_iter().find(|(idle, _)| **idle > 0) {
+            *idle -= 1;
+            called.notify_one();
+        }
+    }
+
+    fn call_all(&self, queues: &mut Queues) {
+        queues.idle = [0; 3];
+        self.called.iter().for_each(|called| _ = called.notify_all());
     }
 }
 
@@ -229,11 +244,11 @@ mod tests {
 
     #[test]
     fn a_long_job_gives_way_after_each_step() {
-        let threads = DiskThreads::start(1).unwrap();
+        let threads = DiskThreads::start().unwrap();
         let (told, heard) = mpsc::channel();
         let (go, wait) = mpsc::channel();
-        threads
-            .submit(Priority::Background, Box::new(Scripted { name: "long", steps: 3, go: wait, told: told.clone() }));
+        let lane = threads.serial(Priority::Background);
+        lane.submit(Box::new(Scripted { name: "long", steps: 3, go: wait, told: told.clone() }));
         threads.submit(Priority::Background, at_once("short", &told));
         for _ in 0..3 {
             go.send(()).unwrap();
@@ -244,23 +259,57 @@ mod tests {
         threads.stop();
     }
 
+    /// Keeps every thread that takes background work, and more such jobs than there are threads, until the answer is dropped.
+    fn keep_busy(threads: &DiskThreads, priority: Priority, told: &Sender<&'static str>) -> Vec<Sender<()>> {
+        let stuck = |_| {
+            let (go, wait) = mpsc::channel();
+            threads.submit(priority, Box::new(Scripted { name: "stuck", steps: 1, go: wait, told: told.clone() }));
+            go
+        };
+        (0..8).map(stuck).collect()
+    }
+
     #[test]
-    fn an_urgent_job_waits_for_no_background_step() {
-        let threads = DiskThreads::start(1).unwrap();
+    fn a_job_waits_for_none_of_a_later_lane() {
+        let threads = DiskThreads::start().unwrap();
         let (told, heard) = mpsc::channel();
-        let (go, wait) = mpsc::channel();
-        threads
-            .submit(Priority::Background, Box::new(Scripted { name: "stuck", steps: 1, go: wait, told: told.clone() }));
-        threads.submit(Priority::Urgent, at_once("urgent", &told));
-        assert_eq!(heard.recv().unwrap(), "urgent");
-        go.send(()).unwrap();
-        assert_eq!(heard.recv().unwrap(), "stuck");
+        let background = keep_busy(&threads, Priority::Background, &told);
+        threads.submit(Priority::Request, at_once("read", &told));
+        assert_eq!(heard.recv().unwrap(), "read");
+        let reads = keep_busy(&threads, Priority::Request, &told);
+        threads.submit(Priority::Sync, at_once("sync", &told));
+        assert_eq!(heard.recv().unwrap(), "sync");
+        drop((background, reads));
+        threads.stop();
+        assert_eq!(heard.try_iter().filter(|name| *name == "stuck").count(), 16);
+    }
+
+    #[test]
+    fn idle_threads_of_later_lanes_help() {
+        let threads = DiskThreads::start().unwrap();
+        let (told, heard) = mpsc::channel();
+        let (go, wait): (Vec<_>, Vec<_>) = (0..5).map(|_| mpsc::channel::<()>()).unzip();
+        // Each waits for a word that comes when all of them run at once.
+        for wait in wait {
+            let told = told.clone();
+            threads.submit(
+                Priority::Sync,
+                base::once(move |_| {
+                    told.send("runs").unwrap();
+                    let _ = wait.recv();
+                }),
+            );
+        }
+        for _ in 0..5 {
+            assert_eq!(heard.recv().unwrap(), "runs");
+        }
+        drop(go);
         threads.stop();
     }
 
     #[test]
     fn a_lane_keeps_its_order_and_stop_finishes_all() {
-        let threads = DiskThreads::start(3).unwrap();
+        let threads = DiskThreads::start().unwrap();
         let lane = threads.serial(Priority::Background);
         let order = Arc::new(Mutex::new(Vec::new()));
         struct Two(usize, bool, Arc<Mutex<Vec<usize>>>);

@@ -45,9 +45,10 @@ impl Log {
         let mut after = After::default();
         let result = {
             let mut state = self.state.lock();
+            let view = self.view.read().clone();
             self.check_open(&state)
-                .and_then(|()| Ok(records.assign(self.view.read().end.offset, leader_epoch)?))
-                .and_then(|records| self.append_locked(&mut state, &records, &config, origin, now, &mut after))
+                .and_then(|()| Ok(records.assign(view.end.offset, leader_epoch)?))
+                .and_then(|records| self.append_locked(&mut state, &view, &records, &config, origin, now, &mut after))
         };
         self.finish(after, now);
         result
@@ -67,9 +68,11 @@ impl Log {
         let mut after = After::default();
         let result = {
             let mut state = self.state.lock();
+            let view = self.view.read().clone();
+            let origin = Origin::Replication;
             self.check_open(&state)
-                .and_then(|()| self.check_given_offsets(records.batches()))
-                .and_then(|()| self.append_locked(&mut state, &records, &config, Origin::Replication, now, &mut after))
+                .and_then(|()| check_given_offsets(&view, records.batches()))
+                .and_then(|()| self.append_locked(&mut state, &view, &records, &config, origin, now, &mut after))
         };
         self.finish(after, now);
         result
@@ -85,32 +88,21 @@ impl Log {
         }
     }
 
-    fn check_given_offsets(&self, batches: &[BatchInfo]) -> Result<(), LogError> {
-        let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(()) };
-        let log_end_offset = self.view.read().end.offset;
-        match first.base_offset < log_end_offset {
-            true => Err(LogError::UnexpectedAppendOffset {
-                first_offset: first.base_offset,
-                last_offset: last.last_offset,
-                log_end_offset,
-            }),
-            false => Ok(()),
-        }
-    }
-
+    /// `view` is that of the append lock's holder.
+    #[expect(clippy::too_many_arguments, reason = "two callers; a struct would only rename them")]
     fn append_locked(
         &self,
         state: &mut State,
+        view: &View,
         records: &Prepared,
         config: &LogConfig,
         origin: Origin,
         now: Now,
         after: &mut After,
     ) -> Result<AppendInfo, LogError> {
-        let view = self.view.read().clone();
         let batches: Summaries = records.batches().iter().map(summary).collect();
         let (Some((first, _)), Some((last, _))) = (batches.first(), batches.last()) else {
-            return Ok(nothing_appended(&view));
+            return Ok(nothing_appended(view));
         };
         let growth = growth(records, last.last_offset);
         if growth.bytes > u64::from(config.segment_bytes) {
@@ -118,9 +110,9 @@ impl Log {
         }
         let update = match state.producers.check(batches.iter().map(|(batch, marker)| (batch, *marker)), origin)? {
             Verdict::Append(update) => update,
-            Verdict::Duplicate(found) => return Ok(duplicate(&found, &view)),
+            Verdict::Duplicate(found) => return Ok(duplicate(&found, view)),
         };
-        let segment = self.segment_for(state, &view, first, &growth, config, now, after)?;
+        let segment = self.segment_for(state, view, first, &growth, config, now, after)?;
         let position = segment.size();
         let slices = records.slices().map(IoSlice::new);
         let written = segment
@@ -234,9 +226,10 @@ impl Log {
         Ok(segment)
     }
 
-    /// Writes the producers' state at `offset` to the page cache. A snapshot saves a scan, no more: a failure is no error.
+    /// Writes the producers' state at `offset` to the page cache, unless there is nothing behind the last snapshot or the first
+    /// offset of all. A snapshot saves a scan, no more: a failure is no error.
     pub(super) fn write_snapshot(&self, state: &mut State, offset: i64) {
-        if state.snapshots.last().is_some_and(|last| *last >= offset) {
+        if state.snapshots.last().copied().unwrap_or(0) >= offset {
             return;
         }
         let content = snapshot::encode(&state.producers);
@@ -289,7 +282,7 @@ impl Log {
             return;
         }
         if after.rolled || after.flush {
-            self.queue_flush(now);
+            self.queue_flush(after.flush, now);
         } else if after.epochs_changed {
             self.submit_epochs();
         }
@@ -314,6 +307,20 @@ impl Log {
         }
         drop(state);
         let _ = self.report(cut);
+    }
+}
+
+/// A follower's append continues the log.
+fn check_given_offsets(view: &View, batches: &[BatchInfo]) -> Result<(), LogError> {
+    let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(()) };
+    let log_end_offset = view.end.offset;
+    match first.base_offset < log_end_offset {
+        true => Err(LogError::UnexpectedAppendOffset {
+            first_offset: first.base_offset,
+            last_offset: last.last_offset,
+            log_end_offset,
+        }),
+        false => Ok(()),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
         return answer.send(&respond(context.broker, request.topics, manner));
     }
     let broker = context.broker.clone();
-    context.broker.host.submit(once(move |_| answer.send(&respond(&broker, request.topics, manner))));
+    context.broker.host.submit_for_request(once(move |_| answer.send(&respond(&broker, request.topics, manner))));
 }
 
 fn respond(broker: &Arc<Broker>, topics: Vec<RequestTopic>, manner: Manner) -> Response {
