@@ -7,7 +7,7 @@
 //! Linux: a later sync that succeeds says nothing about them.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,6 +99,8 @@ struct Content {
     given_up: BTreeMap<u64, Option<Box<Page>>>,
     /// The length was cut since the last sync.
     was_cut: bool,
+    /// Pages that are not in the page cache.
+    evicted: BTreeSet<u64>,
     modified_ms: i64,
 }
 
@@ -106,6 +108,16 @@ impl MemDisk {
     /// An empty disk: only the root folder, no limit, no faults.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Drops the page cache: reads that must not wait find nothing until the bytes were read by others, or written anew.
+    pub fn evict(&self) {
+        for node in self.0.lock().names.values() {
+            if let Node::File(content) = node {
+                let mut content = content.lock();
+                content.evicted = content.pages.keys().copied().collect();
+            }
+        }
     }
 
     /// Loses power: what was not synced survives as `random` says. Locks are released, open handles are dead (each call
@@ -463,6 +475,21 @@ impl Content {
         len
     }
 
+    /// Bytes from `position` on that are in the page cache, at most `len`.
+    fn cached(&self, position: u64, len: usize) -> usize {
+        let first = split(position).0;
+        match self.evicted.range(first..).next() {
+            Some(gone) => len.min(usize::try_from((gone * PAGE_LEN).saturating_sub(position)).unwrap_or(usize::MAX)),
+            None => len,
+        }
+    }
+
+    /// Brings the pages of a range into the page cache.
+    fn load(&mut self, position: u64, len: usize) {
+        let (first, behind) = (split(position).0, split(position + len as u64 + PAGE_LEN - 1).0);
+        self.evicted.retain(|page| !(first..behind).contains(page));
+    }
+
     fn next_data(&self, position: u64) -> Option<u64> {
         let (index, _) = self.pages.range(split(position).0..).next()?;
         Some(position.max(index * PAGE_LEN)).filter(|found| *found < self.len)
@@ -500,6 +527,7 @@ impl Content {
 
     /// The page for changing, its durable version kept.
     fn page_to_change(&mut self, index: u64) -> &mut Page {
+        self.evicted.remove(&index);
         if !self.unsynced.contains_key(&index) {
             let before = self.given_up.remove(&index).unwrap_or_else(|| self.pages.get(&index).cloned());
             self.unsynced.insert(index, before);
@@ -609,11 +637,18 @@ impl MemFile {
 impl File for MemFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         let _state = self.begin(Fault::Read)?;
-        Ok(self.content.lock().read(buffer, position))
+        let mut content = self.content.lock();
+        content.load(position, buffer.len());
+        Ok(content.read(buffer, position))
     }
 
     fn read_at_cached(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        self.read_at(buffer, position)
+        let _state = self.begin(Fault::Read)?;
+        let content = self.content.lock();
+        match content.cached(position, buffer.len()) {
+            0 if !buffer.is_empty() && position < content.len => Err(io::ErrorKind::WouldBlock.into()),
+            cached => Ok(content.read(buffer.get_mut(..cached).unwrap_or_default(), position)),
+        }
     }
 
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {

@@ -62,6 +62,11 @@ impl LazyFile {
         self.open(home, OpenMode::Write)
     }
 
+    /// The file, if it was used before: [`LogError::Cold`] if not, since a device may have to be asked for it.
+    pub(crate) fn get_opened(&self) -> Result<&Arc<dyn File>, LogError> {
+        self.file.get().ok_or(LogError::Cold)
+    }
+
     /// The file, made if it is not there.
     pub(crate) fn create(&self, home: &Home) -> Result<&Arc<dyn File>, LogError> {
         self.open(home, OpenMode::Create)

@@ -8,7 +8,7 @@ use std::io::IoSlice;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use base::{File, Slow};
+use base::Slow;
 use parking_lot::RwLock;
 
 use crate::LogError;
@@ -125,6 +125,9 @@ impl<E: Entry> Index<E> {
 
     /// Number of entries.
     pub(crate) fn len(&self, home: &Home) -> Result<u32, LogError> {
+        if let State { written: Some(written), tail } = &*self.state.read() {
+            return Ok(written.entries + tail.len() as u32);
+        }
         let written = self.written(home)?;
         Ok(written.entries + self.state.read().tail.len() as u32)
     }
@@ -194,14 +197,14 @@ impl<E: Entry> Index<E> {
                 return Ok(entries + state.tail.partition_point(before) as u32);
             }
         }
-        self.partition_point_in_file(home, written, before)
+        self.partition_point_in_file(home, written, before, false)
     }
 
     /// The entry at `index`, counted from the front.
     pub(crate) fn get(&self, home: &Home, index: u32) -> Result<Option<E>, LogError> {
         let written = self.written(home)?;
         if index < written.entries {
-            let block = self.block(home, written, index / Self::BLOCK_ENTRIES)?;
+            let block = self.block(home, written, index / Self::BLOCK_ENTRIES, false)?;
             return Ok(self.in_block(&block, index % Self::BLOCK_ENTRIES));
         }
         let state = self.state.read();
@@ -221,6 +224,23 @@ impl<E: Entry> Index<E> {
             Some(index) => self.get(home, index),
             None => Ok(None),
         }
+    }
+
+    /// As [`Index::last_where`], without waiting for a device: [`LogError::Cold`] instead, also if the file was not looked at yet.
+    pub(crate) fn last_where_cached(&self, home: &Home, before: impl Fn(&E) -> bool) -> Result<Option<E>, LogError> {
+        let written = {
+            let state = self.state.read();
+            if state.tail.first().is_some_and(&before) {
+                let behind = state.tail.partition_point(before);
+                return Ok(behind.checked_sub(1).and_then(|last| state.tail.get(last)).copied());
+            }
+            state.written.ok_or(LogError::Cold)?
+        };
+        let Some(index) = self.partition_point_in_file(home, written, before, true)?.checked_sub(1) else {
+            return Ok(None);
+        };
+        let block = self.block(home, written, index / Self::BLOCK_ENTRIES, true)?;
+        Ok(self.in_block(&block, index % Self::BLOCK_ENTRIES))
     }
 
     /// Keeps the first `entries`. The file is cut, with any zeros behind its entries.
@@ -243,7 +263,7 @@ impl<E: Entry> Index<E> {
         let written = self.written(home)?;
         let mut previous = self.base - 1;
         for index in 0..written.entries {
-            let block = self.block(home, written, index / Self::BLOCK_ENTRIES)?;
+            let block = self.block(home, written, index / Self::BLOCK_ENTRIES, false)?;
             let Some(entry) = self.in_block(&block, index % Self::BLOCK_ENTRIES) else { return Ok(index) };
             let rises = match E::KIND {
                 FileKind::OffsetIndex => entry.offset() > previous,
@@ -268,7 +288,7 @@ impl<E: Entry> Index<E> {
         written.last = self.last_in_file(home, written)?;
         if entries > 0 && written.last.is_none() {
             // A zero tail: the entries end before the first zero one.
-            written.entries = self.partition_point_in_file(home, written, |entry| !self.is_zero(entry))?;
+            written.entries = self.partition_point_in_file(home, written, |entry| !self.is_zero(entry), false)?;
             // Blocks of zeros are cached under the old number.
             written.number = home.cache.next_index();
             written.last = self.last_in_file(home, written)?;
@@ -279,7 +299,7 @@ impl<E: Entry> Index<E> {
 
     fn last_in_file(&self, home: &Home, written: Written<E>) -> Result<Option<E>, LogError> {
         let Some(index) = written.entries.checked_sub(1) else { return Ok(None) };
-        let block = self.block(home, written, index / Self::BLOCK_ENTRIES)?;
+        let block = self.block(home, written, index / Self::BLOCK_ENTRIES, false)?;
         Ok(self.in_block(&block, index % Self::BLOCK_ENTRIES).filter(|entry| !self.is_zero(entry)))
     }
 
@@ -300,12 +320,13 @@ impl<E: Entry> Index<E> {
         home: &Home,
         written: Written<E>,
         before: impl Fn(&E) -> bool,
+        cached_only: bool,
     ) -> Result<u32, LogError> {
         let (mut low, mut high) = (0, written.entries.div_ceil(Self::BLOCK_ENTRIES));
         let mut found = 0;
         while low < high {
             let middle = low.midpoint(high);
-            let block = self.block(home, written, middle)?;
+            let block = self.block(home, written, middle, cached_only)?;
             let entries = Self::BLOCK_ENTRIES.min(written.entries - middle * Self::BLOCK_ENTRIES);
             let holds = |index| self.in_block(&block, index).is_some_and(|entry| before(&entry));
             if !holds(0) {
@@ -326,7 +347,7 @@ impl<E: Entry> Index<E> {
         Ok(found)
     }
 
-    fn block(&self, home: &Home, written: Written<E>, block: u32) -> Result<Arc<[u8]>, LogError> {
+    fn block(&self, home: &Home, written: Written<E>, block: u32, cached_only: bool) -> Result<Arc<[u8]>, LogError> {
         let first = block * Self::BLOCK_ENTRIES;
         let len = (written.entries.saturating_sub(first)).min(Self::BLOCK_ENTRIES) as usize * E::SIZE;
         let key = BlockKey { index: written.number, block };
@@ -335,9 +356,18 @@ impl<E: Entry> Index<E> {
             return Ok(bytes);
         }
         let mut bytes = vec![0; len];
-        let file: &dyn File = self.file.get(home)?.as_ref();
-        let read = file.read_at(&mut bytes, u64::from(first) * E::SIZE as u64);
-        bytes.truncate(read.map_err(|error| self.file.failed(home, "reading", error))?);
+        let position = u64::from(first) * E::SIZE as u64;
+        let read = match cached_only {
+            true => self.file.get_opened()?.read_at_cached(&mut bytes, position),
+            false => self.file.get(home)?.read_at(&mut bytes, position),
+        };
+        let read = match read {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Err(LogError::Cold),
+            // Of a block whose end is not in the page cache.
+            Ok(read) if cached_only && read < len => return Err(LogError::Cold),
+            read => read.map_err(|error| self.file.failed(home, "reading", error))?,
+        };
+        bytes.truncate(read);
         let bytes: Arc<[u8]> = bytes.into();
         cache.put(key, Arc::clone(&bytes));
         Ok(bytes)

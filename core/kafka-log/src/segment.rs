@@ -156,8 +156,16 @@ impl Segment {
         if size == 0 {
             return Ok(false);
         }
-        let first = self.first_timestamp()?;
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        let first = match state.first_timestamp {
+            Some(first) => first,
+            None => {
+                drop(state);
+                let first = self.first_timestamp()?;
+                state = self.state.lock();
+                first
+            }
+        };
         let waited_ms = if first >= 0 { growth.max_timestamp - first } else { now_ms - state.created_ms };
         Ok(waited_ms > config.segment_ms_max() - state.roll_jitter_ms)
     }
@@ -203,19 +211,25 @@ impl Segment {
     /// Accounts for bytes that were written at the segment's end: timestamps, index entries, size.
     pub(crate) fn grown(&self, growth: &Growth, config: &LogConfig) -> Result<(), LogError> {
         let position = self.size();
-        let mut newest = self.newest()?;
-        if growth.max_timestamp > newest.timestamp {
-            newest = TimeEntry { timestamp: growth.max_timestamp, offset: growth.max_timestamp_offset };
-        }
-        let indexed = {
+        let (indexed, newest) = {
             let mut state = self.state.lock();
-            state.newest = Some(newest);
+            if state.newest.is_none() {
+                drop(state);
+                self.newest()?;
+                state = self.state.lock();
+            }
+            let none = TimeEntry { timestamp: -1, offset: self.base_offset };
+            let newest = state.newest.get_or_insert(none);
+            if growth.max_timestamp > newest.timestamp {
+                *newest = TimeEntry { timestamp: growth.max_timestamp, offset: growth.max_timestamp_offset };
+            }
+            let newest = *newest;
             if position == 0 {
                 state.first_timestamp = Some(growth.max_timestamp);
             }
             let indexed = state.unindexed_bytes > u64::from(config.index_interval_bytes);
             state.unindexed_bytes = growth.bytes + if indexed { 0 } else { state.unindexed_bytes };
-            indexed
+            (indexed, newest)
         };
         // Readers go by the published end, so the size may move first; and it must, should an index fail.
         self.set_size(position + growth.bytes);
@@ -278,10 +292,13 @@ impl Segment {
 
     /// The first batch whose last offset is `offset` or larger, among the first `limit` bytes.
     pub(crate) fn find(&self, offset: i64, limit: u64, cached_only: bool) -> Result<Option<Placed>, LogError> {
-        let entry = self.offsets.last_where(&self.home, |entry| entry.offset <= offset)?;
+        let before = |entry: &OffsetEntry| entry.offset <= offset;
+        let (entry, file) = match cached_only {
+            true => (self.offsets.last_where_cached(&self.home, before)?, self.file.get_opened()?),
+            false => (self.offsets.last_where(&self.home, before)?, self.file()?),
+        };
         let from = entry.map_or(0, |entry| u64::from(entry.position));
-        let file = self.file()?.as_ref();
-        let mut scanner = Scanner::new(file, from, limit, Scanner::LOOKUP).cached_only(cached_only);
+        let mut scanner = Scanner::new(file.as_ref(), from, limit, Scanner::LOOKUP).cached_only(cached_only);
         while let Some(placed) = scanner.next().map_err(|error| self.scan_failed(error))? {
             if placed.batch.last_offset >= offset {
                 return Ok(Some(placed));

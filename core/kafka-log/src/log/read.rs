@@ -1,6 +1,6 @@
 //! Reading: from a copy of what is published, without the append lock.
 
-use base::Part;
+use base::{File, Part};
 
 use super::Log;
 use crate::LogError;
@@ -125,7 +125,11 @@ fn slice(
     let mut records = Vec::new();
     if length > 0 {
         let length = u32::try_from(length).unwrap_or(u32::MAX);
-        records.push(Part::Range { file: segment.file()?.clone(), position: found.position, length });
+        let file = segment.file()?;
+        if request.cached_only {
+            probe(file.as_ref(), found.position, length)?;
+        }
+        records.push(Part::Range { file: file.clone(), position: found.position, length });
     }
     Ok(Fetched {
         records,
@@ -134,6 +138,23 @@ fn slice(
         aborted_transactions: None,
         offsets: view.offsets(),
     })
+}
+
+/// The page cache loads and drops pages in pieces about so large: one byte of each tells of the rest.
+const PROBE_EVERY: u64 = 128 << 10;
+
+/// Fails with [`LogError::Cold`] if a part of the range seems not to be in the page cache.
+fn probe(file: &dyn File, position: u64, length: u32) -> Result<(), LogError> {
+    let last = position + u64::from(length.saturating_sub(1));
+    let mut at = position;
+    loop {
+        match file.read_at_cached(&mut [0], at) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Err(LogError::Cold),
+            // Whoever reads the range will meet the error.
+            _ if at == last => return Ok(()),
+            _ => at = last.min(at + PROBE_EVERY),
+        }
+    }
 }
 
 /// Adds the aborted transactions of the range, from the segment at `index` on.

@@ -322,3 +322,54 @@ fn flush_messages_asks_for_a_flush_before_the_acknowledgement() {
     world.run_jobs();
     assert_eq!(log.recovery_point(), 2);
 }
+
+#[test]
+fn what_is_not_in_the_page_cache_is_told_before_anybody_waits() {
+    let disk = MemDisk::new();
+    let config = LogConfig { index_interval_bytes: 100, ..LogConfig::default() };
+    let world = World::on(&disk, &config);
+    let log = world.log(&config);
+    for _ in 0..40 {
+        Records { count: 10, value_len: 1000, ..Records::default() }.append(&log, world.now).unwrap();
+    }
+    log.flush(world.now, &Slow::allowed()).unwrap();
+    let cached = |offset| log.read(&ReadRequest { cached_only: true, ..request(offset) });
+    assert_eq!(last_offsets(&cached(205).unwrap()).first(), Some(&209));
+    disk.evict();
+    assert!(matches!(cached(205), Err(LogError::Cold)), "the log");
+    // The look-up alone does not bring the range.
+    let fetched = read(&log, 205).unwrap();
+    assert!(matches!(cached(205), Err(LogError::Cold)), "the range");
+    bytes_of(&fetched);
+    assert_eq!(last_offsets(&cached(205).unwrap()).first(), Some(&209));
+    assert!(matches!(cached(0), Err(LogError::Cold)), "others stay as they are");
+}
+
+#[test]
+fn a_segment_that_was_not_looked_at_is_cold() {
+    let disk = MemDisk::new();
+    let world = World::on(&disk, &small());
+    let log = world.log(&small());
+    for _ in 0..30 {
+        Records { count: 10, ..Records::default() }.append(&log, world.now).unwrap();
+    }
+    assert!(log.segment_count() > 2, "old segments");
+    world.logs.shutdown(&Slow::allowed());
+    drop(log);
+    disk.kill();
+    let world = World::on(&disk, &small());
+    let log = world.log(&small());
+    let cached = |offset| log.read(&ReadRequest { cached_only: true, ..request(offset) });
+    assert!(matches!(cached(15), Err(LogError::Cold)));
+    read(&log, 15).unwrap();
+    assert_eq!(last_offsets(&cached(15).unwrap()).first(), Some(&19));
+}
+
+#[test]
+fn a_log_without_records_leaves_no_snapshot() {
+    let world = World::on(&MemDisk::new(), &small());
+    drop(world.log(&small()));
+    world.logs.shutdown(&Slow::allowed());
+    let names = names(world.disk.as_ref(), "t-0");
+    assert!(!names.iter().any(|name| name.ends_with(".snapshot")), "{names:?}");
+}
