@@ -37,6 +37,12 @@ impl Slot {
         Arc::new(Self(Mutex::new(SlotState::Open)))
     }
 
+    /// The slot for another request, if nobody else has it any more.
+    pub(crate) fn again(mut slot: Arc<Self>) -> Option<Arc<Self>> {
+        *Arc::get_mut(&mut slot)?.0.get_mut() = SlotState::Open;
+        Some(slot)
+    }
+
     /// Takes the ending, if it is there; otherwise asks for a wake-up when it is.
     pub(crate) fn take_or_park(&self, waker: &Waker) -> Option<Ending> {
         let mut state = self.0.lock();
@@ -107,6 +113,8 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.end(Ending::Close(format!("a {:?} request was dropped unanswered", self.key)));
+        if self.slot.is_some() {
+            self.end(Ending::Close(format!("a {:?} request was dropped unanswered", self.key)));
+        }
     }
 }

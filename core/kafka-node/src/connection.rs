@@ -59,6 +59,8 @@ pub struct Connection {
     client: Arc<Client>,
     waker: Waker,
     in_flight: VecDeque<InFlight>,
+    /// The last answered request's, for the next one.
+    spare_slot: Option<Arc<Slot>>,
     bytes_in_flight: usize,
     /// `socket.request.max.bytes`.
     request_bytes_max: usize,
@@ -81,6 +83,7 @@ impl Connection {
             client: Arc::new(client),
             waker,
             in_flight: VecDeque::new(),
+            spare_slot: None,
             bytes_in_flight: 0,
             request_bytes_max,
             last_active: now.monotonic,
@@ -120,7 +123,8 @@ impl Connection {
         while let Some(first) = self.in_flight.front() {
             let Some(ending) = first.slot.take_or_park(&self.waker) else { return Ok(()) };
             self.bytes_in_flight -= first.bytes;
-            self.in_flight.pop_front();
+            let answered = self.in_flight.pop_front();
+            self.spare_slot = answered.and_then(|request| Slot::again(request.slot));
             match ending {
                 Ending::Reply(parts) => output.extend(parts),
                 Ending::Silence => {}
@@ -154,7 +158,7 @@ impl Connection {
         let mut reader = Reader::new(frame);
         let (key, header) = RequestHeader::decode_any(&mut reader)
             .map_err(|error| Closed(format!("Error parsing request header: {error}")))?;
-        let slot = Slot::new();
+        let slot = self.spare_slot.take().unwrap_or_else(Slot::new);
         let answer = Answer::new(slot.clone(), key, header.api_version, header.correlation_id);
         let context = dispatch::Context {
             broker: &self.broker,

@@ -69,7 +69,7 @@ impl Partition {
         now: Now,
     ) -> Result<AppendInfo, AppendRefused> {
         let replica = self.replica.read();
-        let insync_min = self.log.config().insync_replicas_min;
+        let insync_min = if acks_all { self.log.config().insync_replicas_min } else { 0 };
         let epoch = replica.check_append(acks_all, insync_min).map_err(AppendRefused::Replica)?;
         let info = self.log.append_as_leader(checked, epoch, origin, now).map_err(AppendRefused::Log)?;
         self.advance_high_watermark(&replica, now);

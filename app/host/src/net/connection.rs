@@ -23,9 +23,9 @@ use tokio::time::{Instant, Sleep};
 
 use super::output::Output;
 
-/// How much is read at once, at most.
-const CHUNK_LENGTH: usize = 64 * 1024;
-/// A shared read buffer with less room than this is replaced.
+/// How much is read at once, at most: several of a busy producer's requests.
+const CHUNK_LENGTH: usize = 256 * 1024;
+/// A shared read buffer with less room than this is replaced, if somebody still has a view of it.
 const CHUNK_LENGTH_MIN: usize = 8 * 1024;
 /// Reads in one turn of the task, after which others come first.
 const READS_MAX: usize = 8;
@@ -347,7 +347,8 @@ impl<H: Handler> Task<H> {
             return Poll::Ready(Ok(read > 0));
         }
         let chunk = CHUNK.with_borrow_mut(|buffer| {
-            if buffer.capacity() < CHUNK_LENGTH_MIN {
+            // Mostly nobody has a view of it: reading starts anew at its front, which the processor has in its cache.
+            if !buffer.try_reclaim(CHUNK_LENGTH) && buffer.capacity() < CHUNK_LENGTH_MIN {
                 buffer.reserve(CHUNK_LENGTH);
             }
             let read = match pin!(self.reader.read_buf(buffer)).poll(context) {

@@ -106,7 +106,6 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
         }
         topics.push(ResponseTopic { name: topic.name, partitions });
     }
-    let wakes: Vec<Arc<Partition>> = appends.iter().map(|(appended, _)| appended.partition.clone()).collect();
     let response = Response { topics, ..Response::default() };
     match (acks, first_error) {
         (0, None) => answer.silence(),
@@ -115,24 +114,35 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
             error.exception()
         )),
         (1, _) if !must_wait => answer.send(&response),
-        _ => wait(context, appends, Reply { answer, response }, request.timeout_ms),
+        _ => {
+            let partitions: Vec<_> = appends.iter().map(|(appended, _)| appended.partition.clone()).collect();
+            wait(context, appends, &partitions, Reply { answer, response }, request.timeout_ms);
+            return wake(context, partitions.iter());
+        }
     }
-    // Others are served after this request's own answer is on its way.
-    for partition in wakes {
-        partition.wake(context.broker);
-    }
+    wake(context, appends.iter().map(|(appended, _)| &appended.partition));
+}
+
+/// Others are served after a request's own answer is on its way.
+fn wake<'a>(context: &Context<'_>, partitions: impl Iterator<Item = &'a Arc<Partition>>) {
+    partitions.for_each(|partition| partition.wake(context.broker));
 }
 
 /// Answers as soon as all in-sync replicas have everything.
-fn wait(context: &Context<'_>, appends: Vec<(Appended, i64)>, reply: Reply, timeout_ms: i32) {
-    let lists: Vec<Arc<Partition>> = appends.iter().map(|(appended, _)| appended.partition.clone()).collect();
+fn wait(
+    context: &Context<'_>,
+    appends: Vec<(Appended, i64)>,
+    partitions: &[Arc<Partition>],
+    reply: Reply,
+    timeout_ms: i32,
+) {
     let waits = appends.into_iter().map(|(appended, required)| ProduceWait::new(appended, required)).collect();
     let mut delayed = DelayedProduce { waits, reply };
     if kafka_replica::Delayed::is_ready(&mut delayed) {
         return delayed.complete();
     }
     let deadline = context.now.monotonic.plus_ms(u64::try_from(timeout_ms).unwrap_or(0));
-    let lists = lists.iter().map(|partition| -> &WaitingList<WaitingProduce> { &partition.produces });
+    let lists = partitions.iter().map(|partition| -> &WaitingList<WaitingProduce> { &partition.produces });
     if let Park::Ready(delayed) = context.broker.produces.park(delayed, deadline, lists) {
         delayed.complete();
     }

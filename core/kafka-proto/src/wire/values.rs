@@ -151,11 +151,16 @@ impl Wire for Bytes {
     }
 }
 
+/// So many bytes for each element of an array allow the memory that its element takes, whatever its shape.
+const ELEMENT_BYTES: usize = 64;
+
 impl<T: Wire> Nullable for Vec<T> {
     fn read_nullable(version: Version, reader: &mut Reader<'_>) -> Result<Option<Self>, DecodeError> {
         let at = reader.position();
         let Some(count) = read_length(version, reader)? else { return Ok(None) };
-        if count > reader.remaining() / T::SHAPE.len_min(version).max(1) {
+        let remaining = reader.remaining();
+        // The exact bound takes a walk over the shape, so it is asked for only where a rough one does not do.
+        if count > remaining / ELEMENT_BYTES && count > remaining / T::SHAPE.len_min(version).max(1) {
             return Err(DecodeError::Length { at, length: count as i64 });
         }
         let mut elements = Self::with_capacity(count);
