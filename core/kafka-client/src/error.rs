@@ -29,7 +29,7 @@ pub enum ClientError {
         cause: Box<ClientError>,
     },
     /// No version of the API is known to both sides.
-    #[error("The broker does not support {0}")]
+    #[error("The broker does not support {}", constant(*.0))]
     UnsupportedApi(ApiKey),
     /// The request can't say in the broker's version what was asked.
     #[error("{0}")]
@@ -46,6 +46,21 @@ pub enum ClientError {
     /// An argument or a state that allows no such call.
     #[error("{0}")]
     Illegal(String),
+}
+
+/// The Java client's constant of an API, as `FIND_COORDINATOR`.
+fn constant(key: ApiKey) -> String {
+    let mut constant = String::new();
+    for letter in key.name().chars() {
+        if letter.is_ascii_uppercase() && !constant.is_empty() {
+            constant.push('_');
+        }
+        constant.push(letter.to_ascii_uppercase());
+    }
+    if key == ApiKey::ListOffset {
+        constant.push('S');
+    }
+    constant
 }
 
 impl ClientError {
@@ -97,5 +112,17 @@ impl ClientError {
             Self::Broker { code, .. } => Some(*code),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_broker_lacks_is_named_as_in_java() {
+        let text = |key| ClientError::UnsupportedApi(key).to_string();
+        assert_eq!(text(ApiKey::FindCoordinator), "The broker does not support FIND_COORDINATOR");
+        assert_eq!(text(ApiKey::ListOffset), "The broker does not support LIST_OFFSETS");
     }
 }

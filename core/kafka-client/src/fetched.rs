@@ -40,6 +40,8 @@ pub(crate) struct Fetched {
     pub(crate) partition: TopicPartition,
     /// The next offset: of the record that is handed out next, or behind the last one.
     pub(crate) position: i64,
+    /// Of the batch in front of the position, or of what was read before; `None` if that is not known.
+    pub(crate) leader_epoch: Option<i32>,
     bytes: Bytes,
     at: usize,
     /// By first offset; `None` to read everything.
@@ -66,6 +68,7 @@ impl Fetched {
         Self {
             partition,
             position,
+            leader_epoch: None,
             bytes,
             at: 0,
             aborted,
@@ -107,6 +110,10 @@ impl Fetched {
         if self.check_crcs {
             batch.verify().map_err(|error| self.broken(&error))?;
         }
+        self.leader_epoch = match &batch {
+            BatchView::V2(batch) => Some(batch.leader_epoch()).filter(|epoch| *epoch >= 0),
+            BatchView::Legacy(_) => None,
+        };
         match &batch {
             BatchView::V2(batch) => self.read_batch(batch),
             BatchView::Legacy(message) => self.read_message(message),

@@ -256,8 +256,15 @@ impl Group {
                 self.back_off(now);
                 self.events.push_back(GroupEvent::Failed(error));
             }
+            Err(error) if !error.is_retriable() => self.give_up(error, now),
             _ => self.back_off(now),
         }
+    }
+
+    /// Tells the user of what will not get better; a further try is a while off.
+    fn give_up(&mut self, error: ClientError, now: Monotonic) {
+        self.back_off(now);
+        self.events.push_back(GroupEvent::Failed(error));
     }
 
     const fn back_off(&mut self, now: Monotonic) {
@@ -286,9 +293,10 @@ impl Group {
     }
 
     fn heard(&mut self, outcome: Outcome, network: &mut Network, now: Monotonic) {
-        let Ok(Some(AnyResponse::Heartbeat(answer))) = outcome else {
-            self.coordinator_lost(network);
-            return;
+        let answer = match outcome {
+            Ok(Some(AnyResponse::Heartbeat(answer))) => answer,
+            Err(error) if !error.is_retriable() => return self.give_up(error, now),
+            _ => return self.coordinator_lost(network),
         };
         if answer.error_code.is_none() {
             self.session_deadline = now.plus_ms(self.session_timeout_ms);
@@ -328,7 +336,7 @@ impl Group {
         self.rejoin = true;
         let joined = match outcome {
             Ok(Some(AnyResponse::JoinGroup(joined))) => joined,
-            Err(error) if !error.is_retriable() => return self.events.push_back(GroupEvent::Failed(error)),
+            Err(error) if !error.is_retriable() => return self.give_up(error, now),
             _ => {
                 self.back_off(now);
                 return self.coordinator_lost(network);
@@ -408,9 +416,13 @@ impl Group {
     fn synced(&mut self, outcome: Outcome, network: &mut Network, now: Monotonic) {
         self.state = State::Out;
         self.rejoin = true;
-        let Ok(Some(AnyResponse::SyncGroup(answer))) = outcome else {
-            self.back_off(now);
-            return self.coordinator_lost(network);
+        let answer = match outcome {
+            Ok(Some(AnyResponse::SyncGroup(answer))) => answer,
+            Err(error) if !error.is_retriable() => return self.give_up(error, now),
+            _ => {
+                self.back_off(now);
+                return self.coordinator_lost(network);
+            }
         };
         if answer.error_code.is_error() {
             return self.failed(answer.error_code, network, now);

@@ -42,6 +42,7 @@ impl Consumer {
                 topics.entry(place.topic.clone()).or_default().push(offset_commit::RequestPartition {
                     partition_index: place.partition,
                     committed_offset: offset.offset,
+                    committed_leader_epoch: offset.leader_epoch.unwrap_or(-1),
                     committed_metadata: Some(offset.metadata.clone()),
                     ..Default::default()
                 });
@@ -90,6 +91,7 @@ impl Consumer {
                 .iter()
                 .flat_map(|topic| topic.partitions.iter().map(|partition| partition.error_code))
                 .collect(),
+            Err(error) if !error.is_retriable() => return self.committed(user, Err(error)),
             _ => vec![ErrorCode::COORDINATOR_NOT_AVAILABLE],
         };
         let Some(code) = codes.into_iter().find(|code| code.is_error()) else { return self.committed(user, Ok(())) };

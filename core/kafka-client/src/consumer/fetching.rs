@@ -87,7 +87,8 @@ impl Consumer {
         let session = self.sessions.entry(node).or_default();
         let Ok(Some(AnyResponse::Fetch(response))) = outcome else {
             session.lost();
-            return self.network.want_update();
+            self.network.want_update();
+            return self.fail_unless_retriable(outcome, now);
         };
         session.answered(&response);
         for topic in response.topics {
@@ -114,7 +115,9 @@ impl Consumer {
             return self.fetch_failed(&partition, offset, answer.error_code, now);
         }
         let preferred = (answer.preferred_read_replica, now.plus_ms(self.config.network.metadata_max_age_ms));
+        let mut leader_epoch = None;
         if let Some(place) = self.places.get_mut(&partition) {
+            leader_epoch = place.epoch;
             place.high_watermark = Some(answer.high_watermark);
             if preferred.0 >= 0 {
                 place.preferred = Some(preferred);
@@ -125,7 +128,9 @@ impl Consumer {
             return;
         }
         let aborted = if self.config.isolation_level == 1 { answer.aborted_transactions } else { None };
-        self.fetched.push_back(Fetched::new(partition, offset, bytes, aborted, self.config.check_crcs));
+        let mut fetched = Fetched::new(partition, offset, bytes, aborted, self.config.check_crcs);
+        fetched.leader_epoch = leader_epoch;
+        self.fetched.push_back(fetched);
     }
 
     fn fetch_failed(&mut self, partition: &TopicPartition, offset: i64, code: ErrorCode, now: Monotonic) {

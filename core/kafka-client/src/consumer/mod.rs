@@ -39,6 +39,8 @@ pub enum ConsumerEvent {
 pub struct CommitOffset {
     /// Offset of the next record to read.
     pub offset: i64,
+    /// Leader epoch of the last record read, if it is known (KIP-320).
+    pub leader_epoch: Option<i32>,
     /// Whatever is to be kept with it.
     pub metadata: Str,
 }
@@ -67,6 +69,8 @@ impl std::fmt::Debug for Wanted {
 struct Place {
     /// Offset of the next record; `None` until it is known.
     position: Option<i64>,
+    /// Leader epoch of the record in front of the position, if it is known.
+    epoch: Option<i32>,
     /// Look the position up by this timestamp.
     reset: Option<i64>,
     paused: bool,
@@ -224,6 +228,7 @@ impl Consumer {
                 Ok(record) => {
                     if let Some(place) = self.places.get_mut(&fetched.partition) {
                         place.position = Some(fetched.position);
+                        place.epoch = fetched.leader_epoch;
                     }
                     match record {
                         Some(record) => records.push(record),
@@ -257,8 +262,10 @@ impl Consumer {
 
     /// Where the consumer is in all partitions: what a commit of everything read says.
     pub fn positions(&self) -> BTreeMap<TopicPartition, CommitOffset> {
-        let known = self.places.iter().filter_map(|(partition, place)| Some((partition.clone(), place.position?)));
-        known.map(|(partition, offset)| (partition, CommitOffset { offset, metadata: Str::EMPTY })).collect()
+        let commit = |place: &Place| {
+            place.position.map(|offset| CommitOffset { offset, leader_epoch: place.epoch, metadata: Str::EMPTY })
+        };
+        self.places.iter().filter_map(|(partition, place)| Some((partition.clone(), commit(place)?))).collect()
     }
 
     /// Commits if that is automatic, and leaves the group; done when [`Consumer::is_closed`].
@@ -288,6 +295,7 @@ impl Consumer {
     fn replace(&mut self, partition: &TopicPartition, position: Option<i64>, reset: Option<i64>) {
         if let Some(place) = self.places.get_mut(partition) {
             place.position = position;
+            place.epoch = None;
             place.reset = reset;
             place.preferred = None;
         }

@@ -79,6 +79,7 @@ impl Consumer {
                 let error = ClientError::Broker { code: answer.error_code, message: None };
                 return self.events.push_back(ConsumerEvent::Failed(error));
             }
+            Err(error) if !error.is_retriable() => return self.fail_unless_retriable(Err(error), now),
             _ => {
                 self.retry_at = now.plus_ms(self.config.network.retry_backoff_ms);
                 if let Some(group) = &mut self.group {
@@ -98,8 +99,21 @@ impl Consumer {
                     self.reset_by_policy(&partition);
                 } else {
                     self.replace(&partition, Some(found.committed_offset), None);
+                    if let Some(place) = self.places.get_mut(&partition) {
+                        place.epoch = Some(found.committed_leader_epoch).filter(|epoch| *epoch >= 0);
+                    }
                 }
             }
+        }
+    }
+
+    /// Tells the user of what will not get better; the next try is a while off in any case.
+    pub(super) fn fail_unless_retriable(&mut self, outcome: Outcome, now: Monotonic) {
+        self.retry_at = now.plus_ms(self.config.network.retry_backoff_ms);
+        if let Err(error) = outcome
+            && !error.is_retriable()
+        {
+            self.events.push_back(ConsumerEvent::Failed(error));
         }
     }
 
@@ -161,8 +175,8 @@ impl Consumer {
         now: Monotonic,
     ) {
         let Ok(Some(AnyResponse::ListOffset(answer))) = outcome else {
-            self.retry_at = now.plus_ms(self.config.network.retry_backoff_ms);
-            return self.network.want_update();
+            self.network.want_update();
+            return self.fail_unless_retriable(outcome, now);
         };
         for topic in answer.topics {
             for found in topic.partitions {

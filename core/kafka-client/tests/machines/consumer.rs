@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use base::Str;
 use bytes::Bytes;
-use kafka_client::{CommitOffset, ConsumedRecord, Consumer, ConsumerConfig, ConsumerEvent, TopicPartition};
+use kafka_client::{
+    ClientError, CommitOffset, ConsumedRecord, Consumer, ConsumerConfig, ConsumerEvent, TopicPartition,
+};
 use kafka_proto::messages::consumer_protocol::Assignment;
 use kafka_proto::messages::{
     fetch, heartbeat, join_group, leave_group, list_offset, offset_commit, offset_fetch, sync_group,
@@ -306,7 +308,7 @@ fn commits_are_answered() {
     let mut world = world(&[("group.id", "g")], coordinator(Vec::new()));
     world.machine.assign([TopicPartition::new("t", 0)]);
     let now = world.now;
-    let offsets = BTreeMap::from([(TopicPartition::new("t", 0), CommitOffset { offset: 7, metadata: Str::EMPTY })]);
+    let offsets = BTreeMap::from([(TopicPartition::new("t", 0), CommitOffset { offset: 7, ..Default::default() })]);
     let id = world.machine.commit(offsets, now);
     world.run(1_000);
     assert_eq!(events(&mut world), [ConsumerEvent::Committed(id, Ok(()))]);
@@ -333,4 +335,63 @@ fn a_pattern_takes_the_topics_that_match() {
     world.run(2_000);
     let expected = vec![TopicPartition::new("u", 0), TopicPartition::new("u", 1)];
     assert_eq!(events(&mut world), [ConsumerEvent::Assigned(expected)]);
+}
+
+#[test]
+fn a_broker_without_groups_is_an_error() {
+    for lacks in [ApiKey::FindCoordinator, ApiKey::JoinGroup, ApiKey::SyncGroup, ApiKey::OffsetFetch] {
+        let mut group = coordinator(Vec::new());
+        let mut world = world(&[("group.id", "g")], move |request, version| {
+            let AnyRequest::ApiVersions(_) = request else { return group(request, version) };
+            let mut answer = crate::world::all_apis();
+            answer.api_keys.retain(|api| api.api_key != lacks.code());
+            Some(answer.into())
+        });
+        world.machine.subscribe([Str::from_static("t")]).unwrap();
+        world.run(1_000);
+        let errors = events(&mut world).into_iter().find_map(|event| match event {
+            ConsumerEvent::Failed(error) => Some(error),
+            _ => None,
+        });
+        assert_eq!(errors, Some(ClientError::UnsupportedApi(lacks)));
+    }
+}
+
+#[test]
+fn commits_name_the_leader_epoch_of_what_was_read() {
+    let mut records = batch(0, &["a", "b"], Magic::V2, Codec::None, -1).to_vec();
+    // The epoch lies behind the base offset and the length, outside of the checksum.
+    records[12..16].copy_from_slice(&5_i32.to_be_bytes());
+    let mut fetches = once(records.into(), None);
+    let mut group = coordinator(Vec::new());
+    let mut world = world(&[("group.id", "g")], move |request, version| {
+        if let AnyRequest::OffsetFetch(request) = request {
+            let partition = |index: i32, offset| offset_fetch::ResponsePartition {
+                partition_index: index,
+                committed_offset: offset,
+                committed_leader_epoch: 4 - 5 * index,
+                ..Default::default()
+            };
+            let name = request.topics.as_ref()?[0].name.clone();
+            let topic = offset_fetch::ResponseTopic { name, partitions: vec![partition(0, 0), partition(1, 9)] };
+            return Some(offset_fetch::Response { topics: vec![topic], ..Default::default() }.into());
+        }
+        fetches(request, version).or_else(|| group(request, version))
+    });
+    world.machine.subscribe([Str::from_static("t")]).unwrap();
+    world.run(2_000);
+    let epochs = |world: &World<Consumer>| -> Vec<(i64, Option<i32>)> {
+        world.machine.positions().values().map(|place| (place.offset, place.leader_epoch)).collect()
+    };
+    assert_eq!(epochs(&world), [(0, Some(4)), (9, None)], "what was committed");
+    let now = world.now;
+    assert_eq!(world.machine.poll(now).unwrap().len(), 2);
+    assert_eq!(epochs(&world), [(2, Some(5)), (9, None)], "what was read");
+    world.machine.close(now);
+    world.run(1_000);
+    let AnyRequest::OffsetCommit(commit) = world.asked(ApiKey::OffsetCommit)[0] else { panic!("no commit") };
+    let committed = commit.topics[0].partitions.iter().map(|one| (one.committed_offset, one.committed_leader_epoch));
+    assert_eq!(committed.collect::<Vec<_>>(), [(2, 5), (9, -1)]);
+    world.machine.seek(&TopicPartition::new("t", 0), 1);
+    assert_eq!(epochs(&world)[0], (1, None), "nobody knows what is in front of a place that was sought");
 }
