@@ -124,9 +124,6 @@ impl Thrown {
 
 impl Display for Thrown {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.message.is_empty() {
-            return formatter.write_str(&self.class);
-        }
         write!(formatter, "{}: {}", self.class, self.message)
     }
 }

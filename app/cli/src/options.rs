@@ -98,6 +98,50 @@ impl OptionSpec {
     }
 }
 
+/// One row of a table of options; see [`Parser::accept_all`].
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    name: &'static str,
+    about: &'static str,
+    takes: Takes,
+    kind: &'static str,
+    placeholder: &'static str,
+    default: Option<&'static str>,
+}
+
+impl Row {
+    /// An option without an argument.
+    #[must_use]
+    pub const fn flag(name: &'static str, about: &'static str) -> Self {
+        Self { name, about, takes: Takes::Nothing, kind: "", placeholder: "", default: None }
+    }
+
+    /// An option with an argument, shown as `<kind: placeholder>`.
+    #[must_use]
+    pub const fn taking(
+        name: &'static str,
+        kind: &'static str,
+        placeholder: &'static str,
+        about: &'static str,
+    ) -> Self {
+        Self { name, about, takes: Takes::Required, kind, placeholder, default: None }
+    }
+
+    /// The same where the argument may be left out.
+    #[must_use]
+    pub const fn optional(mut self) -> Self {
+        self.takes = Takes::Optional;
+        self
+    }
+
+    /// The same with a value if none is given.
+    #[must_use]
+    pub const fn or(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+}
+
 /// The options that a tool knows.
 #[derive(Clone, Debug, Default)]
 pub struct Parser {
@@ -135,6 +179,15 @@ impl Parser {
             is_help: false,
         });
         self.options.last_mut().expect("one was pushed")
+    }
+
+    /// Adds the options of a table.
+    pub fn accept_all(&mut self, rows: &[Row]) {
+        for row in rows {
+            let option = self.accepts(row.name, row.about);
+            (option.takes, option.kind, option.placeholder) = (row.takes, row.kind, row.placeholder);
+            option.defaults.extend(row.default.map(str::to_owned));
+        }
     }
 
     /// The table of options.

@@ -31,6 +31,9 @@ pub enum To {
     Leader(TopicPartition),
 }
 
+/// How much longer than the broker's own limit, which is the same, its answer may take.
+const ANSWER_GRACE_MS: u64 = 500;
+
 /// Names a call; counts from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub u64);
@@ -205,7 +208,9 @@ impl Admin {
         let state = match (self.resolve(&call.to), &call.to) {
             (Some(target), _) => {
                 let (key, build) = (call.key, call.build.clone());
-                State::Sent(self.network.send(target, Call::built(key, timeout_ms, move |version| build(version)), now))
+                let patience_ms = self.config.network.request_timeout_ms + ANSWER_GRACE_MS;
+                let request = Call::built(key, timeout_ms, move |version| build(version)).patient(patience_ms);
+                State::Sent(self.network.send(target, request, now))
             }
             (None, To::Coordinator(key)) => self.find(0, key.clone(), timeout_ms, now),
             (None, To::TransactionCoordinator(key)) => self.find(1, key.clone(), timeout_ms, now),

@@ -15,7 +15,92 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::console::{Console, Thrown};
 use crate::driver::{Waker, Warn};
-use crate::options::Parsed;
+use crate::options::{Parsed, Parser, Row};
+
+/// What kind of client a tool has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Client {
+    Producer,
+    Consumer,
+}
+
+/// The options that give the client its properties, one by one or as a file.
+const PROPERTIES: [(Client, [Row; 2]); 2] = [
+    (
+        Client::Producer,
+        [
+            Row::taking(
+                "producer-property",
+                "String",
+                "producer_prop",
+                "A mechanism to pass user-defined properties in the form key=value to the producer. ",
+            ),
+            Row::taking(
+                "producer.config",
+                "String",
+                "config file",
+                "Producer config properties file. Note that [producer-property] takes precedence over this config.",
+            ),
+        ],
+    ),
+    (
+        Client::Consumer,
+        [
+            Row::taking(
+                "consumer-property",
+                "String",
+                "consumer_prop",
+                "A mechanism to pass user-defined properties in the form key=value to the consumer.",
+            ),
+            Row::taking(
+                "consumer.config",
+                "String",
+                "config file",
+                "Consumer config properties file. Note that [consumer-property] takes precedence over this config.",
+            ),
+        ],
+    ),
+];
+
+/// The old name of `--bootstrap-server`.
+const BROKER_LIST: Row = Row::taking(
+    "broker-list",
+    "String",
+    "broker-list",
+    "DEPRECATED, use --bootstrap-server instead; ignored if --bootstrap-server is specified.  The broker list string in the \
+     form HOST1:PORT1,HOST2:PORT2.",
+);
+
+impl Client {
+    /// Adds the options that give the client its properties.
+    pub(super) fn accept_properties(self, parser: &mut Parser) {
+        PROPERTIES.iter().filter(|(client, _)| *client == self).for_each(|(_, rows)| parser.accept_all(rows));
+    }
+
+    /// The properties of the file, and those that were given one by one.
+    pub(super) fn properties(self, parsed: &Parsed) -> Result<(Properties, Properties), Thrown> {
+        let (one, file) = match self {
+            Self::Producer => ("producer-property", "producer.config"),
+            Self::Consumer => ("consumer-property", "consumer.config"),
+        };
+        let of_file = parsed.value(file)?.map(load).transpose()?.unwrap_or_default();
+        let mut given = Properties::new();
+        set_all(&mut given, &parsed.values(one));
+        Ok((of_file, given))
+    }
+}
+
+/// Adds `--bootstrap-server` and its old name, of which one is needed.
+pub(super) fn accept_servers(parser: &mut Parser, about: &'static str) {
+    parser.accept_all(&[BROKER_LIST]);
+    let server = parser.accepts("bootstrap-server", about).argument("String", "server to connect to");
+    server.required_unless("broker-list");
+}
+
+/// The option of the two that names the servers.
+pub(super) fn servers_option(parsed: &Parsed) -> &'static str {
+    if parsed.has("bootstrap-server") { "bootstrap-server" } else { "broker-list" }
+}
 
 /// Longer than any tool runs.
 pub(super) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);

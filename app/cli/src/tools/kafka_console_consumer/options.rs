@@ -6,8 +6,8 @@ use config::Properties;
 
 use super::formatter::Formatter;
 use crate::console::{Stop, Thrown};
-use crate::options::{Parsed, Parser};
-use crate::tools::client;
+use crate::options::{Parsed, Parser, Row};
+use crate::tools::client::{self, Client};
 
 /// Where in a partition to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,18 +43,13 @@ impl Options {
         let parsed = parser().parse_or_usage(arguments)?;
         parsed.help_or_version("This tool helps to read data from Kafka topics and outputs it to standard output.")?;
         let uncaught = |thrown: Thrown| thrown.uncaught();
-        let mut properties = match parsed.value("consumer.config").map_err(uncaught)? {
-            Some(path) => client::load(path).map_err(uncaught)?,
-            None => Properties::new(),
-        };
+        let (mut properties, extra) = Client::Consumer.properties(&parsed).map_err(uncaught)?;
         let partition = given::<i32>(&parsed, "partition")?;
         let messages_max = given::<i32>(&parsed, "max-messages")?.filter(|max| *max != -1);
         let timeout_ms = given::<i32>(&parsed, "timeout-ms")?.and_then(|timeout| u64::try_from(timeout).ok());
         let formatter = formatter(&parsed).map_err(uncaught)?;
         let source = source(&parsed, partition)?;
         parsed.check_required(&["bootstrap-server"])?;
-        let mut extra = Properties::new();
-        client::set_all(&mut extra, &parsed.values("consumer-property"));
         let group_given = set_group(&parsed, &mut properties, &extra)?;
         if group_given && partition.is_some() {
             return Err(parsed.usage("Options group and partition cannot be specified together."));
@@ -176,50 +171,48 @@ fn set_offset_reset(parsed: &Parsed, properties: &mut Properties) -> Result<(), 
     }
 }
 
-fn parser() -> Parser {
-    let mut parser = Parser::new();
-    parser.accepts("topic", "The topic id to consume on.").argument("String", "topic");
-    parser
-        .accepts("whitelist", "Regular expression specifying whitelist of topics to include for consumption.")
-        .argument("String", "whitelist");
-    parser
-        .accepts(
-            "partition",
-            "The partition to consume from. Consumption starts from the end of the partition unless '--offset' is \
+const OPTIONS: [Row; 16] = [
+    Row::taking("topic", "String", "topic", "The topic id to consume on."),
+    Row::taking(
+        "whitelist",
+        "String",
+        "whitelist",
+        "Regular expression specifying whitelist of topics to include for consumption.",
+    ),
+    Row::taking(
+        "partition",
+        "Integer",
+        "partition",
+        "The partition to consume from. Consumption starts from the end of the partition unless '--offset' is \
              specified.",
-        )
-        .argument("Integer", "partition");
-    parser
-        .accepts(
-            "offset",
-            "The offset id to consume from (a non-negative number), or 'earliest' which means from beginning, or \
+    ),
+    Row::taking(
+        "offset",
+        "String",
+        "consume offset",
+        "The offset id to consume from (a non-negative number), or 'earliest' which means from beginning, or \
              'latest' which means from end",
-        )
-        .argument("String", "consume offset")
-        .default("latest");
-    parser.accepts(
+    )
+    .or("latest"),
+    Row::flag(
         "from-beginning",
         "If the consumer does not already have an established offset to consume from, start with the earliest \
              message present in the log rather than the latest message.",
-    );
-    parser
-        .accepts("bootstrap-server", "REQUIRED: The server(s) to connect to.")
-        .argument("String", "server to connect to");
-    parser.accepts("group", "The consumer group id of the consumer.").argument("String", "consumer group id");
-    add_output(&mut parser);
-    add_consumer(&mut parser);
-    parser
-}
-
-fn add_output(parser: &mut Parser) {
-    parser
-        .accepts("formatter", "The name of a class to use for formatting kafka messages for display.")
-        .argument("String", "class")
-        .default(super::formatter::DEFAULT);
-    parser
-        .accepts(
-            "property",
-            "The properties to initialize the message formatter. Default properties include:\n \
+    ),
+    Row::taking("bootstrap-server", "String", "server to connect to", "REQUIRED: The server(s) to connect to."),
+    Row::taking("group", "String", "consumer group id", "The consumer group id of the consumer."),
+    Row::taking(
+        "formatter",
+        "String",
+        "class",
+        "The name of a class to use for formatting kafka messages for display.",
+    )
+    .or(super::formatter::DEFAULT),
+    Row::taking(
+        "property",
+        "String",
+        "prop",
+        "The properties to initialize the message formatter. Default properties include:\n \
              print.timestamp=true|false\n print.key=true|false\n print.offset=true|false\n \
              print.partition=true|false\n print.headers=true|false\n print.value=true|false\n \
              key.separator=<key.separator>\n line.separator=<line.separator>\n headers.separator=<line.separator>\n \
@@ -228,51 +221,42 @@ fn add_output(parser: &mut Parser) {
              Users can also pass in customized properties for their formatter; more specifically, users can pass in \
              properties keyed with 'key.deserializer.', 'value.deserializer.' and 'headers.deserializer.' prefixes to \
              configure their deserializers.",
-        )
-        .argument("String", "prop");
-    parser
-        .accepts(
-            "max-messages",
-            "The maximum number of messages to consume before exiting. If not set, consumption is continual.",
-        )
-        .argument("Integer", "num_messages");
-    parser
-        .accepts(
-            "timeout-ms",
-            "If specified, exit if no message is available for consumption for the specified interval.",
-        )
-        .argument("Integer", "timeout_ms");
-    parser.accepts("skip-message-on-error", "If there is an error when processing a message, skip it instead of halt.");
-    parser.accepts("key-deserializer", "").argument("String", "deserializer for key");
-    parser.accepts("value-deserializer", "").argument("String", "deserializer for values");
-}
-
-fn add_consumer(parser: &mut Parser) {
-    parser
-        .accepts(
-            "consumer-property",
-            "A mechanism to pass user-defined properties in the form key=value to the consumer.",
-        )
-        .argument("String", "consumer_prop");
-    parser
-        .accepts(
-            "consumer.config",
-            "Consumer config properties file. Note that [consumer-property] takes precedence over this config.",
-        )
-        .argument("String", "config file");
-    parser.accepts(
+    ),
+    Row::taking(
+        "max-messages",
+        "Integer",
+        "num_messages",
+        "The maximum number of messages to consume before exiting. If not set, consumption is continual.",
+    ),
+    Row::taking(
+        "timeout-ms",
+        "Integer",
+        "timeout_ms",
+        "If specified, exit if no message is available for consumption for the specified interval.",
+    ),
+    Row::flag("skip-message-on-error", "If there is an error when processing a message, skip it instead of halt."),
+    Row::taking("key-deserializer", "String", "deserializer for key", ""),
+    Row::taking("value-deserializer", "String", "deserializer for values", ""),
+    Row::flag(
         "enable-systest-events",
         "Log lifecycle events of the consumer in addition to logging consumed messages. (This is specific for system \
          tests.)",
-    );
-    parser
-        .accepts(
-            "isolation-level",
-            "Set to read_committed in order to filter out transactional messages which are not committed. Set to \
+    ),
+    Row::taking(
+        "isolation-level",
+        "String",
+        "",
+        "Set to read_committed in order to filter out transactional messages which are not committed. Set to \
              read_uncommitted to read all messages.",
-        )
-        .argument("String", "")
-        .default("read_uncommitted");
+    )
+    .or("read_uncommitted"),
+];
+
+fn parser() -> Parser {
+    let mut parser = Parser::new();
+    parser.accept_all(&OPTIONS);
+    Client::Consumer.accept_properties(&mut parser);
+    parser
 }
 
 #[cfg(test)]

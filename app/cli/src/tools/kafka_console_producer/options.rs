@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use config::Properties;
 
 use crate::console::{Stop, Thrown};
-use crate::options::{Parsed, Parser};
-use crate::tools::client;
+use crate::options::{Parsed, Parser, Row};
+use crate::tools::client::{self, Client};
 
 const READER: &str = "kafka.tools.ConsoleProducer$LineMessageReader";
 
@@ -54,8 +54,7 @@ impl Options {
     }
 
     fn read(parsed: &Parsed) -> Result<Result<Self, Thrown>, Stop> {
-        let option = if parsed.has("bootstrap-server") { "bootstrap-server" } else { "broker-list" };
-        let servers = match parsed.value(option) {
+        let servers = match parsed.value(client::servers_option(parsed)) {
             Ok(servers) => servers.unwrap_or_default(),
             Err(thrown) => return Ok(Err(thrown)),
         };
@@ -79,11 +78,10 @@ impl Options {
                 format!("{reader_class} (--line-reader: no class but {READER} is known here)"),
             ));
         }
-        let mut producer = match parsed.value("producer.config")? {
-            Some(path) => client::load(path)?,
-            None => Properties::new(),
-        };
-        client::set_all(&mut producer, &parsed.values("producer-property"));
+        let (mut producer, given) = Client::Producer.properties(parsed)?;
+        for (key, value) in given.iter() {
+            producer.set(key, value);
+        }
         producer.set("bootstrap.servers", servers);
         producer.set("compression.type", codec);
         if producer.get("client.id").is_none() {
@@ -112,147 +110,122 @@ fn are_valid(servers: &str) -> bool {
         })
 }
 
-fn parser() -> Parser {
-    let mut parser = Parser::new();
-    parser.accepts("topic", "REQUIRED: The topic id to produce messages to.").argument("String", "topic");
-    parser
-        .accepts(
-            "broker-list",
-            "DEPRECATED, use --bootstrap-server instead; ignored if --bootstrap-server is specified.  The broker list \
-             string in the form HOST1:PORT1,HOST2:PORT2.",
-        )
-        .argument("String", "broker-list");
-    parser
-        .accepts(
-            "bootstrap-server",
-            "REQUIRED unless --broker-list(deprecated) is specified. The server(s) to connect to. The broker list \
-             string in the form HOST1:PORT1,HOST2:PORT2.",
-        )
-        .required_unless("broker-list")
-        .argument("String", "server to connect to");
-    add_sending(&mut parser);
-    add_limits(&mut parser);
-    add_properties(&mut parser);
-    parser
-}
-
-fn add_sending(parser: &mut Parser) {
-    parser.accepts(
-        "sync",
-        "If set message send requests to the brokers are synchronously, one at a time as they arrive.",
-    );
-    parser
-        .accepts(
-            "compression-codec",
-            "The compression codec: either 'none', 'gzip', 'snappy', 'lz4', or 'zstd'.If specified without value, then \
+const OPTIONS: [Row; 16] = [
+    Row::taking("topic", "String", "topic", "REQUIRED: The topic id to produce messages to."),
+    Row::flag("sync", "If set message send requests to the brokers are synchronously, one at a time as they arrive."),
+    Row::taking(
+        "compression-codec",
+        "String",
+        "compression-codec",
+        "The compression codec: either 'none', 'gzip', 'snappy', 'lz4', or 'zstd'.If specified without value, then \
              it defaults to 'gzip'",
-        )
-        .optional_argument("String", "compression-codec");
-    parser
-        .accepts("batch-size", "Number of messages to send in a single batch if they are not being sent synchronously.")
-        .argument("Integer", "size")
-        .default("200");
-    parser
-        .accepts(
-            "message-send-max-retries",
-            "Brokers can fail receiving the message for multiple reasons, and being unavailable transiently is just one \
+    )
+    .optional(),
+    Row::taking(
+        "batch-size",
+        "Integer",
+        "size",
+        "Number of messages to send in a single batch if they are not being sent synchronously.",
+    )
+    .or("200"),
+    Row::taking(
+        "message-send-max-retries",
+        "Integer",
+        "",
+        "Brokers can fail receiving the message for multiple reasons, and being unavailable transiently is just one \
              of them. This property specifies the number of retries before the producer give up and drop this message.",
-        )
-        .argument("Integer", "")
-        .default("3");
-    parser
-        .accepts(
-            "retry-backoff-ms",
-            "Before each retry, the producer refreshes the metadata of relevant topics. Since leader election takes a \
+    )
+    .or("3"),
+    Row::taking(
+        "retry-backoff-ms",
+        "Integer",
+        "",
+        "Before each retry, the producer refreshes the metadata of relevant topics. Since leader election takes a \
              bit of time, this property specifies the amount of time that the producer waits before refreshing the \
              metadata.",
-        )
-        .argument("Integer", "")
-        .default("100");
-    parser
-        .accepts(
-            "timeout",
-            "If set and the producer is running in asynchronous mode, this gives the maximum amount of time a message \
+    )
+    .or("100"),
+    Row::taking(
+        "timeout",
+        "Integer",
+        "timeout_ms",
+        "If set and the producer is running in asynchronous mode, this gives the maximum amount of time a message \
              will queue awaiting sufficient batch size. The value is given in ms.",
-        )
-        .argument("Integer", "timeout_ms")
-        .default("1000");
-    parser
-        .accepts("request-required-acks", "The required acks of the producer requests")
-        .argument("String", "request required acks")
-        .default("1");
-    parser
-        .accepts(
-            "request-timeout-ms",
-            "The ack timeout of the producer requests. Value must be non-negative and non-zero",
-        )
-        .argument("Integer", "request timeout ms")
-        .default("1500");
-}
-
-fn add_limits(parser: &mut Parser) {
-    parser
-        .accepts(
-            "metadata-expiry-ms",
-            "The period of time in milliseconds after which we force a refresh of metadata even if we haven't seen any \
+    )
+    .or("1000"),
+    Row::taking(
+        "request-required-acks",
+        "String",
+        "request required acks",
+        "The required acks of the producer requests",
+    )
+    .or("1"),
+    Row::taking(
+        "request-timeout-ms",
+        "Integer",
+        "request timeout ms",
+        "The ack timeout of the producer requests. Value must be non-negative and non-zero",
+    )
+    .or("1500"),
+    Row::taking(
+        "metadata-expiry-ms",
+        "Long",
+        "metadata expiration interval",
+        "The period of time in milliseconds after which we force a refresh of metadata even if we haven't seen any \
              leadership changes.",
-        )
-        .argument("Long", "metadata expiration interval")
-        .default("300000");
-    parser
-        .accepts("max-block-ms", "The max time that the producer will block for during a send request")
-        .argument("Long", "max block on send")
-        .default("60000");
-    parser
-        .accepts(
-            "max-memory-bytes",
-            "The total memory used by the producer to buffer records waiting to be sent to the server.",
-        )
-        .argument("Long", "total memory in bytes")
-        .default("33554432");
-    parser
-        .accepts(
-            "max-partition-memory-bytes",
-            "The buffer size allocated for a partition. When records are received which are smaller than this size the \
+    )
+    .or("300000"),
+    Row::taking(
+        "max-block-ms",
+        "Long",
+        "max block on send",
+        "The max time that the producer will block for during a send request",
+    )
+    .or("60000"),
+    Row::taking(
+        "max-memory-bytes",
+        "Long",
+        "total memory in bytes",
+        "The total memory used by the producer to buffer records waiting to be sent to the server.",
+    )
+    .or("33554432"),
+    Row::taking(
+        "max-partition-memory-bytes",
+        "Long",
+        "memory in bytes per partition",
+        "The buffer size allocated for a partition. When records are received which are smaller than this size the \
              producer will attempt to optimistically group them together until this size is reached.",
-        )
-        .argument("Long", "memory in bytes per partition")
-        .default("16384");
-    parser
-        .accepts("socket-buffer-size", "The size of the tcp RECV size.")
-        .argument("Integer", "size")
-        .default("102400");
-}
-
-fn add_properties(parser: &mut Parser) {
-    parser
-        .accepts(
-            "line-reader",
-            "The class name of the class to use for reading lines from standard in. By default each line is read as a \
+    )
+    .or("16384"),
+    Row::taking("socket-buffer-size", "Integer", "size", "The size of the tcp RECV size.").or("102400"),
+    Row::taking(
+        "line-reader",
+        "String",
+        "reader_class",
+        "The class name of the class to use for reading lines from standard in. By default each line is read as a \
              separate message.",
-        )
-        .argument("String", "reader_class")
-        .default(READER);
-    parser
-        .accepts(
-            "property",
-            "A mechanism to pass user-defined properties in the form key=value to the message reader. This allows custom \
+    )
+    .or(READER),
+    Row::taking(
+        "property",
+        "String",
+        "prop",
+        "A mechanism to pass user-defined properties in the form key=value to the message reader. This allows custom \
              configuration for a user-defined message reader. Default properties include:\n\
              \tparse.key=true|false\n\tkey.separator=<key.separator>\n\tignore.error=true|false",
-        )
-        .argument("String", "prop");
+    ),
+];
+
+fn parser() -> Parser {
+    let mut parser = Parser::new();
+    parser.accept_all(&OPTIONS);
+    client::accept_servers(
+        &mut parser,
+        "REQUIRED unless --broker-list(deprecated) is specified. The server(s) to connect to. The broker list string in the \
+         form HOST1:PORT1,HOST2:PORT2.",
+    );
+    Client::Producer.accept_properties(&mut parser);
     parser
-        .accepts(
-            "producer-property",
-            "A mechanism to pass user-defined properties in the form key=value to the producer. ",
-        )
-        .argument("String", "producer_prop");
-    parser
-        .accepts(
-            "producer.config",
-            "Producer config properties file. Note that [producer-property] takes precedence over this config.",
-        )
-        .argument("String", "config file");
 }
 
 #[cfg(test)]

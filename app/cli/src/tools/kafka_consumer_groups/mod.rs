@@ -54,8 +54,7 @@ pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i
     if ["java.lang.IllegalArgumentException", "java.lang.NumberFormatException"].contains(&&*thrown.class) {
         return Err(options.usage(&thrown.message));
     }
-    let message = if thrown.message.is_empty() { "null" } else { &thrown.message };
-    print_error(format_args!("Executing consumer group command failed due to {message}"), console);
+    print_error(format_args!("Executing consumer group command failed due to {}", thrown.message), console);
     console.flush();
     console.error_line(thrown.trace());
     Ok(0)

@@ -6,7 +6,7 @@ use config::Properties;
 
 use super::date_format::DateFormat;
 use crate::console::{Console, Stop, Thrown};
-use crate::options::{Parsed, Parser};
+use crate::options::{Parsed, Parser, Row};
 use crate::tools::client;
 
 /// A command line that was checked.
@@ -41,9 +41,8 @@ impl Options {
             Some(path) => client::load(path)?,
             None => Properties::new(),
         };
-        let servers = if parsed.has("bootstrap-server") { "bootstrap-server" } else { "broker-list" };
         let text = |option| parsed.value(option).map(|value| value.unwrap_or_default().to_owned());
-        consumer.set("bootstrap.servers", text(servers)?);
+        consumer.set("bootstrap.servers", text(client::servers_option(parsed))?);
         consumer.set("group.id", text("group")?);
         consumer.set("receive.buffer.bytes", int(parsed, "socket-buffer-size")?.to_string());
         consumer.set("max.partition.fetch.bytes", int(parsed, "fetch-size")?.to_string());
@@ -74,76 +73,61 @@ fn int(parsed: &Parsed, option: &str) -> Result<i32, Thrown> {
     Ok(parsed.number::<i32>(option)?.unwrap_or_default())
 }
 
+const OPTIONS: [Row; 14] = [
+    Row::taking("messages", "Long", "count", "REQUIRED: The number of messages to send or consume"),
+    Row::taking(
+        "reporting-interval",
+        "Integer",
+        "interval_ms",
+        "Interval in milliseconds at which to print progress info.",
+    )
+    .or("5000"),
+    Row::taking(
+        "date-format",
+        "String",
+        "date format",
+        "The date format to use for formatting the time field. See java.text.SimpleDateFormat for options.",
+    )
+    .or("yyyy-MM-dd HH:mm:ss:SSS"),
+    Row::flag("hide-header", "If set, skips printing the header for the stats "),
+    Row::taking("topic", "String", "topic", "REQUIRED: The topic to consume from."),
+    Row::taking("fetch-size", "Integer", "size", "The amount of data to fetch in a single request.").or("1048576"),
+    Row::flag(
+        "from-latest",
+        "If the consumer does not already have an established offset to consume from, start with the latest message \
+         present in the log rather than the earliest message.",
+    ),
+    Row::taking("socket-buffer-size", "Integer", "size", "The size of the tcp RECV size.").or("2097152"),
+    Row::taking("threads", "Integer", "count", "DEPRECATED AND IGNORED: Number of processing threads.").or("10"),
+    Row::taking("num-fetch-threads", "Integer", "count", "DEPRECATED AND IGNORED: Number of fetcher threads.").or("1"),
+    Row::taking("consumer.config", "String", "config file", "Consumer config properties file."),
+    Row::flag("print-metrics", "Print out the metrics."),
+    Row::flag(
+        "show-detailed-stats",
+        "If set, stats are reported for each reporting interval as configured by reporting-interval",
+    ),
+    Row::taking(
+        "timeout",
+        "Long",
+        "milliseconds",
+        "The maximum allowed time in milliseconds between returned records.",
+    )
+    .optional()
+    .or("10000"),
+];
+
 fn parser() -> Parser {
     let mut parser = Parser::new();
-    parser.accepts("messages", "REQUIRED: The number of messages to send or consume").argument("Long", "count");
-    parser
-        .accepts("reporting-interval", "Interval in milliseconds at which to print progress info.")
-        .argument("Integer", "interval_ms")
-        .default("5000");
-    parser
-        .accepts(
-            "date-format",
-            "The date format to use for formatting the time field. See java.text.SimpleDateFormat for options.",
-        )
-        .argument("String", "date format")
-        .default("yyyy-MM-dd HH:mm:ss:SSS");
-    parser.accepts("hide-header", "If set, skips printing the header for the stats ");
-    parser
-        .accepts(
-            "broker-list",
-            "DEPRECATED, use --bootstrap-server instead; ignored if --bootstrap-server is specified.  The broker list \
-             string in the form HOST1:PORT1,HOST2:PORT2.",
-        )
-        .argument("String", "broker-list");
-    parser
-        .accepts(
-            "bootstrap-server",
-            "REQUIRED unless --broker-list(deprecated) is specified. The server(s) to connect to.",
-        )
-        .required_unless("broker-list")
-        .argument("String", "server to connect to");
-    parser.accepts("topic", "REQUIRED: The topic to consume from.").argument("String", "topic");
+    parser.accept_all(&OPTIONS);
+    client::accept_servers(
+        &mut parser,
+        "REQUIRED unless --broker-list(deprecated) is specified. The server(s) to connect to.",
+    );
     parser
         .accepts("group", "The group id to consume on.")
         .argument("String", "gid")
         .default(format!("perf-consumer-{}", client::chance(100_000)));
-    add_reading(&mut parser);
     parser
-}
-
-fn add_reading(parser: &mut Parser) {
-    parser
-        .accepts("fetch-size", "The amount of data to fetch in a single request.")
-        .argument("Integer", "size")
-        .default("1048576");
-    parser.accepts(
-        "from-latest",
-        "If the consumer does not already have an established offset to consume from, start with the latest message \
-         present in the log rather than the earliest message.",
-    );
-    parser
-        .accepts("socket-buffer-size", "The size of the tcp RECV size.")
-        .argument("Integer", "size")
-        .default("2097152");
-    parser
-        .accepts("threads", "DEPRECATED AND IGNORED: Number of processing threads.")
-        .argument("Integer", "count")
-        .default("10");
-    parser
-        .accepts("num-fetch-threads", "DEPRECATED AND IGNORED: Number of fetcher threads.")
-        .argument("Integer", "count")
-        .default("1");
-    parser.accepts("consumer.config", "Consumer config properties file.").argument("String", "config file");
-    parser.accepts("print-metrics", "Print out the metrics.");
-    parser.accepts(
-        "show-detailed-stats",
-        "If set, stats are reported for each reporting interval as configured by reporting-interval",
-    );
-    parser
-        .accepts("timeout", "The maximum allowed time in milliseconds between returned records.")
-        .optional_argument("Long", "milliseconds")
-        .default("10000");
 }
 
 #[cfg(test)]
