@@ -12,7 +12,7 @@ pub(crate) fn cache() -> Result<PathBuf> {
     Ok(cache.into())
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(name)
 }
 

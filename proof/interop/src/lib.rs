@@ -7,8 +7,10 @@ mod clients;
 mod originals;
 mod process;
 mod server;
+mod tools;
 
 pub use clients::{kafka_cli, node, python, python_command};
 pub use originals::{Original, OriginalKind, class_path};
 pub use process::{Finished, run};
 pub use server::{Jackdaw, Server, binary, free_port};
+pub use tools::OriginalTools;

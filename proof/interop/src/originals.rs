@@ -26,7 +26,7 @@ pub struct Original {
 }
 
 /// A JVM is up within this time, or not at all.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_secs(120);
 
 impl Original {
     /// Starts a server with a configuration file; returns when `port` of loopback takes connections.
@@ -70,7 +70,7 @@ impl Drop for Original {
     }
 }
 
-fn java() -> Result<Command> {
+pub(crate) fn java() -> Result<Command> {
     let mut command = Command::new("java");
     command.args([
         "-Xmx256m",

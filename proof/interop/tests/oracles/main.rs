@@ -3,6 +3,7 @@
 
 mod kafka_clients;
 mod kafka_takeover;
+mod kafka_tools;
 mod kafka_znodes;
 mod operators;
 mod zookeeper_clients;
