@@ -113,6 +113,17 @@ pub enum Resignation {
         /// Who is, this server among them.
         synced: Vec<ServerId>,
     },
+    /// A voter has promised a later epoch to somebody who did not make it. It can follow nobody before there is a later one
+    /// still; upstream leaves it out until the next election, however long that takes.
+    #[error("{id} has accepted epoch {accepted} already, and can't follow epoch {epoch}")]
+    Overtaken {
+        /// Who.
+        id: ServerId,
+        /// What it has promised.
+        accepted: i64,
+        /// This leader's epoch.
+        epoch: i64,
+    },
     /// The epoch has no more numbers.
     #[error("zxid lower 32 bits have rolled over, forcing re-election, and therefore new epoch start")]
     RollOver,
@@ -429,10 +440,11 @@ impl Leader {
         self.learners.name(link, id);
         match self.stage {
             Stage::Discovering { .. } => self.hear_of_epoch(id, accepted_epoch, now, effects),
-            Stage::Accepting => {}
-            _ if accepted_epoch > self.epoch => {
-                self.lose(link, Loss::Refused("a learner that has accepted a later epoch"), effects);
+            _ if accepted_epoch > self.epoch && self.quorum.is_voter(id) => {
+                let (accepted, epoch) = (accepted_epoch, self.epoch);
+                self.resign(Resignation::Overtaken { id, accepted, epoch }, effects);
             }
+            Stage::Accepting => {}
             _ => self.tell_epoch(link, effects),
         }
     }

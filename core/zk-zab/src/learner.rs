@@ -341,7 +341,11 @@ impl Learner {
     }
 
     fn promise(&mut self, epoch: i64, effects: &mut Vec<LearnerEffect>) {
-        if epoch < self.accepted_epoch {
+        // An observer's promise counts for nobody: it may follow whoever is not behind what it has.
+        if self.settings.is_observer && (self.current_epoch..self.accepted_epoch).contains(&epoch) {
+            self.epoch = epoch;
+            self.acknowledge_epoch(None, effects);
+        } else if epoch < self.accepted_epoch {
             let accepted = self.accepted_epoch;
             self.leave(Abandonment::OldEpoch { epoch, accepted }, effects);
         } else if epoch == self.accepted_epoch {

@@ -1,0 +1,5 @@
+//! Zab's machines: each phase packet by packet, every way of bringing a learner's history in line, and a simulation of
+//! whole ensembles.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod simulation;

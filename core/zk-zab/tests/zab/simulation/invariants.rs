@@ -1,0 +1,97 @@
+//! What must hold whatever happens. Each rule is one function, called where the event that could break it happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zk_zab::{Entry, Quorum, ServerId, Zxid};
+
+use super::disk::{Disk, last};
+
+/// The one history, as an onlooker sees it who sees everything.
+#[derive(Debug, Default)]
+pub(crate) struct Onlooker {
+    /// Committed by established leaders.
+    pub(crate) committed: Vec<Entry>,
+    leaders: BTreeMap<i64, (ServerId, u64)>,
+    /// The history that each epoch begins with.
+    initial: BTreeMap<i64, Vec<Entry>>,
+}
+
+impl Onlooker {
+    /// One leader per epoch, and no epoch begins twice.
+    pub(crate) fn established(&mut self, epoch: i64, leader: ServerId, term: u64) {
+        let other = self.leaders.insert(epoch, (leader, term));
+        assert!(other.is_none(), "epoch {epoch} is led by {leader} in its term {term}, and by {other:?}");
+    }
+
+    /// A leader has the promise of a quorum: the epoch begins with its history.
+    pub(crate) fn begins(&mut self, epoch: i64, history: &[Entry]) {
+        let other = self.initial.insert(epoch, history.to_vec());
+        assert!(other.is_none(), "two leaders have the promise of a quorum for epoch {epoch}");
+        assert_prefix(&self.committed, history, "the leader of the next epoch lacks what is committed");
+    }
+
+    /// A server has made an epoch its own: it has the history that the epoch begins with, for good.
+    pub(crate) fn entered(&self, epoch: i64, disk: &Disk) {
+        let initial = self.initial.get(&epoch).expect("an epoch that a quorum promised");
+        assert_prefix(initial, disk.durable_log(), "an epoch is entered before its history is durable");
+    }
+
+    /// Nothing committed is lost or reordered, and all of it is durable on a quorum.
+    pub(crate) fn commits(&mut self, log: &[Entry], zxid: Zxid, quorum: &Quorum, disks: &BTreeMap<ServerId, &Disk>) {
+        let len = log.partition_point(|entry| entry.zxid <= zxid);
+        let known = self.committed.len().min(len);
+        assert_prefix(&self.committed[..known], log, "a commit changes history");
+        // A leader that is about to lose its place may be behind another that knows more.
+        if known == self.committed.len() {
+            self.committed.extend_from_slice(&log[known..len]);
+        }
+        self.is_durable(quorum, disks);
+    }
+
+    /// What is committed is on the disks of a quorum.
+    fn is_durable(&self, quorum: &Quorum, disks: &BTreeMap<ServerId, &Disk>) {
+        let (len, zxid) = (self.committed.len(), last(&self.committed));
+        let has = |id: ServerId| {
+            disks
+                .get(&id)
+                .is_some_and(|disk| len == 0 || disk.durable_log().get(len - 1).is_some_and(|e| e.zxid == zxid))
+        };
+        assert!(quorum.is_quorum(has), "{zxid:#x} is committed, and not on the disks of a quorum");
+    }
+
+    /// A server shows its clients a part of the one history, in its order, and nothing that may yet be lost.
+    pub(crate) fn shows(&self, server: ServerId, tree: &[Entry], since: usize) {
+        for (index, entry) in tree.iter().enumerate().skip(since) {
+            assert_eq!(Some(entry), self.committed.get(index), "{server} shows at {index} what is not committed there");
+        }
+    }
+
+    /// Up to what is committed, all logs are parts of one history.
+    pub(crate) fn logs(&self, disks: &BTreeMap<ServerId, &Disk>) {
+        for (server, disk) in disks {
+            let len = disk.all.len().min(self.committed.len());
+            assert!(disk.all[..len] == self.committed[..len], "the log of {server} is not the one history");
+        }
+    }
+}
+
+/// Transactions are never applied out of order or twice.
+pub(crate) fn grows(server: ServerId, tree: &[Entry], entry: &Entry) {
+    assert!(entry.zxid > last(tree), "{server} applies {:#x} behind {:#x}", entry.zxid, last(tree));
+}
+
+/// No transaction is in a log twice.
+pub(crate) fn is_ordered(server: ServerId, log: &[Entry]) {
+    let zxids: BTreeSet<Zxid> = log.iter().map(|entry| entry.zxid).collect();
+    assert!(zxids.len() == log.len() && log.is_sorted_by_key(|entry| entry.zxid), "the log of {server} has no order");
+}
+
+fn assert_prefix(prefix: &[Entry], of: &[Entry], what: &str) {
+    let same = prefix.iter().zip(of).take_while(|(one, other)| one == other).count();
+    assert!(
+        same == prefix.len(),
+        "{what}: {:#x?} instead of {:#x?} at {same}",
+        of.get(same).map(|entry| entry.zxid),
+        prefix.get(same).map(|entry| entry.zxid),
+    );
+}
