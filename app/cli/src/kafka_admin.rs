@@ -7,7 +7,7 @@ use config::Properties;
 use kafka_client::metadata::Node;
 use kafka_client::{Admin, AdminConfig, CallId, CallOptions, ClientError, To};
 use kafka_proto::messages::metadata;
-use kafka_proto::{AnyRequest, AnyResponse};
+use kafka_proto::{AnyRequest, AnyResponse, ErrorCode};
 
 use crate::console::{Console, Stop, Thrown};
 use crate::driver::Driver;
@@ -127,6 +127,17 @@ impl KafkaAdmin {
             _ => Err(mismatched()),
         }
     }
+}
+
+/// Asks for the brokers, again until some are known: a broker that has just started may know of none yet.
+pub fn until_brokers_are_known(name: &str) -> CallOptions {
+    fn unknown(response: &AnyResponse) -> Option<ErrorCode> {
+        match response {
+            AnyResponse::Metadata(response) if response.brokers.is_empty() => Some(ErrorCode::LEADER_NOT_AVAILABLE),
+            _ => None,
+        }
+    }
+    CallOptions { try_again: unknown, ..CallOptions::named(name) }
 }
 
 /// A response of another API than was asked: the machine matches them, so it can't be.

@@ -345,10 +345,9 @@ impl ConsumerConfig {
     ) -> Result<(Self, Vec<String>), ConfigError> {
         let mut keys = Keys::new(properties);
         let group_id = keys.text("group.id").filter(|id| !id.is_empty());
-        let default_id = match &group_id {
-            Some(group) => format!("consumer-{group}-1"),
-            None => "consumer-null-1".to_owned(),
-        };
+        let instance_id = keys.text("group.instance.id").filter(|id| !id.is_empty());
+        let default_id =
+            format!("consumer-{}-{}", group_id.as_deref().unwrap_or("null"), instance_id.as_deref().unwrap_or("1"));
         let strategies = keys.text("partition.assignment.strategy");
         let auto_commit = keys.flag("enable.auto.commit", group_id.is_some())?;
         if auto_commit && group_id.is_none() {
@@ -359,7 +358,7 @@ impl ConsumerConfig {
         let mut config = Self {
             network: keys.network("Consumer", &default_id, 100)?,
             group_id: group_id.as_deref().map(Str::copied),
-            group_instance_id: keys.text("group.instance.id").filter(|id| !id.is_empty()).map(Str::from),
+            group_instance_id: instance_id.map(Str::from),
             session_timeout_ms: keys.number("session.timeout.ms", 10_000, 1)?,
             heartbeat_interval_ms: keys.number("heartbeat.interval.ms", 3_000, 1)?,
             poll_interval_ms_max: keys.number("max.poll.interval.ms", 300_000, 1)?,
@@ -446,6 +445,8 @@ mod tests {
         let (config, _) = ConsumerConfig::new([base, ("group.id", "g")]).unwrap();
         assert!(config.auto_commit);
         assert_eq!(&*config.network.client_id, "consumer-g-1");
+        let (config, _) = ConsumerConfig::new([base, ("group.id", "g"), ("group.instance.id", "i")]).unwrap();
+        assert_eq!(&*config.network.client_id, "consumer-g-i");
         assert_eq!(config.strategies, [Strategy::Range]);
         assert!(!ConsumerConfig::new([base]).unwrap().0.auto_commit);
         assert!(ConsumerConfig::new([base, ("enable.auto.commit", "true")]).is_err());

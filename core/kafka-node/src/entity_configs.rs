@@ -190,7 +190,8 @@ impl Broker {
     pub(crate) fn check_described_topic(&self, topic: &str) -> Result<(), TopicError> {
         topic_name::validate(topic).map_err(|text| TopicError::new(ErrorCode::INVALID_TOPIC_EXCEPTION, text))?;
         if self.metadata.read().topic(topic).is_none() {
-            return Err(TopicError { code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message: None });
+            // Empty and not null, as of the original: its tools print it.
+            return Err(TopicError { code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message: Some(String::new()) });
         }
         Ok(())
     }

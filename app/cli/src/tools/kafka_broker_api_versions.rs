@@ -9,7 +9,7 @@ use kafka_proto::messages::api_versions::{self, ApiVersion};
 use kafka_proto::{AnyResponse, ApiKey};
 
 use crate::console::{Console, Stop};
-use crate::kafka_admin::{KafkaAdmin, load_properties, mismatched, thrown};
+use crate::kafka_admin::{KafkaAdmin, load_properties, mismatched, thrown, until_brokers_are_known};
 use crate::options::Parser;
 
 /// Runs the command.
@@ -29,7 +29,8 @@ pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i
     let mut admin = KafkaAdmin::new(value("command-config")?, &[("bootstrap.servers", servers)])?;
     let timeout_ms = request_timeout_ms(value("command-config")?)?;
     admin.set_timeout_ms(timeout_ms);
-    let cluster = admin.metadata("metadata", None).map_err(|_| unreachable_brokers(servers))?;
+    let cluster = admin.metadata_with(until_brokers_are_known("metadata"), None);
+    let cluster = cluster.map_err(|_| unreachable_brokers(servers))?;
     let asked = api_versions::Request {
         client_software_name: "jackdaw".into(),
         client_software_version: env!("CARGO_PKG_VERSION").into(),

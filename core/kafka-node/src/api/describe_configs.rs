@@ -66,7 +66,10 @@ fn outcome(
         Ok(entries) => {
             let listed =
                 entries.into_iter().filter(|entry| keys.as_ref().is_none_or(|keys| keys.contains(&*entry.name)));
-            Outcome { resource_type, resource_name, configs: listed.map(config).collect(), ..Outcome::default() }
+            let configs = listed.map(config).collect();
+            // The original's message is empty and not null.
+            let error_message = Some(Str::EMPTY);
+            Outcome { resource_type, resource_name, configs, error_message, ..Outcome::default() }
         }
         Err(TopicError { code, message }) => Outcome {
             error_code: if code.is_none() { ErrorCode::UNKNOWN_SERVER_ERROR } else { code },

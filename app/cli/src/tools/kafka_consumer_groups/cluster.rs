@@ -13,7 +13,7 @@ use kafka_proto::{AnyRequest, AnyResponse, ErrorCode};
 
 use crate::console::{Stop, Thrown};
 use crate::java;
-use crate::kafka_admin::{KafkaAdmin, mismatched, thrown};
+use crate::kafka_admin::{KafkaAdmin, mismatched, thrown, until_brokers_are_known};
 
 const PROTOCOL_TYPE: &str = "consumer";
 /// A time stamp that asks for the end of a partition.
@@ -68,7 +68,8 @@ impl Groups {
 
     /// The consumer groups in these states, or in all if none is named, each with its state.
     pub(super) fn list(&mut self, states: &[String]) -> Result<Vec<(String, String)>, Thrown> {
-        let cluster = self.admin.metadata("findAllBrokers", Some(&[])).map_err(|error| {
+        let found = self.admin.metadata_with(until_brokers_are_known("findAllBrokers"), Some(&[]));
+        let cluster = found.map_err(|error| {
             let failed = "Failed to find brokers to send ListGroups";
             Thrown::executed(Thrown::new("org.apache.kafka.common.KafkaException", failed).caused_by(thrown(error)))
         })?;

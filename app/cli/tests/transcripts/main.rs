@@ -1,10 +1,12 @@
-//! The tools against what the originals printed, on a ZooKeeper server of ours.
+//! The tools against what the originals printed, on a ZooKeeper server and a broker of ours.
 //!
 //! The files under `golden/` were made by the tools of ZooKeeper 3.6.3 and Kafka 2.7.1 against a 3.6.3 server: `$` begins a
 //! command line, `err: ` a line of standard error (the first few; log4j's own lines and stacks left out), `rc` the exit
 //! code. Zxids, times and the server's address are replaced; children that a server lists in no order are sorted.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod brokers;
 
 use std::ffi::OsString;
 use std::io::{Cursor, Read};
@@ -29,11 +31,10 @@ impl World {
         let java = [("zookeeper.extendedTypesEnabled", "true")].into_iter().collect();
         let arguments = ["2181", folder.path().to_str().unwrap()];
         let loaded = ZooKeeperSettings::from_arguments(&arguments, &java).unwrap();
-        let silent = LogSettings::parse(&Properties::new(), &Properties::new(), &mut Vec::new());
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).unwrap();
         let address = listener.address();
         let config = host::zookeeper_config(&loaded.settings, i32::from(address.port()));
-        let log = Log::start(silent).unwrap();
+        let log = silent_log();
         let server = ZooKeeper::open(config, system.clone(), log, System::random().unwrap()).unwrap();
         server.serve(listener, false);
         Self { system, server, address: address.to_string(), _folder: folder }
@@ -84,6 +85,10 @@ impl World {
     }
 }
 
+fn silent_log() -> Log {
+    Log::start(LogSettings::parse(&Properties::new(), &Properties::new(), &mut Vec::new())).unwrap()
+}
+
 fn run(name: &str, arguments: &[&str], input: String) -> (String, String, i32) {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -119,9 +124,9 @@ const KAFKA: &str = "create /kafka\ncreate /kafka/brokers\ncreate /kafka/brokers
 #[test]
 fn the_shell_of_zookeeper() {
     let world = World::start();
-    let (out, err, code) = world.shell(&[], include_str!("golden/zkcli-input.txt"));
-    assert_same(&out, include_str!("golden/zkcli-out.txt"));
-    assert_same(&err, include_str!("golden/zkcli-err.txt"));
+    let (out, err, code) = world.shell(&[], include_str!("../golden/zkcli-input.txt"));
+    assert_same(&out, include_str!("../golden/zkcli-out.txt"));
+    assert_same(&err, include_str!("../golden/zkcli-err.txt"));
     assert_eq!(code, 0);
     world.stop();
 }
@@ -152,7 +157,7 @@ fn nobody_listens() {
 fn topics_over_zookeeper() {
     let world = World::start();
     world.shell(&[], KAFKA);
-    let golden = include_str!("golden/kafka-topics.txt");
+    let golden = include_str!("../golden/kafka-topics.txt");
     assert_same(&world.replay(golden, 4), golden);
     world.stop();
 }
@@ -167,7 +172,7 @@ fn configs_over_zookeeper() {
         &["--zookeeper", &servers, "--create", "--topic", "t_1", "--replica-assignment", "1"],
         String::new(),
     );
-    let golden = include_str!("golden/kafka-configs.txt");
+    let golden = include_str!("../golden/kafka-configs.txt");
     assert_same(&world.replay(golden, 3), golden);
     world.stop();
 }
@@ -193,8 +198,8 @@ fn unpack(archive: &[u8], folder: &Path) {
 #[test]
 fn logs_dumped() {
     let folder = tempfile::tempdir().unwrap();
-    unpack(include_bytes!("../../../core/kafka-log/tests/golden/clean.tar.gz"), folder.path());
-    let golden = include_str!("golden/kafka-dump-log.txt");
+    unpack(include_bytes!("../../../../core/kafka-log/tests/golden/clean.tar.gz"), folder.path());
+    let golden = include_str!("../golden/kafka-dump-log.txt");
     let names = golden.lines().filter_map(|line| line.strip_prefix("Dumping "));
     let files: Vec<String> = names.map(|name| folder.path().join(name).display().to_string()).collect();
     let (out, err, code) = run("kafka-dump-log", &["--files", &files.join(","), "--print-data-log"], String::new());
