@@ -112,6 +112,7 @@ impl Leader {
         for entry in chunk.entries {
             if entry.zxid > learner.sent && entry.zxid <= committed {
                 learner.propose(link, entry, effects);
+                learner.commit(link, committed, effects);
             }
         }
         self.push(link, effects);
@@ -165,7 +166,10 @@ impl Leader {
         while learner.sent < until && !learner.reading {
             match history.next_behind(learner.sent) {
                 Some(entry) if entry.zxid > until => break,
-                Some(entry) => learner.propose(link, entry.clone(), effects),
+                Some(entry) => {
+                    learner.propose(link, entry.clone(), effects);
+                    learner.commit(link, committed, effects);
+                }
                 // It fell behind what is kept.
                 None => {
                     learner.reading = true;
@@ -173,7 +177,6 @@ impl Leader {
                 }
             }
         }
-        learner.commit(link, committed, effects);
         if learner.stage == Learning::Catching && learner.sent >= learner.target && learner.uncommitted.is_empty() {
             learner.stage = Learning::Informed;
             // Everything sent up to here is acknowledged with NEWLEADER.

@@ -2,4 +2,8 @@
 //! whole ensembles.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod leader;
+mod learner;
+mod matching;
 mod simulation;
+mod stage;
