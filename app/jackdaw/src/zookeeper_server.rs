@@ -150,10 +150,6 @@ pub(crate) fn start(
         log.write(Level::Info, LISTENER, format!("binding to port {address}"));
         Listener::bind(address, settings.client_listen_backlog)
     };
-    // Goes when zk-node takes part in an ensemble: until then it would serve a tree of its own.
-    if settings.member.is_some() {
-        return Err((UNEXPECTED_ERROR, "ensembles are not served yet".to_owned()));
-    }
     let listener = address.map(bind).transpose().map_err(|error| (UNEXPECTED_ERROR, error.to_string()))?;
     let address = listener.as_ref().map(Listener::address);
     let config = host::zookeeper_config(settings, address.map_or(-1, |address| i32::from(address.port())));

@@ -63,6 +63,8 @@ pub(crate) struct Connection {
 pub(crate) enum Waiting {
     /// A proposal that is not committed yet; it holds what its reply needs.
     Write,
+    /// A request that the leader has; answered when it comes back.
+    Forwarded(Origin),
     /// Answered when the writes before it are.
     Read(Box<Request>),
 }

@@ -11,6 +11,7 @@ use config::zookeeper::HostPort;
 use zk_store::{LogBatchDone, StoreError};
 use zk_zab::LinkId;
 
+use crate::member::{EpochStored, LogRead, Matched};
 use crate::snapshot::Written;
 
 /// Names one connection for its whole life. Chosen by the host, never used twice while the server lives.
@@ -267,8 +268,14 @@ pub(crate) enum Outcome {
     Log(Box<LogBatchDone>),
     /// The log is closed, its padding cut off.
     LogClosed(Result<(), StoreError>),
-    /// A slice of a snapshot is written, or the whole.
-    Snapshot(Result<Written, StoreError>),
+    /// A slice of the snapshot of this number is written, or the whole.
+    Snapshot(u64, Result<Written, StoreError>),
+    /// An epoch's file is written, or not.
+    Epoch(EpochStored),
+    /// A piece of the log is read for a learner.
+    LogRead(LogRead),
+    /// Log or tree are made to match the leader's, or a step further.
+    Matched(Matched),
     /// Old files are removed.
     Purge(Result<Vec<PathBuf>, StoreError>),
 }

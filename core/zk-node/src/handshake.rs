@@ -85,10 +85,22 @@ impl Server {
         } else if let Some(old) = self.connections.of_session(session) {
             self.close(old, effects);
         }
-        if known && self.sessions.touch(session, timeout_ms, now.monotonic) {
-            self.connections.set_session(id, session);
+        if known && self.follows() {
+            return self.revalidate(id, session, timeout_ms);
+        }
+        let is_live = known && self.sessions.touch(session, timeout_ms, now.monotonic);
+        if is_live {
             // Known just now, and live.
             let _ = self.sessions.set_owner(session, id.0);
+        }
+        self.finish_resuming(id, session, is_live, effects);
+    }
+
+    /// Tells a client whether it may go on with its session.
+    pub(crate) fn finish_resuming(&mut self, id: ConnectionId, session: i64, is_live: bool, effects: &mut Effects) {
+        let Some(peer) = self.connections.get(id).map(Connection::peer_text) else { return };
+        if is_live {
+            self.connections.set_session(id, session);
             self.establish(id);
         } else {
             self.log.info(Logger::Server, format!("Invalid session {session:#x} for client {peer}, probably expired"));

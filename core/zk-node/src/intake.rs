@@ -206,13 +206,14 @@ impl Server {
             _ => {}
         }
         let (session, timeout_ms) = (connection.session, connection.timeout_ms);
-        if !self.sessions.touch(session, timeout_ms, now.monotonic) {
+        if !self.touch_session(session, timeout_ms, now) {
             // The session is gone or going: its connection is closed as that is committed.
             return;
         }
         let Some(op) = OpCode::from_code(header.op).filter(|op| is_request(*op)) else {
             return self.refuse_unknown(id, header, effects);
         };
+        let Some(connection) = self.connections.get(id) else { return };
         let ids = connection.ids.clone();
         let request = Request { connection: id, session, xid: header.xid, op, body, ids, arrived: now.monotonic };
         self.submit(request, now);
@@ -225,6 +226,9 @@ impl Server {
         let unreadable = request.op == OpCode::Reconfig && decode(&request).is_err();
         if Prep::is_write(request.op) && !unreadable {
             return self.prepare(&request, now);
+        }
+        if request.op == OpCode::Sync && self.follows() {
+            return self.forward_sync(request);
         }
         let Some(connection) = self.connections.get_mut(request.connection) else { return };
         // Clients match a ping's answer by its xid alone, so that it need not wait for the disk with the others.

@@ -123,6 +123,7 @@ impl Server {
         match self.journal.log.finish(done) {
             Ok(durable) => {
                 self.pipeline.durable = durable.last_zxid;
+                self.member_logged(durable.last_zxid);
                 let Some((began, count)) = took else { return };
                 let took_ms = now.monotonic.ms().saturating_sub(began.ms());
                 self.stats.sync_ms.add(took_ms);

@@ -23,6 +23,7 @@ mod inbox;
 mod intake;
 mod journal;
 mod log;
+mod member;
 mod pipeline;
 mod read;
 mod reply;

@@ -18,6 +18,11 @@ pub(crate) enum Logger {
     Purge,
     Snapshot,
     Digest,
+    Member,
+    Election,
+    Connections,
+    Handler,
+    Learner,
 }
 
 impl Logger {
@@ -34,6 +39,11 @@ impl Logger {
             Self::Purge => "org.apache.zookeeper.server.DatadirCleanupManager",
             Self::Snapshot => "org.apache.zookeeper.server.persistence.FileTxnSnapLog",
             Self::Digest => "org.apache.zookeeper.server.DataTree",
+            Self::Member => "org.apache.zookeeper.server.quorum.QuorumPeer",
+            Self::Election => "org.apache.zookeeper.server.quorum.FastLeaderElection",
+            Self::Connections => "org.apache.zookeeper.server.quorum.QuorumCnxManager",
+            Self::Handler => "org.apache.zookeeper.server.quorum.LearnerHandler",
+            Self::Learner => "org.apache.zookeeper.server.quorum.Learner",
         }
     }
 }
@@ -43,6 +53,10 @@ impl Logger {
 pub(crate) struct Lines(Vec<LogLine>);
 
 impl Lines {
+    pub(crate) fn debug(&mut self, logger: Logger, message: impl Into<Cow<'static, str>>) {
+        self.add(Level::Debug, logger, message.into());
+    }
+
     pub(crate) fn info(&mut self, logger: Logger, message: impl Into<Cow<'static, str>>) {
         self.add(Level::Info, logger, message.into());
     }
@@ -58,6 +72,11 @@ impl Lines {
     /// Hands out all lines.
     pub(crate) fn drain_into(&mut self, effects: &mut Effects) {
         effects.extend(self.0.drain(..).map(Effect::Log));
+    }
+
+    /// Adds lines that were gathered elsewhere.
+    pub(crate) fn append(&mut self, mut lines: Self) {
+        self.0.append(&mut lines.0);
     }
 
     fn add(&mut self, level: Level, logger: Logger, message: Cow<'static, str>) {

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use base::{Monotonic, Now, Str};
+use bytes::Bytes;
 use zk_proto::{ErrorCode, Id, Jute, OpCode, Txn, TxnEntry};
 use zk_tree::prep::{Prep, Prepared, Write, WriteBody};
 use zk_tree::watch::Notification;
@@ -21,7 +22,7 @@ use crate::{ConnectionId, Effects, Server, written};
 /// What is on the way from prep to apply.
 pub(crate) struct Pipeline {
     pub(crate) prep: Prep,
-    proposals: VecDeque<Proposal>,
+    pub(crate) proposals: VecDeque<Proposal>,
     last_zxid: i64,
     /// Every proposal up to this zxid is in the log for good.
     pub(crate) durable: i64,
@@ -33,11 +34,22 @@ pub(crate) struct Pipeline {
 }
 
 /// A transaction that is not committed yet.
-struct Proposal {
-    entry: TxnEntry,
-    error: Option<ErrorCode>,
-    /// Who gets the reply; none for what the server itself asked for.
-    origin: Option<Origin>,
+pub(crate) struct Proposal {
+    pub(crate) entry: TxnEntry,
+    pub(crate) error: Option<ErrorCode>,
+    /// Who gets the reply; none for what the server itself asked for, or another server's client.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// Who wants a transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'a> {
+    pub(crate) session: i64,
+    /// The client's number of the request.
+    pub(crate) cxid: i32,
+    /// Who speaks for the session: a connection, or a learner's link.
+    pub(crate) owner: u64,
+    pub(crate) ids: &'a [Id],
 }
 
 /// What a reply needs of its request.
@@ -51,8 +63,21 @@ pub(crate) struct Origin {
     pub(crate) length: usize,
 }
 
+const COUNTER_MASK: i64 = 0xffff_ffff;
 const DIGEST_INTERVAL: i64 = 128;
 const DIGESTS_MAX: usize = 1024;
+
+impl<'a> Source<'a> {
+    /// A client of this server; its session is to be filled in.
+    pub(crate) const fn of(origin: &Origin, ids: &'a [Id]) -> Self {
+        Self { session: 0, cxid: origin.xid, owner: origin.connection.0, ids }
+    }
+
+    /// The server itself, on behalf of a session or of none.
+    const fn own(session: i64) -> Self {
+        Self { session, cxid: 0, owner: 0, ids: &[] }
+    }
+}
 
 impl Pipeline {
     /// Nothing on the way, behind what was recovered.
@@ -71,6 +96,25 @@ impl Pipeline {
     /// Whether every transaction is applied.
     pub(crate) fn is_empty(&self) -> bool {
         self.proposals.is_empty()
+    }
+
+    /// The last transaction on its way, or applied.
+    pub(crate) const fn last_zxid(&self) -> i64 {
+        self.last_zxid
+    }
+
+    /// Goes on behind `last_zxid`, with nothing on the way.
+    pub(crate) fn begin_epoch(&mut self, last_zxid: i64) {
+        debug_assert!(self.proposals.is_empty(), "what was on the way is applied or dropped");
+        self.prep.clear();
+        self.last_zxid = last_zxid;
+        self.durable = last_zxid;
+    }
+
+    /// Takes in a transaction that another server has made.
+    pub(crate) fn accept(&mut self, proposal: Proposal) {
+        self.last_zxid = proposal.entry.header.zxid;
+        self.proposals.push_back(proposal);
     }
 
     /// Remembers a digest now and then, so that those of several servers can be compared.
@@ -92,10 +136,14 @@ impl Pipeline {
 impl Server {
     /// Prepares and proposes a client's write.
     pub(crate) fn prepare(&mut self, request: &Request, now: Now) {
-        let body = decode(request);
         let origin = request.origin();
+        if self.follows() {
+            return self.forward(request.session, &request.body, &request.ids, origin);
+        }
+        let body = decode(request);
         let body = body.as_ref().map_or(WriteBody::Malformed, WriteBody::Request);
-        self.propose(request.session, &request.ids, body, Some(origin), now);
+        let source = Source { session: request.session, ..Source::of(&origin, &request.ids) };
+        self.propose(source, body, Some(origin), now);
         if let Some(connection) = self.connections.get_mut(request.connection) {
             connection.waiting.push_back(Waiting::Write);
         }
@@ -111,7 +159,11 @@ impl Server {
         self.connections.set_session(id, session);
         let arrived = now.monotonic;
         let origin = Origin { connection: id, xid: 0, op: OpCode::CreateSession, arrived, length: 0 };
-        self.propose(session, &[], WriteBody::CreateSession { timeout_ms }, Some(origin), now);
+        if self.follows() {
+            return self.forward(session, &Bytes::copy_from_slice(&timeout_ms.to_be_bytes()), &[], origin);
+        }
+        let source = Source { session, ..Source::of(&origin, &[]) };
+        self.propose(source, WriteBody::CreateSession { timeout_ms }, Some(origin), now);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.waiting.push_back(Waiting::Write);
         }
@@ -128,19 +180,24 @@ impl Server {
 
     /// Ends a session that nobody asked to end.
     pub(crate) fn close_session(&mut self, session: i64, now: Now) {
-        self.propose(session, &[], WriteBody::CloseSession, None, now);
+        self.propose(Source::own(session), WriteBody::CloseSession, None, now);
     }
 
     /// Deletes a container or TTL node whose time has come.
     pub(crate) fn reap(&mut self, path: &Str, now: Now) {
         self.log.info(Logger::Containers, format!("Attempting to delete candidate container: {path}"));
-        self.propose(0, &[], WriteBody::Reap(path), None, now);
+        self.propose(Source::own(0), WriteBody::Reap(path), None, now);
     }
 
-    fn propose(&mut self, session_id: i64, ids: &[Id], body: WriteBody<'_>, origin: Option<Origin>, now: Now) {
+    /// Makes a transaction and puts it on its way.
+    pub(crate) fn propose(&mut self, source: Source<'_>, body: WriteBody<'_>, origin: Option<Origin>, now: Now) {
+        let Source { session: session_id, cxid, owner, ids } = source;
         let zxid = self.pipeline.last_zxid + 1;
+        if zxid & COUNTER_MASK == COUNTER_MASK {
+            // The leader resigns already: the last number of an epoch is never used, as in the original.
+            return;
+        }
         self.pipeline.last_zxid = zxid;
-        let (cxid, owner) = origin.map_or((0, 0), |origin| (origin.xid, origin.connection.0));
         let write = Write { session_id, cxid, owner, ids, body };
         let prepared = readable_by_all(self.pipeline.prep.prepare(&self.tree, &mut self.sessions, write, zxid, now));
         if let Some(error) = prepared.error
@@ -156,6 +213,7 @@ impl Server {
         }
         self.journal.append(zxid, &prepared.bytes, now.monotonic);
         self.stats.counters.requests_logged += 1;
+        self.proposed(zxid, &prepared.bytes);
         self.pipeline.proposals.push_back(Proposal { entry: prepared.entry, error: prepared.error, origin });
     }
 
@@ -182,13 +240,14 @@ impl Server {
             self.tell_watchers(&event);
         }
         self.pipeline.events = events;
+        let origin = proposal.origin.or_else(|| self.origin_here(&proposal.entry));
         if let Txn::CloseSession(_) = txn {
             self.sessions.remove(header.session_id);
-            self.session_closed(header.session_id, proposal.origin, effects);
+            self.session_closed(header.session_id, origin, effects);
         }
         let age_ms = u64::try_from(now.wall_ms - header.time_ms).unwrap_or(0);
         self.stats.propagation_latency.add(age_ms);
-        if let Some(origin) = &proposal.origin {
+        if let Some(origin) = &origin {
             self.answer_write(origin, proposal, &result, now, effects);
         }
     }

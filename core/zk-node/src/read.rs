@@ -2,7 +2,7 @@
 //! `FinalRequestProcessor`).
 
 use base::{Now, Reader, Str};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use zk_proto::requests::PathRequest;
 use zk_proto::{ErrorCode, Jute, OpCode};
 use zk_tree::reads::{self, Client};
@@ -67,6 +67,11 @@ impl Server {
         }
         self.mark(id);
     }
+}
+
+/// As [`decode`], of a request that another server has passed on.
+pub(crate) fn decode_body(op: OpCode, body: &Bytes) -> Result<zk_proto::requests::Request, ErrorCode> {
+    zk_proto::requests::Request::decode(op.code(), &mut Reader::new(body)).map_err(|_| ErrorCode::MarshallingError)
 }
 
 /// The request's body. One that is none is answered with `MarshallingError`.

@@ -43,6 +43,10 @@ pub struct Server {
     pub(crate) pipeline: Pipeline,
     pub(crate) journal: Journal,
     pub(crate) snapshot: Option<Running>,
+    /// Counts snapshots: what a given-up one still writes is told from what counts.
+    pub(crate) snapshot_serial: u64,
+    /// The disk is making log or tree match the leader's.
+    pub(crate) matching: bool,
     pub(crate) housekeeping: Housekeeping,
     pub(crate) containers: Containers,
 
@@ -68,6 +72,8 @@ pub struct Server {
 /// How far a server's life has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
+    /// A member of an ensemble without a leader: no client is served.
+    Looking,
     Running,
     /// Answers what is under way, takes nothing new.
     Stopping,
@@ -91,11 +97,13 @@ impl Server {
             Event::Opened { connection, peer, .. } => self.open_connection(connection, peer, now, effects),
             Event::Received { connection, bytes } => self.received(connection, bytes, now, effects),
             Event::Closed { connection } => self.connection_lost(connection),
-            // A server that is alone has no links.
-            Event::Link(_) => {}
+            Event::Link(event) => self.link_event(event, now, effects),
             Event::Disk(DiskDone(outcome)) => self.disk_done(outcome, now, effects),
             Event::Tick => self.tick(now, effects),
-            Event::Stop => self.state = State::Stopping,
+            Event::Stop => {
+                self.state = State::Stopping;
+                self.leave_ensemble(effects);
+            }
         }
     }
 
@@ -104,8 +112,11 @@ impl Server {
         if self.state == State::Stopped {
             return;
         }
+        self.member_turn(now, effects);
         self.commit(now, effects);
         self.release_held(now, effects);
+        self.member_turn(now, effects);
+        self.flush_links(now, effects);
         self.sync_log(now, effects);
         self.log.drain_into(effects);
         self.send_marked(effects);
@@ -117,14 +128,19 @@ impl Server {
     /// When [`Event::Tick`] is wanted next, whatever else happens before.
     pub fn deadline(&self) -> Option<Monotonic> {
         let log = self.journal.deadline(&self.config);
-        if !self.is_serving() {
-            return log.filter(|_| self.state == State::Stopping);
+        let member = self.member_deadline();
+        match self.state {
+            State::Running => {}
+            State::Looking => return log.into_iter().chain(member).min(),
+            State::Stopping => return log,
+            State::Closing | State::Stopped => return None,
         }
         [
             log,
+            member,
             self.sessions.next_deadline(),
             self.connections.expiry().next_deadline(),
-            Some(self.containers.deadline()),
+            self.role.orders().then(|| self.containers.deadline()),
             self.housekeeping.deadline(),
         ]
         .into_iter()
@@ -141,12 +157,18 @@ impl Server {
         match outcome {
             Outcome::Log(done) => self.log_written(*done, now, effects),
             Outcome::LogClosed(result) => self.log_closed(result, effects),
-            Outcome::Snapshot(written) => self.snapshot_written(written, now, effects),
+            Outcome::Snapshot(serial, written) => self.snapshot_written(serial, written, now, effects),
+            Outcome::Epoch(stored) => self.epoch_stored(stored, now, effects),
+            Outcome::LogRead(read) => self.log_read(read),
+            Outcome::Matched(matched) => self.matched(matched, now, effects),
             Outcome::Purge(removed) => self.purged(removed),
         }
     }
 
     fn tick(&mut self, now: Now, effects: &mut Effects) {
+        if matches!(self.state, State::Running | State::Looking) {
+            self.member_tick(now, effects);
+        }
         if !self.is_serving() {
             return;
         }
@@ -159,7 +181,9 @@ impl Server {
                 self.close(id, effects);
             }
         }
-        self.reap_containers(now);
+        if self.role.orders() {
+            self.reap_containers(now);
+        }
         self.purge_if_due(now, effects);
     }
 
@@ -249,8 +273,17 @@ impl Server {
     fn forget(&mut self, id: ConnectionId) -> Option<BytesMut> {
         let connection = self.connections.remove(id)?;
         self.watches.remove_watcher(id.0);
-        let reads = connection.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Read(_))).count();
-        self.in_process -= reads;
+        for waiting in &connection.waiting {
+            match waiting {
+                // Comes back committed, and is counted then.
+                Waiting::Write => {}
+                Waiting::Read(_) => self.in_process -= 1,
+                Waiting::Forwarded(origin) => {
+                    self.in_process -= 1;
+                    self.large_bytes -= if self.config.is_large(origin.length) { origin.length } else { 0 };
+                }
+            }
+        }
         Some(connection.out)
     }
 

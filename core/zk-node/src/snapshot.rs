@@ -43,6 +43,11 @@ impl TreeWalk {
         self.zxid
     }
 
+    /// Gives up.
+    pub(crate) fn abandon(self, tree: &mut Tree) {
+        tree.walk_end(self.walk);
+    }
+
     /// Encodes the next nodes behind what is in `bytes`; gives itself back if there are more.
     pub(crate) fn slice(mut self, tree: &mut Tree, mut bytes: BytesMut) -> (Slice, Option<Self>) {
         let body = &mut self.body;
@@ -62,6 +67,11 @@ impl TreeWalk {
 }
 
 impl Slice {
+    /// The nodes.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Writes it: the writer again, or the snapshot if that was all.
     pub(crate) fn write(self, mut writer: SnapshotWriter, slow: &base::Slow) -> Result<Written, StoreError> {
         writer.write(&self.bytes, slow)?;
@@ -97,19 +107,29 @@ impl Server {
         let walk = TreeWalk::begin(&mut self.tree, &mut bytes);
         let zxid = walk.zxid();
         let (slice, rest) = walk.slice(&mut self.tree, bytes);
+        self.snapshot_serial += 1;
+        let serial = self.snapshot_serial;
         self.snapshot = Some(Running { walk: rest, began: now.monotonic });
         let name = self.dirs.snap_dir().join(format!("snapshot.{zxid:x}"));
         self.log.info(Logger::Snapshot, format!("Snapshotting: {zxid:#x} to {}", name.display()));
         let (disk, dir, compression) = (self.disk.clone(), self.dirs.snap_dir().to_owned(), self.config.compression);
         effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
             let writer = SnapshotWriter::create(disk, &dir, zxid, compression, slow);
-            Outcome::Snapshot(writer.and_then(|writer| slice.write(writer, slow)))
+            Outcome::Snapshot(serial, writer.and_then(|writer| slice.write(writer, slow)))
         })));
     }
 
     /// A slice is written: the next one, or the end.
-    pub(crate) fn snapshot_written(&mut self, written: Result<Written, StoreError>, now: Now, effects: &mut Effects) {
+    pub(crate) fn snapshot_written(
+        &mut self,
+        serial: u64,
+        written: Result<Written, StoreError>,
+        now: Now,
+        effects: &mut Effects,
+    ) {
         match written {
+            // One that was given up: what there is of its file goes at the next start.
+            Ok(_) if serial != self.snapshot_serial => {}
             Ok(Written::Slice(writer)) => self.next_slice(*writer, effects),
             Ok(Written::Whole) => {
                 let Some(running) = self.snapshot.take() else { return };
@@ -131,7 +151,18 @@ impl Server {
         if let Some(running) = &mut self.snapshot {
             running.walk = rest;
         }
-        effects
-            .push(Effect::Disk(DiskTask::new(Lane::Background, |slow| Outcome::Snapshot(slice.write(writer, slow)))));
+        let serial = self.snapshot_serial;
+        effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
+            Outcome::Snapshot(serial, slice.write(writer, slow))
+        })));
+    }
+
+    /// Gives up a snapshot whose nodes are not all encoded: the tree is about to hold what may be taken back.
+    pub(crate) fn stop_snapshots(&mut self) {
+        if let Some(walk) = self.snapshot.as_mut().and_then(|running| running.walk.take()) {
+            walk.abandon(&mut self.tree);
+            self.snapshot = None;
+            self.snapshot_serial += 1;
+        }
     }
 }

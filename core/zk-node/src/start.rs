@@ -1,6 +1,7 @@
 //! Opening a server: what is on the disk becomes a tree and its sessions (upstream `ZKDatabase.loadDataBase`).
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 
 use base::{Disk, Now, Random, Slow, Str};
@@ -21,6 +22,7 @@ use crate::containers::Containers;
 use crate::housekeeping::Housekeeping;
 use crate::journal::Journal;
 use crate::log::{Lines, Logger};
+use crate::member::Member;
 use crate::pipeline::Pipeline;
 use crate::role::Role;
 use crate::server::State;
@@ -39,6 +41,16 @@ pub enum StartError {
     /// The newest snapshot's records contradict each other.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// The epoch files of an ensemble's member contradict its log or each other.
+    #[error("The {what} epoch, {epoch:x}, is older than the last zxid's epoch, {of_log:x}")]
+    Epoch {
+        /// Which file.
+        what: &'static str,
+        /// What it says.
+        epoch: i64,
+        /// What it must not be below.
+        of_log: i64,
+    },
 }
 
 /// In the high byte of session ids: what the original gives a server that is alone.
@@ -121,27 +133,31 @@ impl Server {
     ) -> Result<Self, StartError> {
         let dirs = DataDirs::open(&*disk, &config.data_dir, &config.data_log_dir, config.create_folders, slow)?;
         let mut log = Lines::default();
-        let (mut tree, recovery) = load(&config, &*disk, &dirs, &mut log, slow)?;
+        let (mut tree, recovery) = load(&config, &*disk, dirs.log_dir(), dirs.snap_dir(), &mut log, slow)?;
         if recovery.snapshot.is_none() {
             first_snapshot(&mut tree, &config, &disk, &dirs, slow)?;
         }
         let last_zxid = tree.last_zxid();
-        let log_config = LogConfig {
-            force_sync: config.force_sync,
-            preallocation: config.preallocation,
-            file_len_max: config.log_file_length_max,
+        let txn_log = TxnLog::new(disk.clone(), dirs.log_dir(), log_config(&config), last_zxid);
+        let (role, state) = match &config.member {
+            None => (Role::Standalone, State::Running),
+            Some(member) => {
+                let member = Member::open(member, &config, &*disk, dirs.snap_dir(), last_zxid)?;
+                (Role::Member(Box::new(member)), State::Looking)
+            }
         };
-        let txn_log = TxnLog::new(disk.clone(), dirs.log_dir(), log_config, last_zxid);
         let mut server = Self {
             journal: Journal::new(txn_log, &config, &mut random),
             pipeline: Pipeline::new(Prep::new(prep_settings(&config)), last_zxid),
-            role: Role::Standalone,
+            role,
             started: now.monotonic,
-            state: State::Running,
+            state,
             watches: Watches::default(),
             sessions: sessions(&tree, &config, now),
             tree,
             snapshot: None,
+            snapshot_serial: 0,
+            matching: false,
             housekeeping: Housekeeping::new(&config, now.monotonic),
             containers: Containers::new(&config, now.monotonic),
             connections: Connections::new(config.sessionless_timeout_ms),
@@ -162,7 +178,9 @@ impl Server {
         };
         server.introduce();
         server.stats.startup_txns.add(recovery.txns);
-        server.close_forgotten_sessions(now);
+        if server.is_serving() {
+            server.close_forgotten_sessions(now);
+        }
         if recovery.txns > 0 && recovery.snapshot.is_some() {
             server.begin_snapshot(now, effects);
         }
@@ -196,7 +214,7 @@ impl Server {
     }
 
     /// Ephemeral nodes of sessions that are no more: a crash between a session's end and that of its nodes.
-    fn close_forgotten_sessions(&mut self, now: Now) {
+    pub(crate) fn close_forgotten_sessions(&mut self, now: Now) {
         let forgotten: Vec<i64> = self
             .tree
             .sessions_with_ephemerals()
@@ -208,16 +226,18 @@ impl Server {
     }
 }
 
-fn load(
+/// What the disk holds: the newest valid snapshot, and the log behind it.
+pub(crate) fn load(
     config: &ServerConfig,
     disk: &dyn Disk,
-    dirs: &DataDirs,
+    log_dir: &Path,
+    snap_dir: &Path,
     log: &mut Lines,
     slow: &Slow,
 ) -> Result<(Tree, Recovery), StartError> {
     let settings = TreeSettings { extended_types: config.extended_types, digest: config.digest };
     let mut loading = Loading { settings, zxid: 0, restore: None, failed: None, tree: None };
-    let recovery = recover(disk, dirs.log_dir(), dirs.snap_dir(), config.trust_empty_snapshot, &mut loading, slow)?;
+    let recovery = recover(disk, log_dir, snap_dir, config.trust_empty_snapshot, &mut loading, slow)?;
     for note in &recovery.notes {
         match note.warning {
             true => log.warn(Logger::Snapshot, note.text.clone()),
@@ -230,6 +250,15 @@ fn load(
     let mut tree = loading.tree.unwrap_or_else(|| Tree::new(settings));
     tree.set_last_zxid(recovery.last_zxid);
     Ok((tree, recovery))
+}
+
+/// How the log is written.
+pub(crate) const fn log_config(config: &ServerConfig) -> LogConfig {
+    LogConfig {
+        force_sync: config.force_sync,
+        preallocation: config.preallocation,
+        file_len_max: config.log_file_length_max,
+    }
 }
 
 /// The first snapshot is there before the first transaction: a log without one is not trusted at the next start.
@@ -268,9 +297,11 @@ fn prep_settings(config: &ServerConfig) -> PrepSettings {
 
 /// Sessions as they were. New ids start from the wall clock: the other one may start anew with each process, and an id
 /// must never come twice.
-fn sessions(tree: &Tree, config: &ServerConfig, now: Now) -> Sessions {
+pub(crate) fn sessions(tree: &Tree, config: &ServerConfig, now: Now) -> Sessions {
     let wall = base::Monotonic::from_ms(u64::try_from(now.wall_ms).unwrap_or(0));
-    let mut sessions = Sessions::new(u64::from(config.tick_time_ms), STANDALONE_SESSION_SERVER, wall);
+    // The original takes the number's low byte, whatever it is.
+    let server = config.member.as_ref().map_or(STANDALONE_SESSION_SERVER, |member| member.id as u8);
+    let mut sessions = Sessions::new(u64::from(config.tick_time_ms), server, wall);
     for (id, timeout_ms) in tree.sessions() {
         sessions.track(*id, *timeout_ms, now.monotonic);
     }

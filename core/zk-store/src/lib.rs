@@ -8,7 +8,8 @@
 //! | writing a snapshot | [`SnapshotWriter`] |
 //! | where a snapshot ends that comes from a leader | [`SnapshotScan`] |
 //! | reading both back | [`recover`], [`read_snapshot`], [`LogReader`] |
-//! | cutting the log to a zxid | [`truncate`] |
+//! | a piece of the log for another server | [`read_piece`] |
+//! | cutting the log to a zxid, or starting anew from a snapshot | [`truncate`], [`start_from_snapshot`] |
 //! | removing what is no longer needed | [`purge`] |
 //! | the two epoch files of an ensemble's member | [`Epoch`] |
 //!
@@ -19,6 +20,7 @@ mod dirs;
 mod epoch;
 mod error;
 mod log;
+mod log_piece;
 mod log_reader;
 mod mark;
 mod purge;
@@ -33,6 +35,7 @@ pub use dirs::{DataDirs, FileName};
 pub use epoch::Epoch;
 pub use error::StoreError;
 pub use log::{Durable, LogBatch, LogBatchDone, LogClose, LogConfig, TxnLog};
+pub use log_piece::{LogPiece, read_piece};
 pub use log_reader::{LogEnd, LogReader, LogRecord};
 pub use purge::purge;
 pub use recover::{Note, Recovered, Recovery, recover};
@@ -40,4 +43,4 @@ pub use snapshot_compression::Compression;
 pub use snapshot_reader::{SnapshotSink, is_plausible_snapshot, read_snapshot};
 pub use snapshot_scan::SnapshotScan;
 pub use snapshot_writer::{SnapshotBody, SnapshotDigest, SnapshotInfo, SnapshotWriter};
-pub use truncate::truncate;
+pub use truncate::{start_from_snapshot, truncate};

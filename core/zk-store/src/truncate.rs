@@ -45,6 +45,26 @@ pub fn truncate(disk: &dyn Disk, log_dir: &Path, snap_dir: &Path, zxid: i64, slo
     Ok(())
 }
 
+/// Leaves nothing but the snapshot of `zxid`, which is there: what came before and what came behind is another server's
+/// history from now on. Nothing is left to start from with a hole behind it.
+pub fn start_from_snapshot(
+    disk: &dyn Disk,
+    log_dir: &Path,
+    snap_dir: &Path,
+    zxid: i64,
+    slow: &Slow,
+) -> Result<(), StoreError> {
+    // The newest first, so that a crash leaves an end of the log without a gap at any time.
+    for (_, path) in logs(disk, log_dir)?.iter().rev() {
+        disk.remove_file(path, slow).context("remove", path)?;
+        disk.sync_dir(log_dir, slow).context("sync", log_dir)?;
+    }
+    for (_, _, path) in snapshots(disk, snap_dir)?.iter().filter(|(other, ..)| *other != zxid) {
+        disk.remove_file(path, slow).context("remove", path)?;
+    }
+    disk.sync_dir(snap_dir, slow).context("sync", snap_dir)
+}
+
 /// Cuts one file behind the last record up to `zxid`.
 fn cut(disk: &dyn Disk, path: &Path, zxid: i64, slow: &Slow) -> Result<(), StoreError> {
     let mut reader = LogReader::open(disk, path)?;

@@ -122,6 +122,20 @@ impl Tree {
         }
     }
 
+    /// Puts the list of servers into `/zookeeper/config`, outside of any transaction, as each server of the original does
+    /// for itself when its leader is found (`ZKDatabase.initConfigInZKDatabase`).
+    pub fn set_config(&mut self, text: &[u8], version: i64, wall_ms: i64) {
+        let Some(id) = self.nodes.find(CONFIG) else { return };
+        let before = self.nodes.get(id).data().map_or(0, <[u8]>::len) as u64;
+        self.data_size = self.data_size.saturating_sub(before) + text.len() as u64;
+        self.replace_data(id, CONFIG, Some(text));
+        self.update(id, |stat| {
+            stat.mtime = wall_ms;
+            stat.mzxid = version;
+            stat.version = -1;
+        });
+    }
+
     /// The node of a path.
     pub fn get(&self, path: &str) -> Option<ZnodeRef<'_>> {
         self.nodes.find(path).map(|id| ZnodeRef { tree: self, id })

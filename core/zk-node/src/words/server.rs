@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::VERSION;
+use crate::member::Member;
 use crate::stats::JavaDouble;
 use crate::{ConnectionId, Server};
 
@@ -21,7 +22,7 @@ impl Server {
         let _ = write!(
             text,
             "Latency min/avg/max: {}/{}/{}\nReceived: {}\nSent: {}\nConnections: {}\nOutstanding: {}\nZxid: {:#x}\n\
-             Mode: standalone\nNode count: {}\n",
+             Mode: {}\nNode count: {}\n",
             latency.least(),
             JavaDouble(latency.average()),
             latency.greatest,
@@ -30,6 +31,7 @@ impl Server {
             self.connections.len(),
             self.in_process,
             self.tree.last_zxid(),
+            self.role.member().map_or("standalone", Member::mode),
             self.tree.node_count(),
         );
         text

@@ -1,0 +1,440 @@
+//! The follower's and the observer's part (upstream `Learner`, `Follower`, `Observer`, `FollowerZooKeeperServer`): reads
+//! are answered here, writes go to the leader and are answered when they come back committed.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use base::{Monotonic, Now, Reader};
+use bytes::Bytes;
+use config::zookeeper::PeerType;
+use zk_proto::peer::{Revalidated, SessionTouch};
+use zk_proto::{ErrorCode, Id, Jute, OpCode, Txn, TxnEntry};
+use zk_store::Epoch;
+use zk_zab::{
+    Abandonment, Entry, FromLeader, History, Learner, LearnerEffect, LearnerSettings, LinkId, ServerId, Zxid,
+};
+
+use super::matching::Incoming;
+use super::stream::PacketStream;
+use super::wire::{self, LeaderSays};
+use super::{LEADER_LINKS, Member, Phase, line, ticks};
+use crate::connection::{Request, Waiting};
+use crate::pipeline::{Origin, Proposal};
+use crate::snapshot::TreeWalk;
+use crate::{ConnectionId, Effect, Effects, LinkEffect, LinkEvent, PeerPort, Server};
+
+/// The first pause before the leader is dialled again; it doubles.
+const DIAL_PAUSE_MS: u64 = 5;
+const DIAL_PAUSE_MS_MAX: u64 = 200;
+/// What the leader has sent and is not taken yet, at which no more is read.
+const UNTAKEN_BYTES_MAX: usize = 1 << 20;
+/// Sessions in one PING: the original refuses packets of more than 1 MiB.
+const TOUCHES_MAX: usize = 50_000;
+
+/// A server that follows, or is about to.
+pub(crate) struct Following {
+    zab: Learner,
+    wanted: Vec<LearnerEffect>,
+    leader: ServerId,
+    link: LinkId,
+    contact: Contact,
+    pub(super) stream: PacketStream,
+    pub(super) intake: Intake,
+    reading_paused: bool,
+    /// Sessions that were heard of since the last PING.
+    touched: BTreeMap<i64, i32>,
+    /// Clients' `sync` requests, in the order in which they went to the leader.
+    syncs: VecDeque<Request>,
+    /// Clients that want to go on with a session, while the leader is asked.
+    revalidating: BTreeMap<i64, VecDeque<ConnectionId>>,
+}
+
+/// How far the connection to the leader is.
+#[derive(Clone, Copy, Debug)]
+enum Contact {
+    Dialling { pause_ms: u64, until: Monotonic },
+    Pausing { pause_ms: u64, again: Monotonic, until: Monotonic },
+    Connected,
+}
+
+/// What the leader's bytes are just now.
+pub(super) enum Intake {
+    Packets,
+    /// The tree.
+    Snapshot(Box<Incoming>),
+    /// Nothing is taken: the log and the tree are being replaced.
+    Waiting,
+}
+
+impl Following {
+    pub(super) fn is_link(&self, link: LinkId) -> bool {
+        self.link == link
+    }
+
+    pub(super) fn deadline(&self) -> Option<Monotonic> {
+        match self.contact {
+            Contact::Dialling { until, .. } => Some(until),
+            Contact::Pausing { again, .. } => Some(again),
+            Contact::Connected => self.zab.deadline(),
+        }
+    }
+
+    pub(super) fn epoch_stored(&mut self, which: Epoch, epoch: i64) {
+        match which {
+            Epoch::Accepted => self.zab.epoch_accepted(epoch, &mut self.wanted),
+            Epoch::Current => self.zab.epoch_entered(epoch, &mut self.wanted),
+        }
+    }
+
+    pub(super) fn logged(&mut self, zxid: Zxid) {
+        self.zab.logged(zxid, &mut self.wanted);
+    }
+
+    pub(super) fn truncated(&mut self) {
+        self.intake = Intake::Packets;
+        self.zab.truncated();
+    }
+
+    pub(super) fn cannot_truncate(&mut self) {
+        self.intake = Intake::Packets;
+        self.zab.cannot_truncate(&mut self.wanted);
+    }
+
+    pub(super) fn snapshot_received(&mut self, zxid: Zxid) {
+        self.intake = Intake::Packets;
+        self.zab.snapshot_received(zxid);
+    }
+
+    /// What it leaves.
+    pub(super) fn end(self) -> (History, Vec<LinkId>, Vec<TreeWalk>) {
+        (self.zab.into_history(), vec![self.link], Vec::new())
+    }
+}
+
+impl Server {
+    pub(super) fn begin_following(&mut self, leader: ServerId, history: History, now: Now, effects: &mut Effects) {
+        let Some(member) = self.role.member_mut() else { return };
+        let settings = LearnerSettings {
+            id: member.settings.id,
+            is_observer: member.settings.peer_type == PeerType::Observer,
+            config_version: member.quorum.version(),
+            init_limit_ms: ticks(&self.config, member.settings.init_limit),
+            sync_limit_ms: ticks(&self.config, member.settings.sync_limit),
+            history_len: usize::try_from(member.settings.history_len).unwrap_or(0),
+        };
+        let mut zab = Learner::new(settings, history, member.accepted_epoch, member.current_epoch, now.monotonic);
+        if member.needs_tree {
+            zab.ask_for_snapshot();
+        }
+        let limit = match member.settings.connect_limit {
+            0 => member.settings.init_limit,
+            limit => limit,
+        };
+        let until = now.monotonic.plus_ms(ticks(&self.config, limit));
+        let link = member.next_leader_link();
+        member.phase = Phase::Following(Box::new(Following {
+            zab,
+            wanted: Vec::new(),
+            leader,
+            link,
+            contact: Contact::Dialling { pause_ms: DIAL_PAUSE_MS, until },
+            stream: PacketStream::default(),
+            intake: Intake::Packets,
+            reading_paused: false,
+            touched: BTreeMap::new(),
+            syncs: VecDeque::new(),
+            revalidating: BTreeMap::new(),
+        }));
+        let early = std::mem::take(&mut member.early);
+        for link in early.into_keys() {
+            self.close_link(link, effects);
+        }
+        self.dial_leader(until, now, effects);
+    }
+
+    fn dial_leader(&mut self, until: Monotonic, now: Now, effects: &mut Effects) {
+        let Some(member) = self.role.member_mut() else { return };
+        let Phase::Following(following) = &member.phase else { return };
+        let addresses = line(&member.settings, following.leader).map_or_else(Vec::new, |line| line.quorum.clone());
+        let link = following.link;
+        let timeout_ms = (until.since(now.monotonic).as_millis() as u64).max(1);
+        member.ports.insert(link, PeerPort::Quorum);
+        effects.push(Effect::Link(LinkEffect::Dial { link, addresses, timeout_ms }));
+    }
+
+    /// Something happened to the link to the leader.
+    pub(super) fn leader_link(&mut self, event: LinkEvent, now: Now, effects: &mut Effects) {
+        let Some(following) = self.role.member_mut().and_then(Member::following) else { return };
+        match event {
+            LinkEvent::Connected { .. } => {
+                following.contact = Contact::Connected;
+                following.zab.connected(now.monotonic, &mut following.wanted);
+                self.carry_out_following(now, effects);
+            }
+            LinkEvent::Received { bytes, .. } => {
+                following.stream.push(&bytes);
+                following.zab.alive(now.monotonic);
+                self.hear_leader(now, effects);
+            }
+            LinkEvent::Congested { .. } | LinkEvent::Accepted { .. } => {}
+            LinkEvent::Closed { reason, .. } => match following.contact {
+                Contact::Dialling { pause_ms, until } if now.monotonic < until => {
+                    let again = now.monotonic.plus_ms(pause_ms);
+                    let pause_ms = (pause_ms * 2).min(DIAL_PAUSE_MS_MAX);
+                    following.contact = Contact::Pausing { pause_ms, again, until };
+                }
+                _ => self.look_again(&format!("the link to the leader is closed: {reason}"), now, effects),
+            },
+        }
+    }
+
+    pub(super) fn following_tick(&mut self, now: Now, effects: &mut Effects) {
+        let Some(member) = self.role.member_mut() else { return };
+        let next_link = member.dialled + 1;
+        let Some(following) = member.following() else { return };
+        match following.contact {
+            Contact::Pausing { pause_ms, again, until } if again <= now.monotonic => {
+                following.contact = Contact::Dialling { pause_ms, until };
+                following.link = LinkId(LEADER_LINKS | next_link);
+                member.dialled = next_link;
+                self.dial_leader(until, now, effects);
+            }
+            Contact::Dialling { until, .. } if until <= now.monotonic => {
+                self.look_again("connectToLeader exceeded on retries.", now, effects);
+            }
+            Contact::Pausing { .. } | Contact::Dialling { .. } => {}
+            Contact::Connected => following.zab.tick(now.monotonic, &mut following.wanted),
+        }
+    }
+
+    /// Takes what the leader has sent, one packet after the other: each may change what the next bytes are.
+    pub(super) fn hear_leader(&mut self, now: Now, effects: &mut Effects) {
+        let length_max = self.packet_length_max();
+        loop {
+            self.carry_out_following(now, effects);
+            let Some(following) = self.role.member_mut().and_then(Member::following) else { return };
+            match &following.intake {
+                Intake::Waiting => break,
+                Intake::Snapshot(_) => {
+                    let bytes = following.stream.take_raw();
+                    if bytes.is_empty() {
+                        break;
+                    }
+                    self.take_tree(&bytes, now, effects);
+                    continue;
+                }
+                Intake::Packets => {}
+            }
+            let said = match following.stream.next(length_max) {
+                Ok(None) => break,
+                Ok(Some(packet)) => wire::from_leader(packet),
+                Err(error) => Err(error.to_string()),
+            };
+            match said {
+                Ok(said) => self.leader_said(said, now, effects),
+                Err(nonsense) => return self.look_again(&nonsense, now, effects),
+            }
+        }
+        self.pause_leader(effects);
+    }
+
+    /// Reads no more from the leader while what it has sent can't be taken.
+    fn pause_leader(&mut self, effects: &mut Effects) {
+        let Some(following) = self.role.member_mut().and_then(Member::following) else { return };
+        let is_behind = match &following.intake {
+            Intake::Packets => false,
+            Intake::Snapshot(incoming) => incoming.untaken() > UNTAKEN_BYTES_MAX,
+            Intake::Waiting => following.stream.len() > UNTAKEN_BYTES_MAX,
+        };
+        if is_behind != following.reading_paused {
+            following.reading_paused = is_behind;
+            let link = following.link;
+            effects.push(Effect::Link(match is_behind {
+                true => LinkEffect::PauseReading(link),
+                false => LinkEffect::ResumeReading(link),
+            }));
+        }
+    }
+
+    fn leader_said(&mut self, said: LeaderSays, now: Now, effects: &mut Effects) {
+        let Some(following) = self.role.member_mut().and_then(Member::following) else { return };
+        match said {
+            LeaderSays::Zab(FromLeader::Ping { zxid }) => {
+                following.zab.packet(FromLeader::Ping { zxid }, now.monotonic, &mut following.wanted);
+                self.answer_ping(zxid);
+            }
+            LeaderSays::Zab(packet) => following.zab.packet(packet, now.monotonic, &mut following.wanted),
+            LeaderSays::Sync => {
+                if let Some(request) = following.syncs.pop_front() {
+                    self.answer_sync(&request, now);
+                }
+            }
+            LeaderSays::Revalidated(answer) => self.revalidated(answer, effects),
+        }
+    }
+
+    fn answer_ping(&mut self, zxid: Zxid) {
+        let Some(member) = self.role.member_mut() else { return };
+        let Some(following) = member.following() else { return };
+        let touched: Vec<SessionTouch> = std::mem::take(&mut following.touched)
+            .into_iter()
+            .map(|(session_id, timeout_ms)| SessionTouch { session_id, timeout_ms })
+            .collect();
+        let link = following.link;
+        let mut pieces = touched.chunks(TOUCHES_MAX);
+        let first = pieces.next().unwrap_or_default();
+        member.send(link, &wire::touches_bytes(zxid, first.iter().copied()));
+        for piece in pieces {
+            member.send(link, &wire::touches_bytes(zxid, piece.iter().copied()));
+        }
+    }
+
+    /// Does what Zab wants.
+    pub(super) fn carry_out_following(&mut self, now: Now, effects: &mut Effects) {
+        loop {
+            let Some(following) = self.role.member_mut().and_then(Member::following) else { return };
+            let wanted = std::mem::take(&mut following.wanted);
+            if wanted.is_empty() {
+                return;
+            }
+            for effect in wanted {
+                self.follow(effect, now, effects);
+            }
+        }
+    }
+
+    fn follow(&mut self, effect: LearnerEffect, now: Now, effects: &mut Effects) {
+        match effect {
+            LearnerEffect::Send(packet) => self.tell_leader(&wire::learner_bytes(&packet)),
+            LearnerEffect::AcceptEpoch(epoch) => self.store_epoch(Epoch::Accepted, epoch, effects),
+            LearnerEffect::EnterEpoch(epoch) => self.store_epoch(Epoch::Current, epoch, effects),
+            LearnerEffect::Truncate(zxid) => self.truncate_to(zxid, effects),
+            LearnerEffect::ReceiveSnapshot { zxid } => self.receive_tree(zxid, effects),
+            LearnerEffect::Log(entry) => self.log_entry(&entry, now, effects),
+            LearnerEffect::Commit(zxid) => {
+                if let Some(member) = self.role.member_mut() {
+                    member.committed = zxid;
+                }
+                self.commit(now, effects);
+            }
+            LearnerEffect::Config(_) => {}
+            LearnerEffect::Serve { epoch } => {
+                self.enter_service(epoch, now);
+            }
+            LearnerEffect::Abandon(reason) => {
+                if let (Abandonment::CannotTruncate(_), Some(member)) = (&reason, self.role.member_mut()) {
+                    member.needs_tree = true;
+                }
+                self.look_again(&reason.to_string(), now, effects);
+            }
+        }
+    }
+
+    fn tell_leader(&mut self, bytes: &[u8]) {
+        let Some(member) = self.role.member_mut() else { return };
+        if let Some(link) = member.following().map(|following| following.link) {
+            member.send(link, bytes);
+        }
+    }
+
+    /// Puts a proposal into the log; it is applied when it is committed.
+    fn log_entry(&mut self, entry: &Entry, now: Now, effects: &mut Effects) {
+        let decoded = TxnEntry::decode(&mut Reader::new(&entry.payload));
+        let decoded = match decoded {
+            Ok(decoded) if decoded.header.zxid == entry.zxid => decoded,
+            Ok(_) => return self.look_again("a proposal with another zxid than its packet", now, effects),
+            Err(error) => return self.look_again(&format!("a proposal that can't be read: {error}"), now, effects),
+        };
+        let error = match &decoded.txn {
+            Txn::Error(error) => Some(ErrorCode::from_code(error.err).unwrap_or(ErrorCode::SystemError)),
+            _ => None,
+        };
+        self.journal.append(entry.zxid, &entry.payload, now.monotonic);
+        self.pipeline.accept(Proposal { entry: decoded, error, origin: None });
+    }
+
+    /// Whether this server follows and its leader is asked.
+    pub(crate) fn follows(&self) -> bool {
+        self.role.member().is_some_and(|member| matches!(member.phase, Phase::Following(_)))
+    }
+
+    /// Sends a client's write to the leader; its reply waits for the transaction.
+    pub(crate) fn forward(&mut self, session: i64, body: &Bytes, ids: &[Id], origin: Origin) {
+        self.tell_leader(&wire::request_bytes(session, origin.xid, origin.op, body, ids));
+        if let Some(connection) = self.connections.get_mut(origin.connection) {
+            connection.waiting.push_back(Waiting::Forwarded(origin));
+        }
+        self.in_process += 1;
+        if self.config.is_large(origin.length) {
+            self.large_bytes += origin.length;
+        }
+    }
+
+    /// As [`Server::forward`], of a `sync`: it is no transaction, and the leader answers in the order of asking.
+    pub(crate) fn forward_sync(&mut self, request: Request) {
+        self.forward(request.session, &request.body, &request.ids, request.origin());
+        if let Some(following) = self.role.member_mut().and_then(Member::following) {
+            following.syncs.push_back(request);
+        }
+    }
+
+    /// Whose request a transaction answers, if its client is at this server.
+    pub(crate) fn origin_here(&self, entry: &TxnEntry) -> Option<Origin> {
+        let id = self.connections.of_session(entry.header.session_id)?;
+        match self.connections.get(id)?.waiting.front()? {
+            Waiting::Forwarded(origin) if origin.xid == entry.header.cxid && origin.op != OpCode::Sync => Some(*origin),
+            _ => None,
+        }
+    }
+
+    /// Everything its session wrote before is answered by now: the leader sends in order.
+    fn answer_sync(&mut self, request: &Request, now: Now) {
+        let id = request.connection;
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let is_next = matches!(connection.waiting.front(), Some(Waiting::Forwarded(next)) if next.xid == request.xid);
+        if is_next {
+            connection.waiting.pop_front();
+            self.in_process -= 1;
+            self.read(request, now);
+            self.drain_reads(id, now);
+        }
+    }
+
+    /// Asks the leader whether a client may go on with its session.
+    pub(crate) fn revalidate(&mut self, id: ConnectionId, session: i64, timeout_ms: i32) {
+        if let Some(following) = self.role.member_mut().and_then(Member::following) {
+            following.revalidating.entry(session).or_default().push_back(id);
+        }
+        self.tell_leader(&wire::revalidate_bytes(session, timeout_ms));
+    }
+
+    fn revalidated(&mut self, answer: Revalidated, effects: &mut Effects) {
+        let Some(following) = self.role.member_mut().and_then(Member::following) else { return };
+        let Some(waiting) = following.revalidating.get_mut(&answer.session_id) else { return };
+        let id = waiting.pop_front();
+        if waiting.is_empty() {
+            following.revalidating.remove(&answer.session_id);
+        }
+        if let Some(id) = id.filter(|id| self.connections.get(*id).is_some()) {
+            self.finish_resuming(id, answer.session_id, answer.valid, effects);
+        }
+    }
+
+    /// Hears of a session. `false` if it is not known or closing.
+    pub(crate) fn touch_session(&mut self, session: i64, timeout_ms: i32, now: Now) -> bool {
+        if let Some(following) = self.role.member_mut().and_then(Member::following) {
+            let known = self.tree.sessions().contains_key(&session);
+            if known {
+                following.touched.insert(session, timeout_ms);
+            }
+            return known;
+        }
+        self.sessions.touch(session, timeout_ms, now.monotonic)
+    }
+}
+
+impl Member {
+    fn next_leader_link(&mut self) -> LinkId {
+        self.dialled += 1;
+        LinkId(LEADER_LINKS | self.dialled)
+    }
+}

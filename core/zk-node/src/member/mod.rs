@@ -1,0 +1,475 @@
+//! A member of an ensemble (upstream `QuorumPeer`): looks for a leader, then leads or follows, and looks again when that
+//! ends. Votes and Zab are `zk-zab`'s; here they meet the connections, the log and the tree.
+//!
+//! | to find | see |
+//! |---|---|
+//! | the life of a member, its links and votes | here |
+//! | the leader's part | [`leading`] |
+//! | the follower's and the observer's part | [`following`] |
+//! | the log and the tree made to match the leader's | [`matching`] |
+//! | packets and bytes | [`wire`], [`stream`] |
+//!
+//! Outgoing bytes are gathered by link and leave at the end of the turn, as clients' do.
+
+mod election;
+mod following;
+mod leading;
+mod matching;
+mod stream;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use base::{Disk, Monotonic, Now};
+use bytes::{Bytes, BytesMut};
+use config::zookeeper::{Ensemble, MemberSettings, PeerType, Server as ServerLine};
+use zk_store::{Epoch, StoreError};
+use zk_zab::{Election, History, LinkId, Links, PeerState, Quorum, ServerId, Voter, Zxid, epoch_of};
+
+use crate::event::Outcome;
+use crate::log::Logger;
+use crate::server::State;
+use crate::{
+    DiskTask, Effect, Effects, Lane, LinkEffect, LinkEvent, PeerPort, Server, ServerConfig, StartError, StopReason,
+};
+use following::Following;
+use leading::Leading;
+pub(crate) use leading::LogRead;
+pub(crate) use matching::Matched;
+
+/// Names of the links to leaders: above those of the election's.
+const LEADER_LINKS: u64 = 1 << 63 | 1 << 62;
+/// What a learner may say before this server knows that it leads.
+const EARLY_BYTES_MAX: usize = 4096;
+
+/// One of several servers.
+pub(crate) struct Member {
+    settings: MemberSettings,
+    quorum: Arc<Quorum>,
+    /// The list of servers as text, as it travels and as `/zookeeper/config` tells it.
+    config_text: Bytes,
+    election: Election,
+    links: Links,
+    ports: BTreeMap<LinkId, PeerPort>,
+    /// Learners that know of this server's election before it does: what they have said so far.
+    early: BTreeMap<LinkId, BytesMut>,
+    dialled: u64,
+    /// What leaves at the end of the turn.
+    out: BTreeMap<LinkId, BytesMut>,
+    accepted_epoch: i64,
+    current_epoch: i64,
+    committed: Zxid,
+    /// The log can't be cut back as a leader wanted: the next one is asked for its tree.
+    needs_tree: bool,
+    phase: Phase,
+}
+
+/// How far its life has come.
+enum Phase {
+    /// What is in the log is being made durable, then applied: it counts in the election.
+    Settling {
+        history: History,
+    },
+    Looking {
+        history: History,
+    },
+    Leading(Box<Leading>),
+    Following(Box<Following>),
+}
+
+/// The disk's answer to an epoch that was to be stored.
+#[derive(Debug)]
+pub(crate) struct EpochStored {
+    which: Epoch,
+    epoch: i64,
+    result: Result<(), StoreError>,
+}
+
+impl Member {
+    /// A member that has recovered its tree up to `last_zxid`, and is about to look for a leader.
+    pub(crate) fn open(
+        settings: &MemberSettings,
+        config: &ServerConfig,
+        disk: &dyn Disk,
+        snap_dir: &Path,
+        last_zxid: Zxid,
+    ) -> Result<Self, StartError> {
+        let (accepted_epoch, current_epoch) = epochs(disk, snap_dir, last_zxid)?;
+        let quorum = Arc::new(quorum(&settings.ensemble));
+        let config_text = Bytes::from(settings.ensemble.text());
+        let (election, links) = election::machines(settings, config, &quorum, &config_text);
+        Ok(Self {
+            settings: settings.clone(),
+            quorum,
+            config_text,
+            election,
+            links,
+            ports: BTreeMap::new(),
+            early: BTreeMap::new(),
+            dialled: 0,
+            out: BTreeMap::new(),
+            accepted_epoch,
+            current_epoch,
+            committed: last_zxid,
+            needs_tree: false,
+            phase: Phase::Settling { history: History::starting_behind(last_zxid) },
+        })
+    }
+
+    /// Up to here transactions may be applied.
+    pub(crate) const fn committed(&self) -> Zxid {
+        self.committed
+    }
+
+    pub(crate) const fn leads(&self) -> bool {
+        matches!(self.phase, Phase::Leading(_))
+    }
+
+    /// As `srvr` tells it.
+    pub(crate) const fn mode(&self) -> &'static str {
+        match (&self.phase, self.settings.peer_type) {
+            (Phase::Leading(_), _) => "leader",
+            (Phase::Following(_), PeerType::Participant) => "follower",
+            (Phase::Following(_), PeerType::Observer) => "observer",
+            (Phase::Settling { .. } | Phase::Looking { .. }, _) => "leaderelection",
+        }
+    }
+
+    fn leading(&mut self) -> Option<&mut Leading> {
+        match &mut self.phase {
+            Phase::Leading(leading) => Some(leading),
+            _ => None,
+        }
+    }
+
+    fn following(&mut self) -> Option<&mut Following> {
+        match &mut self.phase {
+            Phase::Following(following) => Some(following),
+            _ => None,
+        }
+    }
+
+    fn deadline(&self) -> Option<Monotonic> {
+        let of_phase = match &self.phase {
+            Phase::Settling { .. } | Phase::Looking { .. } => None,
+            Phase::Leading(leading) => leading.deadline(),
+            Phase::Following(following) => following.deadline(),
+        };
+        [of_phase, self.election.deadline(), self.links.deadline()].into_iter().flatten().min()
+    }
+
+    /// The tree and the log were replaced by what ends with `last_zxid`.
+    fn replaced(&mut self, last_zxid: Zxid) {
+        self.committed = last_zxid;
+        self.needs_tree = false;
+        if let Phase::Settling { history } | Phase::Looking { history } = &mut self.phase {
+            *history = History::starting_behind(last_zxid);
+        }
+    }
+
+    /// Puts bytes behind all others of a link.
+    fn send(&mut self, link: LinkId, bytes: &[u8]) {
+        self.out.entry(link).or_default().extend_from_slice(bytes);
+    }
+}
+
+/// What the list of servers means for deciding.
+fn quorum(ensemble: &Ensemble) -> Quorum {
+    let observers = ensemble.observers().map(|server| server.id);
+    let voters = ensemble.voters().map(|server| server.id);
+    if ensemble.groups.is_empty() && ensemble.weights.is_empty() {
+        return Quorum::majority(ensemble.version, voters, observers);
+    }
+    let voters = voters.map(|id| {
+        let weight = ensemble.weights.get(&id).copied().unwrap_or(1);
+        (id, Voter { weight, group: ensemble.groups.get(&id).copied().unwrap_or(0) })
+    });
+    Quorum::hierarchical(ensemble.version, voters.collect(), observers)
+}
+
+/// The two epochs from their files, which are checked against the log (`QuorumPeer.loadDataBase`).
+fn epochs(disk: &dyn Disk, snap_dir: &Path, last_zxid: Zxid) -> Result<(i64, i64), StartError> {
+    let of_log = epoch_of(last_zxid);
+    let mut current = Epoch::Current.read(disk, snap_dir, false)?.unwrap_or(of_log);
+    if of_log > current {
+        // A crash after the history was taken over and before the file had its name.
+        let pending = Epoch::Current.read(disk, snap_dir, true)?;
+        current = pending.filter(|pending| *pending == of_log).ok_or(StartError::Epoch {
+            what: "current",
+            epoch: current,
+            of_log,
+        })?;
+    }
+    let accepted = Epoch::Accepted.read(disk, snap_dir, false)?.unwrap_or(of_log.max(current));
+    if accepted < current {
+        return Err(StartError::Epoch { what: "accepted", epoch: accepted, of_log: current });
+    }
+    Ok((accepted, current))
+}
+
+impl Server {
+    /// Something happened to a link.
+    pub(crate) fn link_event(&mut self, event: LinkEvent, now: Now, effects: &mut Effects) {
+        let Some(member) = self.role.member_mut() else { return };
+        let (link, port) = match &event {
+            LinkEvent::Accepted { link, port, .. } => {
+                member.ports.insert(*link, *port);
+                (*link, Some(*port))
+            }
+            LinkEvent::Closed { link, .. } => (*link, member.ports.remove(link)),
+            LinkEvent::Connected { link } | LinkEvent::Received { link, .. } | LinkEvent::Congested { link, .. } => {
+                (*link, member.ports.get(link).copied())
+            }
+        };
+        match port {
+            Some(PeerPort::Election) => self.election_link(link, event, now, effects),
+            Some(PeerPort::Quorum) => self.quorum_link(link, event, now, effects),
+            None => {}
+        }
+    }
+
+    fn quorum_link(&mut self, link: LinkId, event: LinkEvent, now: Now, effects: &mut Effects) {
+        let Some(member) = self.role.member_mut() else { return };
+        if member.following().is_some_and(|following| following.is_link(link)) {
+            return self.leader_link(event, now, effects);
+        }
+        match (&mut member.phase, event) {
+            (Phase::Leading(leading), event) => {
+                leading.learner_link(link, event, now.monotonic);
+                self.hear_learners(link, now, effects);
+            }
+            (Phase::Settling { .. } | Phase::Looking { .. }, event) => match event {
+                LinkEvent::Accepted { .. } => {
+                    member.early.insert(link, BytesMut::new());
+                }
+                LinkEvent::Received { bytes, .. } => {
+                    let said = member.early.entry(link).or_default();
+                    said.extend_from_slice(&bytes);
+                    if said.len() > EARLY_BYTES_MAX {
+                        self.close_link(link, effects);
+                    }
+                }
+                LinkEvent::Closed { .. } => {
+                    member.early.remove(&link);
+                }
+                LinkEvent::Connected { .. } | LinkEvent::Congested { .. } => {}
+            },
+            (Phase::Following(_), LinkEvent::Closed { .. }) => {}
+            (Phase::Following(_), _) => self.close_link(link, effects),
+        }
+    }
+
+    /// Forgets a link and asks the host to close it.
+    fn close_link(&mut self, link: LinkId, effects: &mut Effects) {
+        let Some(member) = self.role.member_mut() else { return };
+        member.early.remove(&link);
+        if member.ports.remove(&link).is_some() {
+            if let Some(bytes) = member.out.remove(&link).filter(|bytes| !bytes.is_empty()) {
+                effects.push(Effect::Link(LinkEffect::Send { link, bytes: bytes.freeze() }));
+            }
+            effects.push(Effect::Link(LinkEffect::Close(link)));
+        }
+    }
+
+    /// What a member does by the clock.
+    pub(crate) fn member_tick(&mut self, now: Now, effects: &mut Effects) {
+        if self.role.member().is_none() {
+            return;
+        }
+        self.election_tick(now, effects);
+        self.leading_tick(now);
+        self.following_tick(now, effects);
+    }
+
+    pub(crate) fn member_deadline(&self) -> Option<Monotonic> {
+        self.role.member().and_then(Member::deadline)
+    }
+
+    /// Part of a turn's end: what Zab wants done.
+    pub(crate) fn member_turn(&mut self, now: Now, effects: &mut Effects) {
+        if self.role.member().is_some() {
+            self.settle_log(now, effects);
+            self.carry_out_leading(now, effects);
+            self.carry_out_following(now, effects);
+        }
+    }
+
+    /// What goes to other servers leaves.
+    pub(crate) fn flush_links(&mut self, now: Now, effects: &mut Effects) {
+        self.send_snapshots(now);
+        self.carry_out_leading(now, effects);
+        if let Some(member) = self.role.member_mut() {
+            for (link, bytes) in std::mem::take(&mut member.out) {
+                if !bytes.is_empty() {
+                    effects.push(Effect::Link(LinkEffect::Send { link, bytes: bytes.freeze() }));
+                }
+            }
+        }
+    }
+
+    /// Ends what this server was, and looks for a leader once its log is durable and applied.
+    fn look_again(&mut self, reason: &str, now: Now, effects: &mut Effects) {
+        self.log.warn(Logger::Member, format!("Shutdown: {reason}"));
+        self.leave_service(effects);
+        let looking = Phase::Looking { history: History::default() };
+        self.stop_snapshots();
+        let Some(member) = self.role.member_mut() else { return };
+        let (history, links, walks) = match std::mem::replace(&mut member.phase, looking) {
+            Phase::Leading(leading) => leading.end(),
+            Phase::Following(following) => following.end(),
+            Phase::Settling { history } | Phase::Looking { history } => (history, Vec::new(), Vec::new()),
+        };
+        member.phase = Phase::Settling { history };
+        for link in links {
+            self.close_link(link, effects);
+        }
+        for walk in walks {
+            walk.abandon(&mut self.tree);
+        }
+        self.settle_log(now, effects);
+    }
+
+    /// Serves no client any more: all are told so by the end of their connections.
+    fn leave_service(&mut self, effects: &mut Effects) {
+        if self.state == State::Running {
+            self.state = State::Looking;
+        }
+        for id in self.connections.ids() {
+            self.close(id, effects);
+        }
+        for proposal in &mut self.pipeline.proposals {
+            proposal.origin = None;
+        }
+        self.pipeline.prep.clear();
+        (self.in_process, self.large_bytes) = (0, 0);
+    }
+
+    /// Applies what is in the log and durable, though nobody committed it: the next leader knows whether it counts. Then
+    /// the search for that leader begins.
+    fn settle_log(&mut self, now: Now, effects: &mut Effects) {
+        let Some(member) = self.role.member_mut() else { return };
+        let is_settled = self.journal.is_idle() && !self.matching && self.state == State::Looking;
+        if !matches!(member.phase, Phase::Settling { .. }) || !is_settled {
+            return;
+        }
+        member.committed = self.pipeline.last_zxid().max(member.committed);
+        self.commit(now, effects);
+        let last_zxid = self.tree.last_zxid();
+        let Some(member) = self.role.member_mut() else { return };
+        let idle = Phase::Looking { history: History::default() };
+        if let Phase::Settling { history } = std::mem::replace(&mut member.phase, idle) {
+            member.phase = Phase::Looking { history };
+        }
+        let epoch = member.current_epoch;
+        self.log.info(Logger::Member, "LOOKING");
+        self.vote(now, effects, |election, out| election.look(now.monotonic, last_zxid, epoch, out));
+    }
+
+    /// The election is over.
+    fn elected(&mut self, leader: ServerId, state: PeerState, now: Now, effects: &mut Effects) {
+        let last_zxid = self.tree.last_zxid();
+        let Some(member) = self.role.member_mut() else { return };
+        let idle = Phase::Looking { history: History::default() };
+        let history = match std::mem::replace(&mut member.phase, idle) {
+            Phase::Looking { history } => history,
+            other => {
+                member.phase = other;
+                return;
+            }
+        };
+        debug_assert!(history.last_zxid() <= last_zxid, "what is in the history is applied");
+        if state == PeerState::Leading {
+            self.log.info(Logger::Member, "LEADING");
+            self.begin_leading(history, now, effects);
+        } else {
+            let name = if state == PeerState::Observing { "OBSERVING" } else { "FOLLOWING" };
+            self.log.info(Logger::Member, name);
+            self.begin_following(leader, history, now, effects);
+        }
+    }
+
+    /// Takes clients from now on.
+    fn enter_service(&mut self, epoch: i64, now: Now) {
+        if let Some(member) = self.role.member() {
+            self.tree.set_config(&member.config_text, member.quorum.version(), now.wall_ms);
+        }
+        if self.state == State::Looking {
+            self.state = State::Running;
+        }
+        if self.role.orders() {
+            self.sessions = crate::start::sessions(&self.tree, &self.config, now);
+        }
+        if let Some(member) = self.role.member_mut() {
+            member.election.update_vote(epoch);
+        }
+    }
+
+    /// Writes an epoch's file; the answer comes as [`Outcome::Epoch`].
+    fn store_epoch(&mut self, which: Epoch, epoch: i64, effects: &mut Effects) {
+        let (disk, dir) = (self.disk.clone(), self.dirs.snap_dir().to_owned());
+        effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
+            let result = which.write(&*disk, &dir, epoch, slow);
+            Outcome::Epoch(EpochStored { which, epoch, result })
+        })));
+    }
+
+    /// An epoch's file is written.
+    pub(crate) fn epoch_stored(&mut self, stored: EpochStored, now: Now, effects: &mut Effects) {
+        if let Err(error) = stored.result {
+            let reason = error.to_string();
+            self.log.error(Logger::Member, format!("Severe unrecoverable error, exiting\n{reason}"));
+            return self.stop(StopReason::LogFailed(reason), effects);
+        }
+        let Some(member) = self.role.member_mut() else { return };
+        let epoch = match stored.which {
+            Epoch::Accepted => &mut member.accepted_epoch,
+            Epoch::Current => &mut member.current_epoch,
+        };
+        *epoch = stored.epoch.max(*epoch);
+        match &mut member.phase {
+            Phase::Leading(leading) => leading.epoch_stored(stored.which, stored.epoch, now.monotonic),
+            Phase::Following(following) => following.epoch_stored(stored.which, stored.epoch),
+            Phase::Settling { .. } | Phase::Looking { .. } => {}
+        }
+    }
+
+    /// The own log is durable up to `zxid`.
+    pub(crate) fn member_logged(&mut self, zxid: Zxid) {
+        match self.role.member_mut().map(|member| &mut member.phase) {
+            Some(Phase::Leading(leading)) => leading.logged(zxid),
+            Some(Phase::Following(following)) => following.logged(zxid),
+            _ => {}
+        }
+    }
+
+    /// Ends all that other servers have of this one: it stops.
+    pub(crate) fn leave_ensemble(&mut self, effects: &mut Effects) {
+        let Some(member) = self.role.member_mut() else { return };
+        let links: Vec<LinkId> = member.ports.keys().copied().collect();
+        for link in links {
+            self.close_link(link, effects);
+        }
+        for id in self.connections.ids() {
+            self.close(id, effects);
+        }
+        self.pipeline.proposals.clear();
+        (self.in_process, self.large_bytes) = (0, 0);
+    }
+}
+
+/// Where a server is found: its line in the list.
+fn line(settings: &MemberSettings, id: ServerId) -> Option<&ServerLine> {
+    settings.ensemble.servers.get(&id)
+}
+
+/// The setting in milliseconds, none below zero.
+fn milliseconds(setting: i64) -> u64 {
+    u64::try_from(setting).unwrap_or(0)
+}
+
+/// `limit` ticks in milliseconds.
+fn ticks(config: &ServerConfig, limit: i32) -> u64 {
+    u64::from(config.tick_time_ms) * u64::try_from(limit).unwrap_or(0)
+}

@@ -1,0 +1,94 @@
+//! Reading a piece of the log while it is being written, for a server that lags (upstream `ZKDatabase.getProposalsFromTxnLog`).
+
+use std::path::Path;
+
+use base::{Disk, Slow};
+
+use crate::dirs::{logs, logs_beyond};
+use crate::log_reader::LogReader;
+use crate::{LogRecord, StoreError};
+
+/// Transactions behind another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPiece {
+    /// The last transaction at or before the one asked for; `None` if the log begins later.
+    pub start: Option<i64>,
+    /// What follows, without a gap.
+    pub records: Vec<LogRecord>,
+}
+
+/// Reads what the log holds behind `after`, up to `up_to` and some `bytes_max`, at least one record if there is one. A record
+/// that is still being written ends the piece.
+pub fn read_piece(
+    disk: &dyn Disk,
+    log_dir: &Path,
+    after: i64,
+    up_to: i64,
+    bytes_max: usize,
+    _slow: &Slow,
+) -> Result<LogPiece, StoreError> {
+    let all = logs(disk, log_dir)?;
+    let mut piece = LogPiece { start: None, records: Vec::new() };
+    let mut bytes = 0;
+    for (first, path) in logs_beyond(&all, after) {
+        if *first > after && piece.start.is_none() {
+            return Ok(piece);
+        }
+        let mut reader = LogReader::open(disk, path)?;
+        while let Ok(record) = reader.read_next()? {
+            if record.zxid <= after {
+                piece.start = Some(record.zxid);
+                continue;
+            }
+            if record.zxid > up_to || bytes >= bytes_max {
+                return Ok(piece);
+            }
+            bytes += record.payload.len();
+            piece.records.push(record);
+        }
+    }
+    Ok(piece)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use base::MemDisk;
+
+    use super::*;
+    use crate::{LogConfig, TxnLog};
+
+    /// Logs of the zxids 5 to 7, and 8 to 9.
+    fn disk() -> Arc<MemDisk> {
+        let disk = Arc::new(MemDisk::new());
+        disk.create_dir_all(Path::new("/log")).unwrap();
+        let mut log = TxnLog::new(disk.clone(), Path::new("/log"), LogConfig::default(), 4);
+        for zxid in 5..10 {
+            if zxid == 8 {
+                log.roll();
+            }
+            let mut payload = [0; 40];
+            payload[12..20].copy_from_slice(&i64::to_be_bytes(zxid));
+            log.append(zxid, &payload);
+            let batch = log.begin().unwrap();
+            log.finish(batch.run(&Slow::allowed())).unwrap();
+        }
+        disk
+    }
+
+    fn piece(after: i64, up_to: i64, bytes_max: usize) -> (Option<i64>, Vec<i64>) {
+        let piece = read_piece(&*disk(), Path::new("/log"), after, up_to, bytes_max, &Slow::allowed()).unwrap();
+        (piece.start, piece.records.iter().map(|record| record.zxid).collect())
+    }
+
+    #[test]
+    fn a_piece_goes_on_across_files_up_to_its_bounds() {
+        assert_eq!(piece(6, 100, 1 << 20), (Some(6), vec![7, 8, 9]));
+        assert_eq!(piece(6, 8, 1 << 20), (Some(6), vec![7, 8]));
+        assert_eq!(piece(5, 100, 1), (Some(5), vec![6]));
+        assert_eq!(piece(9, 100, 1 << 20), (Some(9), vec![]));
+        assert_eq!(piece(20, 100, 1 << 20), (Some(9), vec![]), "what was asked for is not there");
+        assert_eq!(piece(4, 100, 1 << 20), (None, vec![]), "the log begins later");
+    }
+}
