@@ -154,9 +154,6 @@ impl Led {
         led.tell(|leader, now, wanted| leader.epoch_accepted(5, now, wanted));
         led.hears(2, promise(4, last));
         led.tell(|leader, now, wanted| leader.epoch_entered(5, now, wanted));
-        if led.first.is_empty() && settings.force_snapshot {
-            led.tell(|leader, now, wanted| leader.snapshot_sent(LinkId(2), last, now, wanted));
-        }
         assert_eq!(led.hears(2, ack(zxid(5, 0))), ["established 5", "2 UPTODATE"]);
         led
     }

@@ -17,10 +17,18 @@ pub(crate) struct Onlooker {
 }
 
 impl Onlooker {
-    /// One leader per epoch, and no epoch begins twice.
-    pub(crate) fn established(&mut self, epoch: i64, leader: ServerId, term: u64) {
-        let other = self.leaders.insert(epoch, (leader, term));
-        assert!(other.is_none(), "epoch {epoch} is led by {leader} in its term {term}, and by {other:?}");
+    /// One leader per epoch, which a quorum has entered for good.
+    pub(crate) fn established(
+        &mut self,
+        epoch: i64,
+        leader: (ServerId, u64),
+        quorum: &Quorum,
+        disks: &BTreeMap<ServerId, &Disk>,
+    ) {
+        let other = self.leaders.insert(epoch, leader);
+        assert!(other.is_none(), "epoch {epoch} is led by {leader:?} (server, term), and by {other:?}");
+        let has_entered = |id: ServerId| disks.get(&id).is_some_and(|disk| disk.current_epoch >= epoch);
+        assert!(quorum.is_quorum(has_entered), "epoch {epoch} is led, and no quorum has entered it");
     }
 
     /// A leader has the promise of a quorum: the epoch begins with its history.

@@ -176,11 +176,34 @@ impl World {
         assert_eq!(zxid, server.disk.last_zxid(), "memory and log of {id} end at the same place");
         assert_eq!(server.tree, server.disk.all, "tree and log of {id} are the same");
         server.role = Role::Looking(history);
+        if self.hears_rumour(id) {
+            return;
+        }
         let mut votes = Vec::new();
+        let server = self.of(id);
         let epoch = server.current_epoch;
         server.election.look(now, zxid, epoch, &mut votes);
         self.vote(id, votes);
         self.plan_wake(id);
+    }
+
+    /// Somebody is said to lead: one of two, who change now and then.
+    fn hears_rumour(&mut self, id: ServerId) -> bool {
+        if !self.is_rumour || self.now_ms >= self.chaos_until || !self.chance(2) {
+            return false;
+        }
+        let candidates: Vec<ServerId> = self.quorum.voters().filter(|id| self.quorum.may_lead(*id)).collect();
+        let index = (self.now_ms / 700 + self.random.below(2)) as usize % candidates.len();
+        let leader = candidates[index];
+        let state = match leader == id {
+            true => PeerState::Leading,
+            false if self.quorum.is_voter(id) => PeerState::Following,
+            false => PeerState::Observing,
+        };
+        let vote = Vote { leader, zxid: 0, peer_epoch: 0 };
+        self.of(id).election.settled(state, vote);
+        self.elected(id, vote, state);
+        true
     }
 
     fn vote(&mut self, id: ServerId, effects: Vec<ElectionEffect>) {
@@ -259,7 +282,8 @@ impl World {
                 LeaderEffect::SendSnapshot { link } => self.plan_tree(id, link),
                 LeaderEffect::ReadLog { link, after } => self.plan_read(id, link, after),
                 LeaderEffect::Established { epoch } => {
-                    self.onlooker.established(epoch, id, term);
+                    let disks = self.servers.iter().map(|(id, server)| (*id, &server.disk)).collect();
+                    self.onlooker.established(epoch, (id, term), &self.quorum, &disks);
                     self.leader_commits(id, i64::MAX);
                     let server = self.of(id);
                     server.leading().expect("it leads").established = Some(epoch);

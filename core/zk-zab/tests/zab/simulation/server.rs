@@ -48,7 +48,8 @@ pub(crate) struct Server {
     pub(crate) term: u64,
     pub(crate) alive: bool,
     pub(crate) disk: Disk,
-    pub(crate) disk_is_slow: bool,
+    /// Which lanes of the disk are slow.
+    pub(crate) slow_lanes: [bool; 2],
     /// Asked of the disk, not done.
     pub(crate) in_progress: Vec<Work>,
     /// When the lanes of the disk are free: log, epochs.

@@ -129,7 +129,9 @@ pub(crate) struct World {
     blocked: BTreeSet<(ServerId, ServerId)>,
     notes: BTreeMap<(ServerId, ServerId), Bytes>,
     written: u64,
-    chaos_until: u64,
+    pub(crate) chaos_until: u64,
+    /// Whether servers may believe whatever they like about who leads: Zab is safe without a sound election.
+    pub(crate) is_rumour: bool,
     /// What the run went through, to know that it tests what it should.
     pub(crate) seen: BTreeMap<&'static str, u64>,
 }
@@ -151,6 +153,7 @@ impl World {
             notes: BTreeMap::new(),
             written: 0,
             chaos_until: chaos_ms,
+            is_rumour: seed % 2 == 1,
             seen: BTreeMap::new(),
         };
         for id in quorum.servers() {
@@ -169,7 +172,7 @@ impl World {
             term: 0,
             alive: false,
             disk: Disk::default(),
-            disk_is_slow: false,
+            slow_lanes: [false; 2],
             in_progress: Vec::new(),
             lanes: [0; 2],
             election: self.election(id),
@@ -485,8 +488,8 @@ impl World {
     pub(crate) fn ask_disk(&mut self, id: ServerId, work: Work) {
         let (now_ms, took) = (self.now_ms, 1 + self.random.below(6));
         let server = self.of(id);
-        let took = if server.disk_is_slow { took * 25 } else { took };
         let lane = usize::from(work.is_epoch());
+        let took = if server.slow_lanes[lane] { took * 25 } else { took };
         let at = server.lanes[lane].max(now_ms) + took;
         server.lanes[lane] = at;
         server.in_progress.push(work.clone());
@@ -550,8 +553,9 @@ impl World {
                 }
             }
             15 => {
-                let server = self.of(one);
-                server.disk_is_slow = !server.disk_is_slow;
+                let lane = self.random.below(2) as usize;
+                let is_slow = &mut self.of(one).slow_lanes[lane];
+                *is_slow = !*is_slow;
             }
             16 => self.links.values_mut().for_each(|link| link.is_slow = link.learner.server == one),
             17 | 18 => self.purge(one),
@@ -625,7 +629,7 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.blocked.clear();
         self.links.values_mut().for_each(|link| link.is_slow = false);
-        self.servers.values_mut().for_each(|server| server.disk_is_slow = false);
+        self.servers.values_mut().for_each(|server| server.slow_lanes = [false; 2]);
         for id in self.quorum.servers() {
             self.start(id);
         }
