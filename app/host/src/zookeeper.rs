@@ -350,6 +350,11 @@ impl Handler for ClientHandler {
         self.shared.collect(self.index, Input::Event(Event::Received { connection: self.id, bytes }));
     }
 
+    fn congested(&mut self, congested: bool) {
+        let event = Event::Congested { connection: self.id, congested };
+        self.shared.collect(self.index, Input::Event(event));
+    }
+
     fn closed(&mut self) {
         self.shared.collect(self.index, Input::Event(Event::Closed { connection: self.id }));
     }

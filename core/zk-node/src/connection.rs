@@ -15,6 +15,9 @@ use crate::inbox::Inbox;
 use crate::pipeline::Origin;
 use crate::stats::ConnectionStats;
 
+/// Replies of one turn to one connection, at which the next ones wait for the next turn.
+const REPLY_BYTES_MAX: usize = 1 << 20;
+
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -43,7 +46,7 @@ pub(crate) struct Connection {
     pub(crate) sends_read_only: bool,
     /// Who the client has proved to be, in the order of proof. Shared with the requests that arrived meanwhile.
     pub(crate) ids: Arc<[Id]>,
-    /// Requests not answered yet, oldest first. Never starts with a read.
+    /// Requests not answered yet, oldest first. Starts with a read only while replies wait to be taken.
     pub(crate) waiting: VecDeque<Waiting>,
     /// Requests with a positive xid that are not answered yet.
     pub(crate) outstanding: usize,
@@ -51,6 +54,10 @@ pub(crate) struct Connection {
     pub(crate) throttled: bool,
     /// Among those that take frames again when requests finish.
     pub(crate) queued_for_release: bool,
+    /// Too much waits unsent at the host.
+    pub(crate) congested: bool,
+    /// Bytes of watch events since then.
+    pub(crate) unread_event_bytes: usize,
     /// The host was told to read no more.
     pub(crate) reading_paused: bool,
     pub(crate) opened_wall_ms: i64,
@@ -108,6 +115,8 @@ impl Connection {
             outstanding: 0,
             throttled: false,
             queued_for_release: false,
+            congested: false,
+            unread_event_bytes: 0,
             reading_paused: false,
             opened_wall_ms: wall_ms,
             expires: Bucket::default(),
@@ -116,8 +125,14 @@ impl Connection {
     }
 
     /// Whether what has arrived is to stay in the inbox for now.
-    pub(crate) const fn is_held(&self) -> bool {
-        self.throttled || matches!(self.stage, Stage::Connecting)
+    pub(crate) fn is_held(&self) -> bool {
+        self.throttled || matches!(self.stage, Stage::Connecting) || self.is_full()
+    }
+
+    /// Whether replies wait that it is to take first. Requests are small and replies large: what one client may be owed is
+    /// bounded by what it reads.
+    pub(crate) fn is_full(&self) -> bool {
+        self.congested || self.out.len() >= REPLY_BYTES_MAX
     }
 
     /// The peer as Java prints a socket address.

@@ -37,6 +37,13 @@ pub enum Event {
         /// What was read from the socket at once; some 64 KiB at most is a good size.
         bytes: Bytes,
     },
+    /// More than some 1 MiB waits unsent for this client, or no longer so. Until then it is given no more replies.
+    Congested {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Whether it is so now.
+        congested: bool,
+    },
     /// The client closed, or the socket failed, or a [`Effect::Close`] was carried out. The last event of a connection;
     /// nothing is sent to it any more.
     Closed {
@@ -136,8 +143,8 @@ pub enum LinkEffect {
 pub enum Effect {
     /// Send `bytes` behind all earlier bytes of this connection. At most one for each connection and turn.
     ///
-    /// A client that does not read is the host's to bound: while more than some 1 MiB waits unsent, the host reads
-    /// nothing from that connection, so that it gets no more replies and, pinging no more, loses its session.
+    /// While more than some 1 MiB waits unsent, the host says so ([`Event::Congested`]) and reads nothing from that
+    /// connection: a client that does not read gets no more replies and, pinging no more, loses its session.
     Send {
         /// Who gets them.
         connection: ConnectionId,

@@ -53,6 +53,10 @@ impl Server {
 
     /// Lets connections that were held back go on, in the order in which they were held.
     pub(crate) fn release_held(&mut self, now: Now, effects: &mut Effects) {
+        for id in std::mem::take(&mut self.full) {
+            self.drain_reads(id, now);
+            self.take_frames(id, now, effects);
+        }
         for id in std::mem::take(&mut self.idle_again) {
             self.release(id, now, effects);
         }

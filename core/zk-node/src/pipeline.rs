@@ -63,6 +63,9 @@ pub(crate) struct Origin {
     pub(crate) length: usize,
 }
 
+/// Watch events that a client may leave unread. Its connection ends beyond: it comes back and sets its watches anew, while
+/// the original keeps all events in memory.
+const UNREAD_EVENT_BYTES_MAX: usize = 16 << 20;
 const COUNTER_MASK: i64 = 0xffff_ffff;
 const DIGEST_INTERVAL: i64 = 128;
 const DIGESTS_MAX: usize = 1024;
@@ -283,6 +286,12 @@ impl Server {
             }
             let length = reply::notification(&mut connection.out, notification.event, &notification.path);
             connection.stats.sent += 1;
+            if connection.congested {
+                connection.unread_event_bytes += length;
+                if connection.unread_event_bytes > UNREAD_EVENT_BYTES_MAX {
+                    self.deaf.push(id);
+                }
+            }
             self.stats.replied(length);
             self.mark(id);
         }

@@ -49,6 +49,7 @@ impl Server {
     /// Answers the reads that have come to the front of a connection's order.
     pub(crate) fn drain_reads(&mut self, id: ConnectionId, now: Now) {
         while let Some(connection) = self.connections.get_mut(id)
+            && !connection.is_full()
             && matches!(connection.waiting.front(), Some(Waiting::Read(_)))
             && let Some(Waiting::Read(request)) = connection.waiting.pop_front()
         {

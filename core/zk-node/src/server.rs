@@ -57,6 +57,10 @@ pub struct Server {
     pub(crate) held: VecDeque<ConnectionId>,
     /// Connections that have nothing under way any more and may have been held for that.
     pub(crate) idle_again: Vec<ConnectionId>,
+    /// Connections whose replies filled the last turn.
+    pub(crate) full: Vec<ConnectionId>,
+    /// Connections that do not read their watch events, to be closed at the end of the turn.
+    pub(crate) deaf: Vec<ConnectionId>,
     /// Requests that are neither answered nor dropped.
     pub(crate) in_process: usize,
     /// Bytes of large requests among them.
@@ -96,6 +100,7 @@ impl Server {
         match event {
             Event::Opened { connection, peer, .. } => self.open_connection(connection, peer, now, effects),
             Event::Received { connection, bytes } => self.received(connection, bytes, now, effects),
+            Event::Congested { connection, congested } => self.client_congested(connection, congested),
             Event::Closed { connection } => self.connection_lost(connection),
             Event::Link(event) => self.link_event(event, now, effects),
             Event::Disk(DiskDone(outcome)) => self.disk_done(outcome, now, effects),
@@ -117,6 +122,9 @@ impl Server {
         self.release_held(now, effects);
         self.member_turn(now, effects);
         self.flush_links(now, effects);
+        for id in std::mem::take(&mut self.deaf) {
+            self.close(id, effects);
+        }
         self.sync_log(now, effects);
         self.log.drain_into(effects);
         self.send_marked(effects);
@@ -137,6 +145,7 @@ impl Server {
         }
         [
             log,
+            (!self.full.is_empty()).then(Monotonic::default),
             member,
             self.sessions.next_deadline(),
             self.connections.expiry().next_deadline(),
@@ -219,6 +228,9 @@ impl Server {
         for id in std::mem::take(&mut self.marked) {
             let Some(connection) = self.connections.get_mut(id) else { continue };
             connection.touched = false;
+            if connection.is_full() {
+                self.full.push(id);
+            }
             let bytes = std::mem::take(&mut connection.out).freeze();
             if !bytes.is_empty() {
                 effects.push(Effect::Send { connection: id, bytes });
@@ -260,6 +272,16 @@ impl Server {
                 effects.push(Effect::Send { connection: id, bytes: bytes.freeze() });
             }
             effects.push(Effect::Close(id));
+        }
+    }
+
+    /// A client can take no more for now, or can again.
+    fn client_congested(&mut self, id: ConnectionId, congested: bool) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.congested = congested;
+        connection.unread_event_bytes = 0;
+        if !congested {
+            self.full.push(id);
         }
     }
 

@@ -164,6 +164,8 @@ impl Server {
             marked: Vec::new(),
             held: VecDeque::new(),
             idle_again: Vec::new(),
+            full: Vec::new(),
+            deaf: Vec::new(),
             in_process: 0,
             large_bytes: 0,
             tokens: TokenBucket::new(config.connection_throttle.clone(), now.monotonic),

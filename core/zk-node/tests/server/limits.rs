@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use zk_node::{ConnectionThrottle, Event, ServerConfig};
 use zk_proto::Acl;
-use zk_proto::requests::{CreateRequest, ReadRequest, Request};
+use zk_proto::requests::{AddWatchRequest, CreateRequest, ReadRequest, Request};
 
 use crate::client::{Client, Hello};
 use crate::world::World;
@@ -83,6 +83,63 @@ fn too_many_requests_under_way_stop_the_reading_and_it_goes_on_in_order() {
         assert!(line.ends_with(&format!("-{number}")), "{line}");
     }
     assert_eq!(other.told(&mut world).len(), 2);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_owed_no_more_than_a_turns_replies() {
+    let mut world = world(|_| ());
+    let mut client = Client::connect(&mut world);
+    client.send(&mut world, &create("/big".to_owned(), 900_000));
+    assert_eq!(client.told(&mut world).len(), 1);
+    let get = Request::GetData(ReadRequest { path: "/big".into(), watch: false });
+    let mut bytes = BytesMut::new();
+    for _ in 0..20 {
+        bytes.extend_from_slice(&client.encode(&get));
+    }
+    // The last reads wait behind a write, too.
+    bytes.extend_from_slice(&client.encode(&create("/small".to_owned(), 1)));
+    for _ in 0..20 {
+        bytes.extend_from_slice(&client.encode(&get));
+    }
+    world.send(client.id, &bytes);
+    let id = client.id;
+    let congested = |congested| Event::Congested { connection: id, congested };
+    world.turn([congested(true)]);
+    let owed = world.socket(client.id).arrived.len();
+    world.advance(0);
+    assert_eq!(world.socket(client.id).arrived.len(), owed, "nothing more while it does not read");
+    assert!(owed < 4 << 20, "{owed} bytes are owed");
+    let mut told = 0;
+    while told < 41 {
+        world.turn([congested(false)]);
+        let before = told;
+        told += client.told(&mut world).len();
+        assert!(told > before, "it goes on as it is read");
+        world.turn([congested(true)]);
+    }
+    world.turn([congested(false)]);
+    world.advance(0);
+    assert!(client.told(&mut world).is_empty() && !world.socket(client.id).paused);
+}
+
+#[test]
+fn who_leaves_watch_events_unread_loses_the_connection() {
+    let mut world = world(|_| ());
+    let (mut deaf, mut busy) = (Client::connect(&mut world), Client::connect(&mut world));
+    let path = format!("/{}", "n".repeat(60_000));
+    let watch = AddWatchRequest { path: "/".into(), mode: 1 };
+    deaf.send(&mut world, &Request::AddWatch(watch));
+    world.turn([Event::Congested { connection: deaf.id, congested: true }]);
+    for number in 0..400 {
+        if world.socket(deaf.id).closed {
+            break;
+        }
+        busy.send(&mut world, &create(format!("{path}{number}"), 0));
+    }
+    assert!(world.socket(deaf.id).closed);
+    assert!(!world.socket(busy.id).closed);
+    let unread = world.socket(deaf.id).arrived.len();
+    assert!((16 << 20..20 << 20).contains(&unread), "{unread} bytes were kept");
 }
 
 #[test]
