@@ -11,13 +11,14 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use interop::{Finished, Original, OriginalKind, OriginalTools, Server, binary, free_port, run};
+use interop::{Finished, Original, OriginalKind, OriginalTools, Server, binary, free_port, python, run};
 use regex_lite::Regex;
 
-const CASES: [(&str, &str); 6] = [
+const CASES: [(&str, &str); 7] = [
     ("topics", include_str!("kafka_tools/topics.txt")),
     ("configs", include_str!("kafka_tools/configs.txt")),
     ("console", include_str!("kafka_tools/console.txt")),
+    ("headers", include_str!("kafka_tools/headers.txt")),
     ("groups", include_str!("kafka_tools/groups.txt")),
     ("others", include_str!("kafka_tools/others.txt")),
     // Figures differ from run to run: of numbers only the places are compared.
@@ -122,6 +123,7 @@ impl Cluster {
         }
         for line in [
             "kafka-topics --bootstrap-server SERVER --create --topic wide --partitions 7",
+            "kafka-topics --bootstrap-server SERVER --create --topic headed --config message.timestamp.type=LogAppendTime",
             "kafka-console-producer --bootstrap-server SERVER --topic read --request-timeout-ms 30000 <<< a\\nb\\nc\\nd\\ne\\n",
             "kafka-console-producer --bootstrap-server SERVER --topic wide --property parse.key=true --property \
              key.separator=: --request-timeout-ms 30000 <<< 1:a\\n2:b\\n3:c\\n4:d\\n5:e\\n6:f\\n7:g\\n8:h\\n9:i\\n",
@@ -130,6 +132,7 @@ impl Cluster {
         ] {
             self.tool(line).success().unwrap();
         }
+        python("headed.py", &[&self.kafka, "headed"]).unwrap().success().unwrap();
         let member = |arguments: &str| {
             let line =
                 format!("kafka-console-consumer --bootstrap-server SERVER --topic read --from-beginning {arguments}");

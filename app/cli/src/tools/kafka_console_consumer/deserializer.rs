@@ -88,7 +88,11 @@ fn uuid(bytes: &[u8]) -> Result<String, Thrown> {
             d & 0xffff,
             e & 0xffff_ffff_ffff
         )),
-        _ => Err(Thrown::new("org.apache.kafka.common.errors.SerializationException", "Error parsing data into UUID")),
+        _ => {
+            let cause = Thrown::illegal_argument(format!("Invalid UUID string: {text}"));
+            let class = "org.apache.kafka.common.errors.SerializationException";
+            Err(Thrown::new(class, "Error parsing data into UUID").caused_by(cause))
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i
         result.map(|()| tool.signals.exit_code().unwrap_or(0))
     });
     let code = result.unwrap_or_else(|thrown| {
-        client::log_exception(console, "Unknown error when running consumer: ", LOGGER, thrown);
+        client::log_exception(console, "Unknown error when running consumer: ", LOGGER, thrown.trace());
         1
     });
     if options.systest_events {
@@ -114,7 +114,7 @@ impl ConsoleConsumer {
                     return Err(thrown);
                 }
                 let text = "Error processing message, skipping this message: ";
-                client::log_exception(console, text, LOGGER, thrown);
+                client::log_exception(console, text, LOGGER, thrown.trace());
             }
             // What is shown is seen before there is a wait for more.
             let flushed = if self.records.as_slice().is_empty() { console.out.flush() } else { Ok(()) };
