@@ -38,6 +38,27 @@ pub(crate) struct Leading {
     learners: BTreeMap<LinkId, LearnerLink>,
     /// Clients' `sync` requests at learners, each behind the proposal that was the last as it came.
     syncs: VecDeque<(Zxid, LinkId)>,
+    began: Monotonic,
+    sizes: ProposalSizes,
+}
+
+/// Lengths of transactions, in bytes; -1 before there is one (upstream `BufferStats`).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProposalSizes {
+    pub(crate) last: i64,
+    pub(crate) least: i64,
+    pub(crate) greatest: i64,
+}
+
+impl ProposalSizes {
+    const NONE: Self = Self { last: -1, least: -1, greatest: -1 };
+
+    fn add(&mut self, length: usize) {
+        let length = i64::try_from(length).unwrap_or(i64::MAX);
+        self.last = length;
+        self.least = if self.least < 0 { length } else { self.least.min(length) };
+        self.greatest = self.greatest.max(length);
+    }
 }
 
 #[derive(Default)]
@@ -62,6 +83,28 @@ impl Leading {
             true => Some(Monotonic::default()),
             false => self.zab.deadline(),
         }
+    }
+
+    pub(crate) const fn proposal_sizes(&self) -> ProposalSizes {
+        self.sizes
+    }
+
+    /// Followers and observers that have taken the history over.
+    pub(crate) fn synced_counts(&self) -> (usize, usize) {
+        self.zab.synced_counts()
+    }
+
+    /// Followers and observers that are connected.
+    pub(crate) fn learner_counts(&self) -> (usize, usize) {
+        self.zab.learner_counts()
+    }
+
+    pub(crate) fn pending_syncs(&self) -> usize {
+        self.syncs.len()
+    }
+
+    pub(crate) fn uptime_ms(&self, now: Now) -> u128 {
+        now.monotonic.since(self.began).as_millis()
     }
 
     /// Something happened to a learner's link. Its packets are taken by [`Server::hear_learners`].
@@ -132,7 +175,14 @@ impl Server {
             now.monotonic,
             &mut wanted,
         );
-        let mut leading = Leading { zab, wanted, learners: BTreeMap::new(), syncs: VecDeque::new() };
+        let mut leading = Leading {
+            zab,
+            wanted,
+            learners: BTreeMap::new(),
+            syncs: VecDeque::new(),
+            began: now.monotonic,
+            sizes: ProposalSizes::NONE,
+        };
         let early = std::mem::take(&mut member.early);
         for (link, said) in &early {
             let mut learner = LearnerLink::default();
@@ -229,6 +279,7 @@ impl Server {
     /// Hands a new transaction to Zab.
     pub(crate) fn proposed(&mut self, zxid: Zxid, payload: &Bytes) {
         if let Some(leading) = self.role.member_mut().and_then(Member::leading) {
+            leading.sizes.add(payload.len());
             leading.zab.proposed(Entry { zxid, payload: payload.clone() }, &mut leading.wanted);
         }
     }

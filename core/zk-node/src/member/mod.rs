@@ -137,6 +137,28 @@ impl Member {
         }
     }
 
+    pub(crate) const fn settings(&self) -> &MemberSettings {
+        &self.settings
+    }
+
+    /// Its state as `mntr` tells it.
+    pub(crate) const fn state(&self) -> &'static str {
+        match (&self.phase, self.settings.peer_type) {
+            (Phase::Leading(_), _) => "leading",
+            (Phase::Following(_), PeerType::Participant) => "following",
+            (Phase::Following(_), PeerType::Observer) => "observing",
+            (Phase::Settling { .. } | Phase::Looking { .. }, _) => "looking",
+        }
+    }
+
+    /// The leader's part, for figures.
+    pub(crate) fn as_leader(&self) -> Option<&Leading> {
+        match &self.phase {
+            Phase::Leading(leading) => Some(leading),
+            Phase::Settling { .. } | Phase::Looking { .. } | Phase::Following(_) => None,
+        }
+    }
+
     fn leading(&mut self) -> Option<&mut Leading> {
         match &mut self.phase {
             Phase::Leading(leading) => Some(leading),

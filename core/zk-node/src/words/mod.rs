@@ -3,6 +3,7 @@
 
 mod connections;
 mod date;
+mod member;
 mod monitor;
 mod server;
 mod watches;

@@ -34,6 +34,7 @@ impl Server {
             self.role.member().map_or("standalone", Member::mode),
             self.tree.node_count(),
         );
+        text.push_str(&self.proposal_sizes());
         text
     }
 
@@ -43,7 +44,7 @@ impl Server {
         format!(
             "clientPort={}\nsecureClientPort={}\ndataDir={}\ndataDirSize={}\ndataLogDir={}\ndataLogSize={}\n\
              tickTime={}\nmaxClientCnxns={}\nminSessionTimeout={}\nmaxSessionTimeout={}\nclientPortListenBacklog={}\n\
-             serverId=0\n",
+             serverId={}\n{}",
             config.client_port,
             config.secure_client_port,
             snapshots.display(),
@@ -56,6 +57,8 @@ impl Server {
             config.session_timeout_min_ms,
             config.session_timeout_max_ms,
             config.client_port_listen_backlog,
+            self.server_id(),
+            self.member_configuration(),
         )
     }
 
