@@ -27,17 +27,14 @@ impl LeaderEpochs {
         &self.entries
     }
 
-    /// The entries to write, if they changed since this was last asked.
-    pub(crate) fn take_dirty(&mut self) -> Option<Vec<EpochOffset>> {
-        std::mem::take(&mut self.dirty).then(|| self.entries.clone())
+    /// The entries, if they changed since they were last written.
+    pub(crate) fn changed(&self) -> Option<Vec<EpochOffset>> {
+        self.dirty.then(|| self.entries.clone())
     }
 
-    pub(crate) const fn is_dirty(&self) -> bool {
-        self.dirty
-    }
-
-    pub(crate) const fn mark_dirty(&mut self) {
-        self.dirty = true;
+    /// These entries are durable.
+    pub(crate) fn written(&mut self, entries: &[EpochOffset]) {
+        self.dirty &= self.entries != entries;
     }
 
     pub(crate) fn earliest(&self) -> Option<EpochOffset> {
@@ -117,9 +114,10 @@ mod tests {
     #[test]
     fn an_epoch_begins_once_and_drops_what_contradicts_it() {
         let mut some = epochs(&[(1, 0), (2, 10), (4, 20)]);
-        assert!(some.take_dirty().is_some());
+        let written = some.changed().unwrap();
+        some.written(&written);
         assert!(!some.assign(4, 25), "it began at 20");
-        assert!(some.take_dirty().is_none());
+        assert!(some.changed().is_none());
         assert!(some.assign(5, 20), "epoch 4 wrote nothing");
         assert_eq!(pairs(&some), [(1, 0), (2, 10), (5, 20)]);
         assert!(some.assign(3, 5));
@@ -146,9 +144,10 @@ mod tests {
         some.truncate_from_end(20);
         assert_eq!(pairs(&some), [(2, 10)]);
         let mut some = epochs(&[(2, 10), (4, 20), (7, 30)]);
-        some.take_dirty();
+        let written = some.changed().unwrap();
+        some.written(&written);
         some.truncate_from_start(9);
-        assert!(!some.is_dirty());
+        assert!(some.changed().is_none());
         some.truncate_from_start(25);
         assert_eq!(pairs(&some), [(4, 25), (7, 30)]);
         some.truncate_from_start(30);

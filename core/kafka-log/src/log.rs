@@ -5,6 +5,7 @@
 //! published: readers copy it (a reference count and some numbers) and go on without a lock. Lock order: state, view, epochs.
 
 mod append;
+mod epochs_file;
 mod load;
 mod lookup;
 mod read;
@@ -26,6 +27,7 @@ use crate::types::{EpochOffset, Level, OffsetPosition, Offsets};
 use crate::view::{Mark, View};
 use crate::{LogConfig, LogError, TopicPartition};
 
+pub(crate) use epochs_file::write_epochs;
 pub(crate) use load::LoadFrom;
 pub(crate) use upkeep::FlushPolicy;
 
@@ -40,6 +42,8 @@ pub struct Log {
     state: Mutex<State>,
     /// One flush at a time; a second one finds nothing to do.
     flushing: Mutex<()>,
+    /// Counts writes of the leader epochs, and keeps them in a row.
+    epoch_writes: Mutex<u64>,
     flush_queued: AtomicBool,
     warned_compacted: AtomicBool,
     me: Weak<Log>,
@@ -234,12 +238,6 @@ impl Log {
         let assigned = self.epochs.write().assign(epoch, offset);
         if assigned {
             self.submit_epochs();
-        }
-    }
-
-    fn submit_epochs(&self) {
-        if let Some(log) = self.me.upgrade() {
-            self.shared.submit(move |slow| log.report(log.write_epochs(slow)).unwrap_or(()));
         }
     }
 

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::checkpoint::{self, PartitionOffsets};
 use crate::loading::CLEAN_SHUTDOWN;
-use crate::log::{FlushPolicy, LoadFrom};
+use crate::log::{FlushPolicy, LoadFrom, write_epochs};
 use crate::metadata::{self, BrokerMetadata};
 use crate::partition::{TopicPartition, deleted_folder};
 use crate::shared::Shared;
@@ -503,6 +503,7 @@ impl LogManager {
     fn close_dir(&self, dir: &Path, slow: &Slow) -> Result<(), LogError> {
         let disk = self.0.shared.disk.as_ref();
         let logs = self.logs_in(dir);
+        write_epochs(&self.0.shared, logs.clone(), slow);
         logs.iter().try_for_each(|log| log.write_out_for_close(slow))?;
         disk.sync_file_system(dir, slow).map_err(|error| LogError::storage("syncing", dir, error))?;
         for log in &logs {

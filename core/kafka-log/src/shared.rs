@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::home::BlockCache;
 use crate::types::{Level, Surroundings};
-use crate::{LogConfig, LogError};
+use crate::{Log, LogConfig, LogError};
 
 /// Work for a disk thread.
 pub(crate) type Work = Box<dyn FnOnce(&Slow) + Send>;
@@ -20,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) producer_expiration_ms: i64,
     pub(crate) random: Mutex<Random>,
     later: Mutex<Timers<Work>>,
+    /// Logs whose leader epochs are to be written.
+    pub(crate) unwritten_epochs: Mutex<Vec<Arc<Log>>>,
 }
 
 impl Shared {
@@ -36,6 +38,7 @@ impl Shared {
             producer_expiration_ms,
             random: Mutex::new(random),
             later: Mutex::new(Timers::default()),
+            unwritten_epochs: Mutex::default(),
         })
     }
 

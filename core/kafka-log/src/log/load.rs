@@ -125,6 +125,7 @@ impl Log {
             epochs: RwLock::new(epochs),
             state: Mutex::new(state),
             flushing: Mutex::new(()),
+            epoch_writes: Mutex::new(0),
             flush_queued: AtomicBool::new(false),
             warned_compacted: AtomicBool::new(false),
             me: me.clone(),

@@ -9,7 +9,7 @@ use super::{Log, Mode, State};
 use crate::segment::Segment;
 use crate::types::Level;
 use crate::view::View;
-use crate::{LogConfig, LogError, checkpoint};
+use crate::{LogConfig, LogError};
 
 /// Recovery reads at most so many bytes in front of the recovery point, to know the producers there.
 const SNAPSHOT_EVERY_BYTES: u64 = 16 << 20;
@@ -89,18 +89,6 @@ impl Log {
             }
         }
         Ok(())
-    }
-
-    /// Writes the leader epochs if they changed.
-    pub(super) fn write_epochs(&self, slow: &Slow) -> Result<(), LogError> {
-        if !self.epochs.read().is_dirty() {
-            return Ok(());
-        }
-        let Some(entries) = self.epochs.write().take_dirty() else { return Ok(()) };
-        let path = self.home.path(checkpoint::LEADER_EPOCHS);
-        let written =
-            checkpoint::write_text(self.shared.disk.as_ref(), &path, &checkpoint::format_epochs(&entries), slow);
-        written.inspect_err(|_| self.epochs.write().mark_dirty())
     }
 
     /// Whether it is time to flush, by the topic's settings or the broker's.

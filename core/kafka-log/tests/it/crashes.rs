@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use base::{MemDisk, Random, Slow};
+use base::{Disk, MemDisk, Random, Slow, SlowCall};
 use kafka_log::{Log, LogConfig, Origin};
 
-use crate::support::{Records, World, bytes_of, check, last_offsets, read, request};
+use crate::support::{Records, World, bytes_of, check, content, last_offsets, read, request};
 
 /// One batch as it was appended: its last offset and its producer's sequence.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -183,5 +183,31 @@ fn crashes_lose_no_more_than_what_was_not_flushed() {
             }
             run.check();
         }
+    }
+}
+
+#[test]
+fn epochs_of_many_partitions_share_their_syncs_and_survive_a_crash() {
+    let disk = MemDisk::new();
+    let config = LogConfig::default();
+    let world = World::on(&disk, &config);
+    let open = |number| {
+        let partition = World::partition(number);
+        world.logs.get_or_create(&partition, true, &config, world.now, &Slow::allowed()).unwrap()
+    };
+    let logs: Vec<_> = (0..40).map(open).collect();
+    disk.sync_file_system(std::path::Path::new("/logs"), &Slow::allowed()).unwrap();
+    logs.iter().for_each(|log| log.assign_epoch_start(3, 0));
+    logs[7].assign_epoch_start(4, 0);
+    disk.take_slow_calls();
+    world.run_jobs();
+    let syncs =
+        |call: &SlowCall| matches!(call, SlowCall::SyncData(_) | SlowCall::SyncDir(_) | SlowCall::SyncFileSystem(_));
+    assert_eq!(disk.take_slow_calls().iter().filter(|call| syncs(call)).count(), 2);
+    disk.crash_losing_all();
+    for number in 0..40 {
+        let text = content(&disk, &format!("t-{number}/leader-epoch-checkpoint"));
+        let epoch = if number == 7 { 4 } else { 3 };
+        assert_eq!(String::from_utf8(text).unwrap(), format!("0\n1\n{epoch} 0\n"));
     }
 }
