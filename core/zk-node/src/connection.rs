@@ -68,11 +68,11 @@ pub(crate) struct Connection {
 /// A place in the order of a connection's requests.
 #[derive(Debug)]
 pub(crate) enum Waiting {
-    /// A proposal that is not committed yet; it holds what its reply needs.
-    Write,
+    /// A write or `sync` that is not committed yet; the pipeline holds what its reply needs.
+    Pipeline,
     /// A request that the leader has; answered when it comes back.
     Forwarded(Origin),
-    /// Answered when the writes before it are.
+    /// Answered when those before it are.
     Read(Box<Request>),
 }
 

@@ -223,7 +223,8 @@ impl Server {
         self.submit(request, now);
     }
 
-    /// Sends a request on its way: what changes state is prepared at once, what reads waits for the session's writes.
+    /// Sends a request on its way: what changes state is prepared at once, what reads waits for the session's writes, and
+    /// a `sync` for those of all.
     fn submit(&mut self, request: Request, now: Now) {
         self.stats.counters.requests_prepared += 1;
         // A reconfig that cannot be read is answered without a transaction, unlike all other writes.
@@ -233,6 +234,9 @@ impl Server {
         }
         if request.op == OpCode::Sync && self.follows() {
             return self.forward_sync(request);
+        }
+        if request.op == OpCode::Sync && !self.pipeline.is_empty() {
+            return self.queue_sync(request);
         }
         let Some(connection) = self.connections.get_mut(request.connection) else { return };
         // Clients match a ping's answer by its xid alone, so that it need not wait for the disk with the others.

@@ -23,6 +23,8 @@ use crate::{ConnectionId, Effects, Server, written};
 pub(crate) struct Pipeline {
     pub(crate) prep: Prep,
     pub(crate) proposals: VecDeque<Proposal>,
+    /// Each `sync` with the zxid up to which all must be applied before it is answered.
+    pub(crate) syncs: VecDeque<(i64, Request)>,
     last_zxid: i64,
     /// Every proposal up to this zxid is in the log for good.
     pub(crate) durable: i64,
@@ -88,6 +90,7 @@ impl Pipeline {
         Self {
             prep,
             proposals: VecDeque::new(),
+            syncs: VecDeque::new(),
             last_zxid,
             durable: last_zxid,
             digests: VecDeque::new(),
@@ -130,6 +133,13 @@ impl Pipeline {
         }
     }
 
+    /// The next `sync` behind which nothing is left that came before it.
+    fn pop_sync(&mut self) -> Option<Request> {
+        let applied = self.proposals.front().map_or(self.last_zxid, |next| next.entry.header.zxid - 1);
+        let is_next = self.syncs.front()?.0 <= applied;
+        if is_next { self.syncs.pop_front().map(|(_, request)| request) } else { None }
+    }
+
     fn pop_committed(&mut self, committed: i64) -> Option<Proposal> {
         let is_committed = self.proposals.front()?.entry.header.zxid <= committed;
         if is_committed { self.proposals.pop_front() } else { None }
@@ -148,7 +158,7 @@ impl Server {
         let source = Source { session: request.session, ..Source::of(&origin, &request.ids) };
         self.propose(source, body, Some(origin), now);
         if let Some(connection) = self.connections.get_mut(request.connection) {
-            connection.waiting.push_back(Waiting::Write);
+            connection.waiting.push_back(Waiting::Pipeline);
         }
         self.in_process += 1;
         if self.config.is_large(origin.length) {
@@ -168,7 +178,7 @@ impl Server {
         let source = Source { session, ..Source::of(&origin, &[]) };
         self.propose(source, WriteBody::CreateSession { timeout_ms }, Some(origin), now);
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.waiting.push_back(Waiting::Write);
+            connection.waiting.push_back(Waiting::Pipeline);
         }
         self.in_process += 1;
     }
@@ -220,12 +230,35 @@ impl Server {
         self.pipeline.proposals.push_back(Proposal { entry: prepared.entry, error: prepared.error, origin });
     }
 
+    /// Sends a `sync` through the pipeline: it needs no transaction, but is answered behind those of all sessions that
+    /// came before it, so that a read behind it sees them.
+    pub(crate) fn queue_sync(&mut self, request: Request) {
+        if let Some(connection) = self.connections.get_mut(request.connection) {
+            connection.waiting.push_back(Waiting::Pipeline);
+        }
+        self.in_process += 1;
+        let zxid = self.pipeline.last_zxid;
+        self.pipeline.syncs.push_back((zxid, request));
+    }
+
     /// Applies and answers everything that is committed by now.
     pub(crate) fn commit(&mut self, now: Now, effects: &mut Effects) {
         let committed = self.role.committed(self.pipeline.durable);
         while let Some(proposal) = self.pipeline.pop_committed(committed) {
             self.apply(&proposal, now, effects);
+            while let Some(sync) = self.pipeline.pop_sync() {
+                self.answer_queued_sync(&sync, now);
+            }
         }
+    }
+
+    fn answer_queued_sync(&mut self, request: &Request, now: Now) {
+        self.in_process -= 1;
+        if let Some(connection) = self.connections.get_mut(request.connection) {
+            connection.waiting.pop_front();
+        }
+        self.read(request, now);
+        self.drain_reads(request.connection, now);
     }
 
     fn apply(&mut self, proposal: &Proposal, now: Now, effects: &mut Effects) {

@@ -298,7 +298,7 @@ impl Server {
         for waiting in &connection.waiting {
             match waiting {
                 // Comes back committed, and is counted then.
-                Waiting::Write => {}
+                Waiting::Pipeline => {}
                 Waiting::Read(_) => self.in_process -= 1,
                 Waiting::Forwarded(origin) => {
                     self.in_process -= 1;

@@ -44,17 +44,6 @@ impl Tree {
         result
     }
 
-    /// Deletes the ephemeral nodes of sessions that are not there, as the original does when a server starts; which
-    /// sessions those were.
-    pub fn kill_dead_sessions(&mut self) -> Vec<i64> {
-        let dead: Vec<i64> = self.ephemerals.keys().copied().filter(|id| !self.sessions.contains_key(id)).collect();
-        for session_id in &dead {
-            let header = TxnHeader { session_id: *session_id, cxid: 0, zxid: self.last_zxid, time_ms: 0 };
-            self.close_session(&header, None, &mut Vec::new());
-        }
-        dead
-    }
-
     /// All parts, or none if one of them is an error.
     fn apply_multi(&mut self, header: &TxnHeader, parts: &[Txn], events: &mut Vec<TreeEvent>) -> TxnResult {
         let mut result = TxnResult { op: OpCode::Multi, err: 0, path: None, stat: None, parts: Vec::new() };

@@ -365,6 +365,7 @@ impl Server {
             proposal.origin = None;
         }
         self.pipeline.prep.clear();
+        self.pipeline.syncs.clear();
         (self.in_process, self.large_bytes) = (0, 0);
     }
 
@@ -477,6 +478,7 @@ impl Server {
             self.close(id, effects);
         }
         self.pipeline.proposals.clear();
+        self.pipeline.syncs.clear();
         (self.in_process, self.large_bytes) = (0, 0);
     }
 }

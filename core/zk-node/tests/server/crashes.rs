@@ -1,11 +1,15 @@
 //! What a crash leaves: everything acknowledged, and of each session's writes a beginning without a gap.
 
-use base::{Disk, Fault, Random};
+use std::sync::Arc;
+
+use base::{Disk, Fault, Random, Slow};
 use bytes::Bytes;
 use proptest::prelude::*;
 use zk_node::{Event, StopReason};
-use zk_proto::Acl;
-use zk_proto::requests::{CreateRequest, ReadRequest, Request};
+use zk_proto::requests::{CreateRequest, DeleteRequest, ReadRequest, Request};
+use zk_proto::txn::CreateTxn;
+use zk_proto::{Acl, Jute, Txn, TxnEntry, TxnHeader};
+use zk_store::{LogConfig, TxnLog};
 
 use crate::client::Client;
 use crate::world::World;
@@ -204,4 +208,47 @@ fn a_second_server_on_the_same_folder_is_refused() {
     assert!(error.to_string().contains("lock"), "{error}");
     drop(first);
     world.start().unwrap();
+}
+
+/// Writes a log of these transactions, as another server may have left it.
+fn write_log(world: &World, last_zxid: i64, entries: &[TxnEntry]) {
+    let dir = std::path::Path::new("/data/version-2");
+    let config = LogConfig { preallocation: 4096, ..LogConfig::default() };
+    let mut log = TxnLog::new(Arc::new(world.disk.clone()), dir, config, last_zxid);
+    for entry in entries {
+        log.append(entry.header.zxid, &entry.to_bytes());
+    }
+    let done = log.begin().unwrap().run(&Slow::allowed());
+    log.finish(done).unwrap();
+}
+
+#[test]
+fn nodes_of_a_session_that_is_no_more_go_at_the_start() {
+    let mut world = World::new();
+    let mut client = Client::connect(&mut world);
+    client.send(&mut world, &create("/parent".to_owned(), b""));
+    world.kill();
+    let create_txn = CreateTxn {
+        path: "/parent/left".into(),
+        data: None,
+        acl: vec![Acl::OPEN],
+        ephemeral: true,
+        parent_cversion: 1,
+    };
+    let header = TxnHeader { session_id: 77, cxid: 1, zxid: 3, time_ms: 5 };
+    write_log(&world, 2, &[TxnEntry { header, txn: Txn::Create(create_txn), digest: None }]);
+    world.start().unwrap();
+    // They go in a transaction of their own, unlike in the original, so that logs and snapshots tell of it. Their parent
+    // goes in a later one, and all of it comes back from the disk.
+    let mut client = Client::connect(&mut world);
+    client.send(&mut world, &Request::Delete(DeleteRequest { path: "/parent".into(), version: -1 }));
+    assert_eq!(client.told(&mut world).last().unwrap(), "delete xid=1 zxid=6");
+    world.kill();
+    world.disk.crash_losing_all();
+    world.start().unwrap();
+    let mut client = Client::connect(&mut world);
+    for path in ["/parent", "/parent/left"] {
+        client.send(&mut world, &Request::Exists(ReadRequest { path: path.into(), watch: false }));
+        assert!(client.told(&mut world).last().unwrap().ends_with("NoNode"), "{path}");
+    }
 }

@@ -6,7 +6,7 @@ use zk_proto::requests::{CheckVersionRequest, CreateRequest, Request};
 use zk_proto::txn::{CloseSessionTxn, Txn};
 use zk_proto::{Acl, ErrorCode, Id};
 use zk_tree::prep::{PrepSettings, WriteBody};
-use zk_tree::{Restore, TreeEvent, TreeSettings};
+use zk_tree::{TreeEvent, TreeSettings};
 
 use crate::rig::{Rig, create, delete, set};
 
@@ -33,22 +33,6 @@ fn a_close_takes_the_nodes_that_are_on_their_way_too() {
     assert_eq!(rig.tree.sessions().keys().copied().collect::<Vec<_>>(), [2]);
     assert_eq!(rig.write(1, &create("/late", 0)), Err(ErrorCode::UnknownSession));
     assert_eq!(rig.write(1, &create("/late", 1)), Err(ErrorCode::SessionExpired));
-}
-
-#[test]
-fn nodes_of_a_session_that_is_not_there_go_at_a_start() {
-    let mut rig = Rig::new();
-    rig.write(1, &create("/e", 1)).unwrap();
-    rig.write(2, &create("/f", 1)).unwrap();
-    let (walk, head) = rig.tree.walk_begin();
-    let mut restore = Restore::new(TreeSettings::default());
-    head.acls.iter().for_each(|acl| restore.acl(acl).unwrap());
-    restore.session(&head.sessions[1]);
-    rig.tree.walk_slice(walk, usize::MAX, usize::MAX, |node| restore.node(&node).unwrap());
-    let mut restored = restore.finish(head.zxid).unwrap();
-    assert_eq!(restored.kill_dead_sessions(), [1]);
-    assert!(restored.get("/e").is_none() && restored.get("/f").is_some());
-    assert_eq!(restored.kill_dead_sessions(), []);
 }
 
 #[test]
