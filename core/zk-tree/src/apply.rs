@@ -7,7 +7,7 @@ use base::Str;
 use zk_proto::txn::{CloseSessionTxn, CreateTxn, TxnHeader};
 use zk_proto::{Acl, EphemeralType, ErrorCode, OpCode, Stat, StatPersisted, Txn};
 
-use crate::tree::{Tree, TreeEvent, node_size};
+use crate::tree::{Tree, TreeEvent, ZnodeRef, node_size};
 
 /// The outcome of a transaction, from which the reply is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,8 +167,10 @@ impl Tree {
         let acl = self.acls.add(creation.acl);
         let id = self.insert(parent, creation.path, name, creation.data, stat, acl);
         events.push(TreeEvent::Created(self.touched(id, creation.path.clone())));
+        // As the node was made: if it is the statistics of a quota, they are counted anew at once.
+        let made = ZnodeRef { tree: self, id }.stat();
         self.quota_after_create(creation.path, creation.data.map_or(0, <[u8]>::len), events);
-        Ok(self.get(creation.path).expect("made above").stat())
+        Ok(made)
     }
 
     fn delete(&mut self, path: &Str, zxid: i64, events: &mut Vec<TreeEvent>) -> Result<(), ErrorCode> {

@@ -146,7 +146,7 @@ impl Prep {
         self.pending.begin();
         let mut turn = Turn { prep: self, tree, sessions, write, header, now };
         let (txn, mut error) = turn.txn().unwrap_or_else(|error| (failed(error), Some(error)));
-        if matches!(txn, Txn::Error(_)) {
+        if error.is_some() {
             turn.prep.pending.roll_back();
         }
         let (mut entry, mut bytes) = self.encoded(tree, header, txn);
@@ -317,7 +317,8 @@ impl Turn<'_> {
         self.check_session().err().unwrap_or(ErrorCode::Unimplemented)
     }
 
-    /// All parts under one zxid. Behind a part that fails, the others are not tried, and those before it are taken back.
+    /// All parts under one zxid. Behind a part that fails the others are not tried; those before it are taken back with
+    /// the whole request.
     fn multi(&mut self, multi: &Multi) -> (Txn, Option<ErrorCode>) {
         let mut parts = Vec::with_capacity(multi.ops.len());
         let mut first_error = None;
@@ -327,10 +328,7 @@ impl Turn<'_> {
                 None => self.part(op),
             };
             parts.push(part.unwrap_or_else(|error| {
-                if first_error.is_none() {
-                    first_error = Some(error);
-                    self.prep.pending.roll_back();
-                }
+                first_error.get_or_insert(error);
                 failed(error)
             }));
         }

@@ -318,7 +318,7 @@ pub(crate) fn node_size(path: &str, data: Option<&[u8]>) -> u64 {
 /// A znode as it is read.
 #[derive(Clone, Copy)]
 pub struct ZnodeRef<'a> {
-    tree: &'a Tree,
+    pub(crate) tree: &'a Tree,
     pub(crate) id: NodeId,
 }
 

@@ -1,5 +1,6 @@
 //! Writes: checks in order, error codes, changes on the way.
 
+use zk_proto::multi::{Multi, Op};
 use zk_proto::requests::{CheckVersionRequest, ReadRequest, Request, SetAclRequest};
 use zk_proto::{Acl, ErrorCode, Id, Jute, Perms, Txn};
 use zk_tree::TreeSettings;
@@ -88,4 +89,58 @@ fn permissions_are_those_of_the_parent_for_children_and_of_the_node_for_itself()
     rig.ids.push(Id::from_static("super", ""));
     rig.write(1, &delete("/c/x", -1)).unwrap();
     rig.write(1, &set_acl("/c")).unwrap();
+}
+
+/// A multi of these requests.
+fn multi(parts: &[Request]) -> Request {
+    let ops = parts.iter().map(|part| match part.clone() {
+        Request::Create(body) => Op::Create(body),
+        Request::Delete(body) => Op::Delete(body),
+        Request::SetData(body) => Op::SetData(body),
+        Request::Check(body) => Op::Check(body),
+        other => panic!("no part: {other:?}"),
+    });
+    Request::Multi(Multi { ops: ops.collect() })
+}
+
+/// What a request changed before it failed is forgotten: nodes of the tree and nodes on the way are as they were, each to
+/// its version, its children and their counter. The rig compares the digests that the later ones foretell.
+#[test]
+fn a_request_that_fails_takes_back_exactly_what_it_changed() {
+    let too_large = || set("/applied", Box::leak("x".repeat(2000).into_boxed_str()), -1);
+    let changes = [
+        set("/applied", "x", 0),
+        set("/applied", "y", 1),
+        create("/applied/n-", 2),
+        create("/applied/n-", 2),
+        delete("/applied/child", 0),
+        set("/coming", "x", 1),
+        create("/coming/new", 0),
+        delete("/coming/child", -1),
+        create("/e", 1),
+    ];
+    let never = Request::Check(CheckVersionRequest { path: "/applied".into(), version: 7 });
+    for last in [never, create("/applied/new//", 0), too_large()] {
+        let mut rig =
+            Rig::with(TreeSettings::default(), PrepSettings { entry_bytes_max: 1500, ..PrepSettings::default() });
+        for request in [create("/applied", 0), create("/applied/child", 0)] {
+            rig.write(1, &request).unwrap();
+        }
+        for request in [create("/coming", 0), set("/coming", "0", 0), create("/coming/child", 0)] {
+            assert_eq!(rig.prepare(2, WriteBody::Request(&request)), None);
+        }
+        let parts: Vec<_> = changes.iter().cloned().chain([last]).collect();
+        assert!(rig.prepare(1, WriteBody::Request(&multi(&parts))).is_some());
+        assert_eq!(rig.prepare(1, WriteBody::Request(&too_large())), Some(ErrorCode::MarshallingError));
+        // All of it once more, now each alone.
+        for request in &changes {
+            assert_eq!(rig.prepare(1, WriteBody::Request(request)), None, "{request:?}");
+        }
+        rig.apply_all();
+        let stat = |path: &str| rig.tree.get(path).unwrap().stat();
+        assert_eq!((stat("/applied").version, stat("/applied").num_children), (2, 2));
+        assert!(rig.tree.get("/applied/n-0000000001").is_some() && rig.tree.get("/applied/n-0000000002").is_some());
+        assert_eq!((stat("/coming").version, stat("/coming").cversion), (2, 3));
+        assert_eq!(rig.tree.ephemerals(1), ["/e"]);
+    }
 }

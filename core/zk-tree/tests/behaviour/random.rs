@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use zk_proto::multi::{Multi, Op};
 use zk_proto::requests::{CheckVersionRequest, CreateRequest, DeleteRequest, Request, SetAclRequest, SetDataRequest};
 use zk_proto::snapshot::NodeRecord;
-use zk_proto::{Acl, CreateMode, Id, Perms, StatPersisted};
+use zk_proto::{Acl, CreateMode, Id, Perms, StatPersisted, Txn, TxnEntry};
 use zk_tree::prep::{PrepSettings, WriteBody};
 use zk_tree::{Restore, SnapshotHead, Tree, TreeSettings, WalkId};
 
@@ -172,6 +172,10 @@ fn check_tree(tree: &mut Tree) {
     assert_eq!(tree.get("/").unwrap().descendant_count() + 1, nodes.len());
 }
 
+fn is_failed(entry: &TxnEntry) -> bool {
+    matches!(&entry.txn, Txn::Multi(parts) if parts.iter().any(|part| matches!(part, Txn::Error(_))))
+}
+
 /// Statistics of quotas are each server's own.
 fn without_statistics(mut nodes: Dump) -> Dump {
     nodes.retain(|path, _| !path.ends_with("zookeeper_stats"));
@@ -226,5 +230,28 @@ proptest! {
         prop_assert_eq!(restored.digest(), rig.tree.digest());
         prop_assert_eq!(restored.sessions(), rig.tree.sessions());
         prop_assert_eq!(without_statistics(dump(&mut restored)), without_statistics(dump(&mut rig.tree)));
+    }
+
+    /// A multi that fails leaves no trace: all others fare as if it had been another request that fails.
+    #[test]
+    fn a_failed_multi_changes_nothing(steps in prop::collection::vec(step(), 1..120)) {
+        let (mut rig, mut other) = (Rig::new(), Rig::new());
+        let harmless = Request::Delete(DeleteRequest { path: "/never/there".into(), version: -1 });
+        for step in &steps {
+            run(&mut rig, step);
+            match step {
+                Step::Write(session, Request::Multi(_)) if is_failed(rig.log.last().unwrap()) => {
+                    assert!(other.prepare(*session, WriteBody::Request(&harmless)).is_some());
+                    other.log.pop();
+                    other.log.push(rig.log.last().unwrap().clone());
+                }
+                step => run(&mut other, step),
+            }
+            let without_digest = |rig: &Rig| rig.log.last().map(|entry| (entry.header, entry.txn.clone()));
+            prop_assert_eq!(without_digest(&rig), without_digest(&other));
+        }
+        rig.apply_all();
+        other.apply_all();
+        prop_assert_eq!(dump(&mut rig.tree), dump(&mut other.tree));
     }
 }
