@@ -141,7 +141,8 @@ impl Jute for Option<Str> {
     }
 }
 
-/// A vector. Null is read as empty, as every user of a vector upstream treats the two alike or fails.
+/// A vector. Null is read as empty, as every user of a vector upstream treats the two alike or fails; and so is any other
+/// negative count, which the original's loop takes for none.
 impl<T: Jute> Jute for Vec<T> {
     fn encode(&self, out: &mut BytesMut) {
         put_length(out, self.len());
@@ -151,9 +152,9 @@ impl<T: Jute> Jute for Vec<T> {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let count = get_length(reader)?.unwrap_or(0);
+        let count = reader.i32()?;
         // A peer's count alone reserves little.
-        let mut items = Self::with_capacity(count.min(256));
+        let mut items = Self::with_capacity(count.clamp(0, 256) as usize);
         for _ in 0..count {
             items.push(T::decode(reader)?);
         }
@@ -275,6 +276,7 @@ mod tests {
         assert_eq!(decoded::<Option<Bytes>>(&[0xff; 4]), Ok(None));
         assert_eq!(decoded::<Option<Str>>(&[0xff; 4]), Ok(None));
         assert_eq!(decoded::<Vec<i32>>(&[0xff; 4]), Ok(vec![]));
+        assert_eq!(decoded::<Vec<i32>>(&[0xff, 0, 0, 0]), Ok(vec![]));
         assert_eq!(decoded::<Str>(&[0xff; 4]), Err(DecodeError::Length { at: 0, length: -1 }));
         assert_eq!(None::<Bytes>.to_bytes(), &[0xff; 4][..]);
     }

@@ -223,14 +223,19 @@ fn put_children(node: ZnodeRef<'_>, out: &mut BytesMut) {
     }
 }
 
-/// Below the root the original counts its own alias of the root away, and the root.
+/// The original has the root twice, as `""` and as `/`: it counts both away for `/`, and the second as a child of the first.
 fn descendants(tree: &Tree, node: ZnodeRef<'_>, path: &str) -> i32 {
-    let count = if path == "/" { tree.node_count() - 2 } else { node.descendant_count() };
+    let count = match path {
+        "/" => tree.node_count() - 2,
+        "" => tree.node_count() - 1,
+        _ => node.descendant_count(),
+    };
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 fn put_ephemerals(tree: &Tree, client: Client<'_>, prefix: &str, out: &mut BytesMut) {
-    let all = matches!(prefix.trim(), "" | "/");
+    // Java trims control characters too, and no blanks beyond ASCII.
+    let all = matches!(prefix.trim_matches(|character| character <= ' '), "" | "/");
     let paths = tree.ephemerals(client.session_id).into_iter().filter(|path| all || path.starts_with(prefix));
     paths.map(Str::from).collect::<Vec<_>>().encode(out);
 }

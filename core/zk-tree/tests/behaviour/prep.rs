@@ -1,7 +1,7 @@
 //! Writes: checks in order, error codes, changes on the way.
 
 use zk_proto::multi::{Multi, Op};
-use zk_proto::requests::{CheckVersionRequest, ReadRequest, Request, SetAclRequest};
+use zk_proto::requests::{CheckVersionRequest, PathRequest, ReadRequest, Request, SetAclRequest};
 use zk_proto::{Acl, ErrorCode, Id, Jute, Perms, Txn};
 use zk_tree::TreeSettings;
 use zk_tree::prep::{PrepSettings, WriteBody};
@@ -89,6 +89,22 @@ fn permissions_are_those_of_the_parent_for_children_and_of_the_node_for_itself()
     rig.ids.push(Id::from_static("super", ""));
     rig.write(1, &delete("/c/x", -1)).unwrap();
     rig.write(1, &set_acl("/c")).unwrap();
+}
+
+#[test]
+fn odd_paths_of_reads_mean_what_they_mean_to_the_original() {
+    let mut rig = Rig::new();
+    rig.write(1, &create("/e", 1)).unwrap();
+    let mut count = |path: &str| {
+        let body = rig.read(1, &Request::GetAllChildrenNumber(PathRequest { path: path.into() })).unwrap();
+        i32::from_be_bytes(*body.first_chunk().unwrap())
+    };
+    assert_eq!([count("/"), count(""), count("/zookeeper")], [4, 5, 2]);
+    let mut ephemerals = |prefix: &str| {
+        let body = rig.read(1, &Request::GetEphemerals(PathRequest { path: prefix.into() })).unwrap();
+        i32::from_be_bytes(*body.first_chunk().unwrap())
+    };
+    assert_eq!(["", " / ", "/\u{1}", "/e", "/x", "/\u{a0}"].map(&mut ephemerals), [1, 1, 1, 1, 0, 0]);
 }
 
 /// A multi of these requests.
