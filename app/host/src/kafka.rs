@@ -2,7 +2,7 @@
 //!
 //! The broker is shared by all loops and called on whichever loop a request came in; a request that is answered at once meets
 //! no other thread. An answer that was parked wakes its connection's loop. The ports are bound at the start and served when the broker has
-//! registered, so that a client that comes early waits instead of being refused.
+//! registered and knows the cluster, so that a client that comes early waits instead of being refused.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -15,7 +15,7 @@ use bytes::BytesMut;
 use config::BrokerConfig;
 use config::broker::Endpoint as ConfiguredEndpoint;
 use kafka_control::znode::Endpoint;
-use kafka_node::{Broker, StartError, ZooKeeperEffect};
+use kafka_node::{Broker, Loggers, Place, StartError, ZooKeeperEffect};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
@@ -84,6 +84,7 @@ struct Shared {
 /// The process, as the broker sees it.
 struct Surroundings {
     system: System,
+    log: Log,
     alarm: Alarm,
     zookeeper_ready: Arc<Notify>,
     failed: watch::Sender<Option<String>>,
@@ -120,6 +121,10 @@ impl kafka_node::Host for Surroundings {
         self.zookeeper_ready.notify_one();
     }
 
+    fn loggers(&self) -> &dyn Loggers {
+        &self.log
+    }
+
     fn fail(&self, reason: String) {
         self.failed.send_replace(Some(reason));
     }
@@ -145,6 +150,7 @@ impl Kafka {
         let advertised = settings.listeners.advertised.iter().map(|endpoint| advertised(endpoint, &bound)).collect();
         let surroundings = Arc::new(Surroundings {
             system: system.clone(),
+            log: log.clone(),
             alarm: Alarm { at: AtomicU64::new(u64::MAX), nearer: Notify::new() },
             zookeeper_ready: Arc::new(Notify::new()),
             failed: watch::channel(None).0,
@@ -232,15 +238,14 @@ async fn run_alarms(shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Serves the listeners, once, when the broker has registered.
-    fn serve_when_registered(&self) {
-        if self.broker.epoch() < 0 {
+    /// Serves the listeners, once, when the broker is ready.
+    fn serve_when_ready(&self) {
+        let mut waiting = self.listeners.lock();
+        if waiting.is_empty() || !self.broker.is_ready() {
             return;
         }
-        let listeners = std::mem::take(&mut *self.listeners.lock());
-        if listeners.is_empty() {
-            return;
-        }
+        let listeners = std::mem::take(&mut *waiting);
+        drop(waiting);
         for (index, (listener, name)) in listeners.into_iter().enumerate() {
             self.serve(listener, index, &name);
         }
@@ -252,31 +257,49 @@ impl Shared {
         let limits = Limits { output_max: OUTPUT_MAX, idle: self.idle, ..Limits::default() };
         let name: Arc<str> = name.into();
         let (broker, clock, log) = (Arc::clone(&self.broker), self.system.clock, self.log.clone());
-        let serve = move |stream: TcpStream, peer: SocketAddr, _| {
+        let door = Door { broker: Arc::clone(&broker), clock, log: log.clone(), listener: Arc::clone(&name) };
+        let admit = move |peer: SocketAddr| door.clone().admit(peer);
+        let serve = move |stream: TcpStream, peer: SocketAddr, _, place: Place| {
             let (broker, log, name) = (Arc::clone(&broker), log.clone(), name.to_string());
             Connection::serve(stream, peer, limits, move |connection| {
-                let admitted = broker.accept(index, name, peer, connection.waker(), clock.now());
-                let client = match admitted {
-                    Ok(client) => Some(client),
-                    Err(refused) => {
-                        log.write(Level::Info, ACCEPTOR, format!("Rejected connection from {peer}: {refused}"));
-                        connection.close();
-                        None
-                    }
-                };
-                Framed::new(connection, Client { client, peer, clock, log })
+                let client = broker.accept(index, name, peer, place, connection.waker(), clock.now());
+                Framed::new(connection, Client { client: Some(client), peer, clock, log })
             })
         };
         let log = self.log.clone();
-        listener.serve(&self.system.loops, serve, move |error| {
+        listener.serve_admitted(&self.system.loops, admit, serve, move |error| {
             log.write(Level::Error, ACCEPTOR, format!("Error while accepting connection: {error}"));
         });
     }
 }
 
+/// Lets connections in to one listener.
+#[derive(Clone)]
+struct Door {
+    broker: Arc<Broker>,
+    clock: crate::Clock,
+    log: Log,
+    listener: Arc<str>,
+}
+
+impl Door {
+    /// A place for a connection that came, when there is one for it and the limits of speed allow; `None` for one that is refused.
+    async fn admit(self, peer: SocketAddr) -> Option<Place> {
+        let now = self.clock.now();
+        let delay_ms = self.broker.connection_delay_ms(&self.listener, now);
+        if delay_ms > 0 {
+            tokio::time::sleep_until(self.clock.instant(now.monotonic.plus_ms(delay_ms)).into()).await;
+        }
+        let admitted = std::future::poll_fn(|context| {
+            self.broker.poll_admit(&self.listener, peer.ip(), context.waker(), self.clock.now())
+        });
+        admitted.await.inspect_err(|refused| self.log.write(Level::Info, ACCEPTOR, refused.to_string())).ok()
+    }
+}
+
 /// One client's connection on its loop.
 struct Client {
-    /// `None` for a connection that was refused and is about to be closed.
+    /// `None` behind the end.
     client: Option<kafka_node::Connection>,
     peer: SocketAddr,
     clock: crate::Clock,
@@ -309,7 +332,7 @@ impl Service for Client {
 impl Session for Shared {
     fn take_effects(&self) -> Vec<LinkEffect> {
         let effects = self.broker.take_zookeeper_effects();
-        self.serve_when_registered();
+        self.serve_when_ready();
         let link_effect = |effect| match effect {
             ZooKeeperEffect::Connect(host) => LinkEffect::Connect { host: host.name.to_string(), port: host.port },
             ZooKeeperEffect::Send(bytes) => LinkEffect::Send(bytes),

@@ -20,7 +20,7 @@ mod sync;
 pub use appends::Append;
 pub use group::{DescribedMember, Description, Group, Reply, State, Step};
 pub use join::Joiner;
-pub use loader::{Loader, partition_of};
+pub use loader::{Loader, Replayed, partition_of};
 pub use offset_requests::Commit;
 pub use offsets::Offsets;
 pub use settings::Settings;

@@ -22,6 +22,17 @@ pub fn partition_of(group: &str, partitions: i32) -> i32 {
     (hash & i32::MAX).checked_rem(partitions).unwrap_or(0)
 }
 
+/// What became of a piece of the log.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    /// The offset behind the last batch; `None` if there was no whole one.
+    pub next: Option<i64>,
+    /// Last offsets of batches that can't be read to their end, and why. What stands before that in them counts.
+    pub broken: Vec<(i64, RecordError)>,
+    /// Why no batch is to be found behind `next`, if it is not for the end of the piece.
+    pub lost: Option<RecordError>,
+}
+
 /// Groups in the making.
 #[derive(Debug, Default)]
 pub struct Loader {
@@ -47,25 +58,35 @@ struct Origin {
 }
 
 impl Loader {
-    /// Takes the whole batches of a piece. Returns the offset behind them; `None` if there was no whole batch.
-    pub fn replay(&mut self, piece: &[u8]) -> Result<Option<i64>, RecordError> {
-        let mut next = None;
+    /// Takes the whole batches of a piece. One that is broken costs its own records alone: a group that loses a commit goes on from
+    /// the one before, and sees some records twice. (The original drops all groups of the partition.)
+    pub fn replay(&mut self, piece: &[u8]) -> Replayed {
+        let mut replayed = Replayed::default();
         for view in Batches::new(piece) {
-            let view = view?;
-            match &view {
-                BatchView::V2(batch) => self.replay_batch(batch)?,
+            let view = match view {
+                Ok(view) => view,
+                Err(error) => {
+                    replayed.lost = Some(error);
+                    break;
+                }
+            };
+            let result = match &view {
+                BatchView::V2(batch) => self.replay_batch(batch),
                 BatchView::Legacy(wrapper) => {
                     let origin = Origin { base_offset: wrapper.offset(), transaction: None };
                     inner_messages(wrapper, BATCH_BYTES_MAX, |inner: InnerMessage<'_>| {
                         let (key, value) = inner.message.key_value()?;
                         self.replay_record(origin, key, value);
                         Ok::<(), RecordError>(())
-                    })?;
+                    })
                 }
+            };
+            if let Err(error) = result {
+                replayed.broken.push((view.last_offset(), error));
             }
-            next = Some(view.last_offset().saturating_add(1));
+            replayed.next = Some(view.last_offset().saturating_add(1));
         }
-        Ok(next)
+        replayed
     }
 
     fn replay_batch(&mut self, batch: &Batch<'_>) -> Result<(), RecordError> {

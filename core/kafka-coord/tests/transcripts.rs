@@ -479,9 +479,52 @@ fn bytes_of(log: &[Append]) -> Vec<u8> {
 
 fn load(bytes: &[u8]) -> Vec<Group<String>> {
     let mut loader = Loader::default();
-    loader.replay(bytes).unwrap();
+    let replayed = loader.replay(bytes);
+    assert!(replayed.broken.is_empty() && replayed.lost.is_none(), "{replayed:?}");
     assert_eq!(loader.skipped(), 0);
     loader.finish(&mut Step::new(&Settings::default(), start()))
+}
+
+/// A batch with the commit of one group.
+fn commit_batch(base_offset: i64, group: &str, offset: i64) -> Vec<u8> {
+    let options = BuilderOptions { base_offset, ..BuilderOptions::new(Magic::V2, Codec::Gzip) };
+    let mut builder = RecordsBuilder::new(options).unwrap();
+    let place = TopicPartition { topic: "t".into(), partition: 0 };
+    let key = Key::Offset { group: group.into(), place }.encode().unwrap();
+    let value = committed(offset, "", 1).encode(Settings::default().versions).unwrap();
+    builder.append(1, Some(&key), Some(&value), &[]).unwrap();
+    builder.build().unwrap().bytes.to_vec()
+}
+
+fn loaded_offsets(loader: Loader) -> Vec<(String, i64)> {
+    let groups: Vec<Group<String>> = loader.finish(&mut Step::new(&Settings::default(), start()));
+    let offsets = groups.iter().flat_map(|group| {
+        group.offsets().iter().map(|(_, value)| (group.id().to_string(), value.offset)).collect::<Vec<_>>()
+    });
+    offsets.collect()
+}
+
+#[test]
+fn a_broken_batch_costs_its_own_records_alone() {
+    let mut broken = commit_batch(1, "g", 6);
+    let end = broken.len();
+    broken[end - 10..].fill(0xff);
+    let bytes = [commit_batch(0, "g", 5), broken, commit_batch(2, "h", 7)].concat();
+    let mut loader = Loader::default();
+    let replayed = loader.replay(&bytes);
+    assert_eq!((replayed.next, replayed.broken.len(), replayed.lost.is_none()), (Some(3), 1, true), "{replayed:?}");
+    assert_eq!(replayed.broken[0].0, 1);
+    assert_eq!(loaded_offsets(loader), [("g".to_owned(), 5), ("h".to_owned(), 7)]);
+}
+
+#[test]
+fn behind_a_batch_without_a_length_nothing_is_found() {
+    let mut lost = commit_batch(1, "g", 6);
+    lost[8..12].copy_from_slice(&(-1_i32).to_be_bytes());
+    let mut loader = Loader::default();
+    let replayed = loader.replay(&[commit_batch(0, "g", 5), lost].concat());
+    assert_eq!((replayed.next, replayed.lost.is_some()), (Some(1), true), "{replayed:?}");
+    assert_eq!(loaded_offsets(loader), [("g".to_owned(), 5)]);
 }
 
 #[test]

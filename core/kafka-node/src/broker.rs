@@ -3,11 +3,11 @@
 //! Everything here is called from any thread. Nothing waits: what can't be answered at once is parked, and completed by the
 //! event it waits for, or by a timer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use base::{Disk, Monotonic, Now, Random, TimerKey, Timers};
 use config::{BrokerConfig, BrokerSettings};
@@ -19,7 +19,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::api::fetch::{Complete as _, WaitingFetch};
 use crate::api::produce::{Complete as _, WaitingProduce};
 use crate::connection::{Client, Closed, Connection};
-use crate::connections::Connections;
+use crate::connections::{Connections, Place};
 use crate::control::Control;
 use crate::fetch_sessions::FetchSessions;
 use crate::groups::Groups;
@@ -108,18 +108,36 @@ impl Broker {
         })
     }
 
-    /// A client connected. The waker is called, from any thread, when an answer of the connection is ready.
+    /// A client connected to a listener: how many milliseconds the listener rests before it lets it in, since others came just before
+    /// (`max.connection.creation.rate`).
+    pub fn connection_delay_ms(&self, listener_name: &str, now: Now) -> u64 {
+        self.connections.came(listener_name, &self.settings(), now)
+    }
+
+    /// Lets a client in, or refuses it (`max.connections.per.ip`). Pending while there are `max.connections`, of all listeners or this
+    /// one; the waker is called when it is worth another try. The listener accepts no other meanwhile.
+    pub fn poll_admit(
+        &self,
+        listener_name: &str,
+        address: IpAddr,
+        waker: &Waker,
+        now: Now,
+    ) -> Poll<Result<Place, Closed>> {
+        self.connections.poll_admit(listener_name, address, &self.settings(), waker, now)
+    }
+
+    /// A client that was let in is set up. The waker is called, from any thread, when an answer of the connection is ready.
     pub fn accept(
         self: &Arc<Self>,
         listener: usize,
         listener_name: String,
         peer: SocketAddr,
+        place: Place,
         waker: Waker,
         now: Now,
-    ) -> Result<Connection, Closed> {
-        let place = self.connections.admit(peer.ip(), &self.settings())?;
+    ) -> Connection {
         let client = Client { listener, listener_name, peer, software: Mutex::default() };
-        Ok(Connection::new(self.clone(), client, place, waker, now))
+        Connection::new(self.clone(), client, place, waker, now)
     }
 
     /// Runs what is due; call it when the alarm that [`Host::alarm`] asked for goes off.
@@ -182,7 +200,9 @@ impl Broker {
     }
 
     pub(crate) fn set_config(&self, config: BrokerConfig) {
+        let settings = config.settings().clone();
         *self.config.write() = Arc::new(config);
+        self.connections.limits_changed(&settings);
     }
 
     /// What the broker runs by.

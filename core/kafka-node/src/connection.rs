@@ -66,7 +66,7 @@ pub struct Connection {
     request_bytes_max: usize,
     last_active: Monotonic,
     /// Counted as long as the connection lives.
-    _place: Place,
+    place: Place,
 }
 
 struct InFlight {
@@ -77,6 +77,7 @@ struct InFlight {
 
 impl Connection {
     pub(crate) fn new(broker: Arc<Broker>, client: Client, place: Place, waker: Waker, now: Now) -> Self {
+        place.set_waker(&waker);
         let request_bytes_max = usize::try_from(broker.settings().network.request_bytes_max).unwrap_or(0);
         Self {
             broker,
@@ -87,12 +88,15 @@ impl Connection {
             bytes_in_flight: 0,
             request_bytes_max,
             last_active: now.monotonic,
-            _place: place,
+            place,
         }
     }
 
     /// Handles what is in `input` as far as the order allows, and appends finished answers to `output`.
     pub fn turn(&mut self, input: &mut BytesMut, now: Now, output: &mut Parts) -> Result<Wants, Closed> {
+        if self.place.is_evicted() {
+            return Err(Closed("it made room for others (max.connections)".to_owned()));
+        }
         loop {
             self.collect(output)?;
             let Some(frame_len) = self.next_frame(input)? else { return Ok(Wants::Input) };
@@ -103,6 +107,7 @@ impl Connection {
             input.advance(4);
             let frame = input.split_to(frame_len).freeze();
             self.last_active = now.monotonic;
+            self.place.touch(now.monotonic);
             self.start(&frame, now)?;
         }
     }

@@ -45,7 +45,11 @@ impl Job for Drain {
             inbox.is_draining = message.is_some();
             message
         };
-        let Some(message) = message else { return Next::Done };
+        let Some(message) = message else {
+            // The host looks whether clients may come now.
+            self.0.host.zookeeper_ready();
+            return Next::Done;
+        };
         self.0.carry_out(message, slow);
         TopicWaits::look_again(&self.0);
         Next::More
@@ -83,6 +87,18 @@ impl Broker {
         self.control.controller.lock().as_ref().and_then(Controller::active_epoch)
     }
 
+    /// Whether clients may come: the broker is registered, and has done what the controller told it, so that the first answers name
+    /// brokers and topics. (The original says `started` a moment earlier, and answers with nothing until then.) A controller on
+    /// another broker tells it through the listeners, which must be open for that.
+    pub fn is_ready(&self) -> bool {
+        let elected = self.control.controller.lock().as_ref().and_then(Controller::elected);
+        let is_told = || {
+            let inbox = self.control.inbox.lock();
+            !inbox.is_draining && self.metadata.read().brokers.contains_key(&self.id())
+        };
+        self.epoch() >= 0 && (elected.is_some_and(|elected| elected != self.id()) || is_told())
+    }
+
     /// Whether a topic is marked for deletion, as far as the controller on this broker knows.
     pub(crate) fn is_queued_for_deletion(&self, topic: &str) -> bool {
         self.control.controller.lock().as_ref().is_some_and(|controller| controller.is_queued_for_deletion(topic))
@@ -99,11 +115,8 @@ impl Broker {
         for line in effects.log {
             tracing::info!(target: "kafka.controller.KafkaController", "{line}");
         }
-        for message in effects.messages {
-            if message.broker == self.id() {
-                self.tell(message);
-            }
-        }
+        let own = self.id();
+        self.tell(effects.messages.into_iter().filter(|message| message.broker == own).collect());
         if !effects.operations.is_empty() {
             self.ask_zookeeper(effects.operations, |broker, outcomes, now| {
                 broker.run_controller(Input::Outcomes(outcomes), now);
@@ -111,10 +124,13 @@ impl Broker {
         }
     }
 
-    /// Takes a controller's message; it is carried out behind those before it.
-    fn tell(self: &Arc<Self>, message: BrokerMessage) {
+    /// Takes a controller's messages; they are carried out behind those before them.
+    fn tell(self: &Arc<Self>, messages: Vec<BrokerMessage>) {
+        if messages.is_empty() {
+            return;
+        }
         let mut inbox = self.control.inbox.lock();
-        inbox.messages.push_back(message);
+        inbox.messages.extend(messages);
         if !std::mem::replace(&mut inbox.is_draining, true) {
             self.host.submit_for_request(Box::new(Drain(self.clone())));
         }

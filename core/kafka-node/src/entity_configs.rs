@@ -21,8 +21,8 @@ pub(crate) enum Resource {
     Topic(String),
     /// `None`: what is set for all brokers.
     Broker(Option<i32>),
-    /// Log levels of a broker's loggers.
-    BrokerLogger,
+    /// Log levels of this broker's loggers, by the name under which it was asked for.
+    BrokerLogger(String),
 }
 
 /// The numbers of `ConfigResource.Type`.
@@ -34,46 +34,53 @@ const BROKER_LOGGER: i8 = 8;
 pub(crate) type Done = Box<dyn FnOnce(&Arc<Broker>, Result<(), TopicError>) + Send>;
 
 impl Resource {
-    /// Reads a resource, which must be a topic or this broker.
-    pub(crate) fn of(broker: &Broker, kind: i8, name: &str) -> Result<Self, TopicError> {
-        let invalid = |text: String| Err(TopicError::new(ErrorCode::INVALID_REQUEST, text));
-        match kind {
-            TOPIC => Ok(Self::Topic(name.to_owned())),
-            BROKER if name.is_empty() => Ok(Self::Broker(None)),
-            BROKER | BROKER_LOGGER => {
-                if name.is_empty() {
-                    return invalid("Broker id must not be empty".to_owned());
-                }
-                let Ok(id) = name.parse::<i32>() else {
-                    return invalid(format!("Broker id must be an integer, but it is: {name}"));
-                };
-                if id != broker.id() {
-                    let or_empty = if kind == BROKER { " or empty string" } else { "" };
-                    return invalid(format!(
-                        "Unexpected broker id, expected {}{or_empty}, but received {name}",
-                        broker.id()
-                    ));
-                }
-                Ok(if kind == BROKER { Self::Broker(Some(id)) } else { Self::BrokerLogger })
-            }
-            _ => invalid(format!("Unexpected resource type {} for resource {name}", type_name(kind))),
-        }
+    /// Reads a resource that is to be described: a topic, this broker, or what is set for all brokers.
+    pub(crate) fn described(broker: &Broker, kind: i8, name: &str) -> Result<Self, TopicError> {
+        let other = match kind {
+            BROKER_LOGGER if name.is_empty() => return Err(invalid("Broker id must not be empty")),
+            BROKER_LOGGER => " but",
+            _ => " or empty string, but",
+        };
+        Self::read(broker, kind, name, other, &format!(" for resource {name}"))
     }
 
-    /// The answer to whoever asks for a broker's loggers.
-    pub(crate) fn loggers_refused() -> TopicError {
-        let text = "Log levels are set in log4j.properties; this broker does not tell or change them while it runs";
-        TopicError::new(ErrorCode::INVALID_REQUEST, text)
+    /// Reads a resource that is to be changed. The broker's loggers may be named by nothing.
+    pub(crate) fn altered(broker: &Broker, kind: i8, name: &str) -> Result<Self, TopicError> {
+        Self::read(broker, kind, name, ", but", "")
+    }
+
+    /// `other` and `of_what` are the words of the messages in which describing and changing differ.
+    fn read(broker: &Broker, kind: i8, name: &str, other: &str, of_what: &str) -> Result<Self, TopicError> {
+        match kind {
+            TOPIC => return Ok(Self::Topic(name.to_owned())),
+            BROKER if name.is_empty() => return Ok(Self::Broker(None)),
+            BROKER_LOGGER if name.is_empty() => return Ok(Self::BrokerLogger(String::new())),
+            BROKER | BROKER_LOGGER => {}
+            _ => return Err(invalid(format!("Unexpected resource type {}{of_what}", type_name(kind)))),
+        }
+        let Ok(id) = name.parse::<i32>() else {
+            return Err(invalid(format!("Broker id must be an integer, but it is: {name}")));
+        };
+        if id != broker.id() {
+            let own = broker.id();
+            return Err(invalid(format!("Unexpected broker id, expected {own}{other} received {name}")));
+        }
+        Ok(if kind == BROKER { Self::Broker(Some(id)) } else { Self::BrokerLogger(name.to_owned()) })
     }
 
     /// As the original's messages show it.
-    fn shown(&self, broker: &Broker) -> String {
+    pub(crate) fn shown(&self) -> String {
         match self {
             Self::Topic(name) => format!("ConfigResource(type=TOPIC, name='{name}')"),
             Self::Broker(None) => "ConfigResource(type=BROKER, name='')".to_owned(),
             Self::Broker(Some(id)) => format!("ConfigResource(type=BROKER, name='{id}')"),
-            Self::BrokerLogger => format!("ConfigResource(type=BROKER_LOGGER, name='{}')", broker.id()),
+            Self::BrokerLogger(name) => format!("ConfigResource(type=BROKER_LOGGER, name='{name}')"),
         }
+    }
+
+    /// The answer to a value that the original's `ConfigException` refuses.
+    pub(crate) fn bad_value(&self, why: impl std::fmt::Display) -> TopicError {
+        invalid(format!("Invalid config value for resource {}: {why}", self.shown()))
     }
 
     fn entity(&self) -> Option<(&'static str, String)> {
@@ -81,9 +88,13 @@ impl Resource {
             Self::Topic(name) => Some(("topics", name.clone())),
             Self::Broker(None) => Some(("brokers", "<default>".to_owned())),
             Self::Broker(Some(id)) => Some(("brokers", id.to_string())),
-            Self::BrokerLogger => None,
+            Self::BrokerLogger(_) => None,
         }
     }
+}
+
+fn invalid(text: impl Into<String>) -> TopicError {
+    TopicError::new(ErrorCode::INVALID_REQUEST, text)
 }
 
 fn type_name(kind: i8) -> &'static str {
@@ -162,27 +173,14 @@ impl Broker {
                     return Err(TopicError::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, text));
                 }
                 let checked = config::TopicSettings::validate(configs);
-                checked.map_err(|error| self.refusal(resource, &error))
+                checked.map_err(|error| refusal(resource, &error))
             }
             Resource::Broker(id) => {
                 let scope = if id.is_some() { Scope::Broker } else { Scope::Default };
                 let checked = self.config().validate_update(scope, configs);
-                checked.map(drop).map_err(|error| self.refusal(resource, &error))
+                checked.map(drop).map_err(|error| refusal(resource, &error))
             }
-            Resource::BrokerLogger => Err(Resource::loggers_refused()),
-        }
-    }
-
-    /// Ill-typed values are INVALID_REQUEST, unknown names INVALID_CONFIG, as the exceptions of the original are mapped.
-    fn refusal(&self, resource: &Resource, error: &ConfigError) -> TopicError {
-        match error.kind() {
-            ErrorKind::InvalidConfiguration => TopicError::new(ErrorCode::INVALID_CONFIG, error.message()),
-            ErrorKind::NotServed => TopicError::new(ErrorCode::INVALID_CONFIG, error.to_string()),
-            ErrorKind::Config | ErrorKind::IllegalArgument => {
-                let shown = resource.shown(self);
-                let text = format!("Invalid config value for resource {shown}: {}", error.message());
-                TopicError::new(ErrorCode::INVALID_REQUEST, text)
-            }
+            Resource::BrokerLogger(_) => Err(invalid("levels of loggers are changed one by one")),
         }
     }
 
@@ -194,6 +192,15 @@ impl Broker {
             return Err(TopicError { code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message: Some(String::new()) });
         }
         Ok(())
+    }
+}
+
+/// Ill-typed values are INVALID_REQUEST, unknown names INVALID_CONFIG, as the exceptions of the original are mapped.
+fn refusal(resource: &Resource, error: &ConfigError) -> TopicError {
+    match error.kind() {
+        ErrorKind::InvalidConfiguration => TopicError::new(ErrorCode::INVALID_CONFIG, error.message()),
+        ErrorKind::NotServed => TopicError::new(ErrorCode::INVALID_CONFIG, error.to_string()),
+        ErrorKind::Config | ErrorKind::IllegalArgument => resource.bad_value(error.message()),
     }
 }
 

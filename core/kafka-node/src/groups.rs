@@ -23,6 +23,9 @@ use crate::errors;
 use crate::metadata::GROUP_METADATA_TOPIC;
 use crate::partitions::Partition;
 
+/// How soon a partition whose log can't be read is tried again.
+const LOAD_RETRY_MS: u64 = 1000;
+
 /// Answers a request of a group.
 pub(crate) type Then = Box<dyn FnOnce(Reply) + Send>;
 
@@ -393,13 +396,9 @@ impl Job for Load {
                 Next::Done
             }
             Err(reason) => {
-                // Half of the offsets would be worse than none: consumers would start from the wrong place.
-                tracing::error!(
-                    target: "kafka.coordinator.group.GroupMetadataManager",
-                    "Error loading offsets from {}: {reason}; its groups are not served",
-                    self.partition.name
-                );
-                self.broker.groups.partitions.write().remove(&self.partition.name.partition);
+                // Answers that say "no offset" would send consumers to the wrong place: they are told to ask again instead.
+                self.complain(format_args!("{reason}; trying again in {LOAD_RETRY_MS} ms"));
+                self.try_again();
                 Next::Done
             }
         }
@@ -412,10 +411,33 @@ impl Load {
         matches!(partitions.get(&self.partition.name.partition), Some(Served::Loading(load)) if *load == self.load)
     }
 
+    fn complain(&self, what: std::fmt::Arguments<'_>) {
+        let name = &self.partition.name;
+        tracing::error!(
+            target: "kafka.coordinator.group.GroupMetadataManager",
+            "Error loading offsets from {name}: {what}",
+        );
+    }
+
+    /// Goes on from where it came, in a while.
+    fn try_again(&mut self) {
+        let load = Self {
+            broker: self.broker.clone(),
+            partition: self.partition.clone(),
+            loader: std::mem::take(&mut self.loader),
+            offset: self.offset,
+            load: self.load,
+        };
+        let later = self.broker.host.now().monotonic.plus_ms(LOAD_RETRY_MS);
+        self.broker.schedule(later, move |broker, _| broker.host.submit(Box::new(load)));
+    }
+
     /// Whether there is more to read.
     fn read_piece(&mut self) -> Result<bool, String> {
         let log = &self.partition.log;
-        if self.offset >= log.offsets().log_end {
+        let offsets = log.offsets();
+        self.offset = self.offset.max(offsets.log_start);
+        if self.offset >= offsets.log_end {
             return Ok(false);
         }
         let request = ReadRequest {
@@ -439,14 +461,22 @@ impl Load {
                 }
             }
         }
-        match self.loader.replay(&piece).map_err(|error| error.to_string())? {
-            Some(next) if next > self.offset => {
-                self.offset = next;
-                Ok(true)
-            }
-            // Compaction may have left nothing behind the last record.
-            _ => Ok(false),
+        let replayed = self.loader.replay(&piece);
+        for (offset, error) in &replayed.broken {
+            self.complain(format_args!(
+                "the batch that ends at offset {offset} is broken and was passed over: {error}"
+            ));
         }
+        let next = replayed.next.filter(|next| *next > self.offset);
+        self.offset = next.unwrap_or(self.offset);
+        if let Some(error) = &replayed.lost {
+            let offset = self.offset;
+            self.complain(format_args!(
+                "nothing can be read from offset {offset} on, what came before is served: {error}"
+            ));
+        }
+        // Compaction may have left nothing behind the last record.
+        Ok(next.is_some() && replayed.lost.is_none())
     }
 
     fn finish(&mut self) {

@@ -2,6 +2,8 @@
 
 use base::{Job, Monotonic, Now};
 
+use crate::loggers::{Loggers, Nowhere};
+
 /// The process around a broker: the host with its threads and clocks, or the simulator.
 pub trait Host: Send + Sync {
     /// Both clocks, for work that no event brought.
@@ -18,8 +20,14 @@ pub trait Host: Send + Sync {
     /// Calls `Broker::tick` at this time or soon after, at the latest; an earlier alarm stays set.
     fn alarm(&self, at: Monotonic);
 
-    /// The ZooKeeper session has something to do: call `Broker::take_zookeeper_effects` soon, from where its socket is.
+    /// The ZooKeeper session has something to do: call `Broker::take_zookeeper_effects` soon, from where its socket is; and look at
+    /// `Broker::is_ready` behind it, until it is.
     fn zookeeper_ready(&self);
+
+    /// The loggers whose levels clients may see and change; by default there are none.
+    fn loggers(&self) -> &dyn Loggers {
+        &Nowhere
+    }
 
     /// The broker can't go on: says why in one line and ends the process with 1.
     fn fail(&self, reason: String);

@@ -6,6 +6,7 @@
 mod appender;
 mod capture;
 mod layout;
+mod loggers;
 mod settings;
 mod writer;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use capture::capture_events;
 pub use settings::{KAFKA_CONSOLE, KAFKA_DEFAULT, LogSettings, ZOOKEEPER_DEFAULT};
 
+use parking_lot::RwLock;
 use writer::Writer;
 
 /// How much a line matters, as in log4j.
@@ -101,7 +103,8 @@ pub(crate) struct Record {
 /// The log of one server. Clones share it.
 #[derive(Clone)]
 pub struct Log {
-    settings: Arc<LogSettings>,
+    /// Levels change while the process runs.
+    settings: Arc<RwLock<LogSettings>>,
     writer: Arc<Writer>,
 }
 
@@ -109,20 +112,22 @@ impl Log {
     /// Opens the files that `settings` name and starts the writer.
     pub fn start(settings: LogSettings) -> std::io::Result<Self> {
         let writer = Writer::start(settings.appenders())?;
-        Ok(Self { settings: Arc::new(settings), writer: Arc::new(writer) })
+        Ok(Self { settings: Arc::new(RwLock::new(settings)), writer: Arc::new(writer) })
     }
 
     /// Whether a line of this logger and level would be written.
     pub fn is_enabled(&self, level: Level, logger: &str) -> bool {
-        level >= self.settings.level_of(logger)
+        level >= self.settings.read().level_of(logger)
     }
 
     /// Writes a line, soon. `logger` is the name of the original's Java class.
     pub fn write(&self, level: Level, logger: &'static str, message: impl Into<Cow<'static, str>>) {
-        if !self.is_enabled(level, logger) {
+        let settings = self.settings.read();
+        if level < settings.level_of(logger) {
             return;
         }
-        let appenders = self.settings.appenders_of(logger);
+        let appenders = settings.appenders_of(logger);
+        drop(settings);
         let thread = std::thread::current().name().map_or(Cow::Borrowed("main"), |name| Cow::Owned(name.to_owned()));
         let wall_ms = chrono::Utc::now().timestamp_millis();
         let record = Record { level, logger: logger.into(), message: message.into(), thread, wall_ms };

@@ -66,6 +66,21 @@ impl LogSettings {
         self.chain(logger).find_map(|logger| logger.level).unwrap_or(Level::Debug)
     }
 
+    /// The loggers that are configured, and the root's level.
+    pub(super) fn levels(&self) -> (Level, impl Iterator<Item = (&str, Option<Level>)>) {
+        let own = self.loggers.iter().map(|(name, logger)| (name.as_str(), logger.level));
+        (self.root.level.unwrap_or(Level::Debug), own)
+    }
+
+    /// Gives a logger a level of its own, or takes it away; `None` is the root.
+    pub(super) fn set_level(&mut self, logger: Option<&str>, level: Option<Level>) {
+        let logger = match logger {
+            None => &mut self.root,
+            Some(name) => self.loggers.entry(name.to_owned()).or_default(),
+        };
+        logger.level = level;
+    }
+
     /// The appenders, by number, that a line of `logger` goes to.
     pub(super) fn appenders_of(&self, logger: &str) -> Vec<usize> {
         let mut numbers = Vec::new();

@@ -80,6 +80,26 @@ impl Listener {
         S: Fn(TcpStream, SocketAddr, usize) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
+        let admit = |_| std::future::ready(Some(()));
+        self.serve_admitted(loops, admit, move |stream, peer, index, ()| serve(stream, peer, index), failed)
+    }
+
+    /// Like [`Listener::serve`] for those whom `admit` lets in, with what it gives them. It may take its time: no other connection is
+    /// accepted meanwhile, they wait in the system's queue. `None` closes the connection.
+    pub fn serve_admitted<A, P, T, S, F>(
+        self,
+        loops: &EventLoops,
+        admit: A,
+        serve: S,
+        failed: impl Fn(io::Error) + Send + 'static,
+    ) -> tokio::task::JoinHandle<()>
+    where
+        A: Fn(SocketAddr) -> P + Send + 'static,
+        P: Future<Output = Option<T>> + Send,
+        T: Send + 'static,
+        S: Fn(TcpStream, SocketAddr, usize, T) -> F + Clone + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
         let loops = loops.clone();
         let first = loops.get(0).clone();
         first.spawn(async move {
@@ -89,7 +109,13 @@ impl Listener {
             };
             loop {
                 match listener.accept().await {
-                    Ok((stream, peer)) => hand_over(&loops, stream, peer, serve.clone()),
+                    Ok((stream, peer)) => {
+                        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                        if let Some(ticket) = admit(peer).await {
+                            let serve = serve.clone();
+                            hand_over(&loops, stream, move |stream, index| serve(stream, peer, index, ticket));
+                        }
+                    }
                     Err(error) => {
                         let errno = Errno::from_io_error(&error);
                         failed(error);
@@ -104,18 +130,17 @@ impl Listener {
 }
 
 /// Moves an accepted connection to its loop. One that fails on the way is dropped: its peer sees it closed.
-fn hand_over<S, F>(loops: &EventLoops, stream: TcpStream, peer: SocketAddr, serve: S)
+fn hand_over<S, F>(loops: &EventLoops, stream: TcpStream, serve: S)
 where
-    S: Fn(TcpStream, SocketAddr, usize) -> F + Send + 'static,
+    S: FnOnce(TcpStream, usize) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let Ok(stream) = stream.into_std() else { return };
     let index = loops.next();
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     loops.get(index).spawn(async move {
         let Ok(stream) = TcpStream::from_std(stream) else { return };
         if stream.set_nodelay(true).is_ok() {
-            serve(stream, peer, index).await;
+            serve(stream, index).await;
         }
     });
 }

@@ -17,7 +17,8 @@ pub use describe::{ConfigEntry, ConfigSource, Synonym};
 pub use dynamic::Scope;
 pub use listeners::{Endpoint, Listeners, SecurityProtocol};
 pub use settings::{
-    BrokerSettings, Fetches, Groups, Logs, Network, Offsets, Replication, Topics, Transactions, ZooKeeperClient,
+    BrokerSettings, Fetches, Groups, ListenerLimits, Logs, Network, Offsets, Replication, Topics, Transactions,
+    ZooKeeperClient,
 };
 pub use values::Values;
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::keys;
 use super::listeners::{Listeners, is_host_pattern, parse_map};
 use super::values::Values;
 use crate::error::{ConfigError, ErrorKind};
 use crate::properties::{Properties, comment_hint};
 use crate::topic::{TopicDefaults, TopicSettings};
+use crate::value::FromValue as _;
 use crate::version::ApiVersion;
 
 /// A struct for each part of the broker; each field is one key, with the key's type.
@@ -48,6 +50,8 @@ sections! {
         connections_per_ip_max: i32 = "max.connections.per.ip",
         connections_max: i32 = "max.connections",
         connections_per_second_max: i32 = "max.connection.creation.rate",
+        quota_samples: i32 = "quota.window.num",
+        quota_sample_s: i32 = "quota.window.size.seconds",
         idle_ms_max: i64 = "connections.max.idle.ms",
         failed_login_delay_ms: i32 = "connection.failed.authentication.delay.ms",
         network_threads: i32 = "num.network.threads",
@@ -147,6 +151,30 @@ sections! {
     }
 }
 
+/// Limits of the connections to one listener: those with its prefix, or else the broker's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerLimits {
+    /// `max.connections`: at the same time.
+    pub connections_max: i32,
+    /// `max.connection.creation.rate`: new ones in a second.
+    pub per_second_max: i32,
+}
+
+impl ListenerLimits {
+    /// Those of a listener that nobody limits.
+    pub const NONE: Self = Self { connections_max: i32::MAX, per_second_max: i32::MAX };
+
+    fn resolve(listener: &str, values: &Values, originals: &Properties) -> Result<Self, ConfigError> {
+        let prefix = format!("listener.name.{}.", listener.to_lowercase());
+        let number = |name: &str| match (keys::find(name), originals.get(&format!("{prefix}{name}"))) {
+            (Some(key), Some(text)) => key.parse(text).map(|value| i32::from_value(&value).unwrap_or(i32::MAX)),
+            _ => Ok(values.get(name)),
+        };
+        let connections_max = number("max.connections")?;
+        Ok(Self { connections_max, per_second_max: number("max.connection.creation.rate")? })
+    }
+}
+
 /// What a broker runs by: one snapshot, replaced as a whole when a dynamic value changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BrokerSettings {
@@ -164,6 +192,8 @@ pub struct BrokerSettings {
     pub listeners: Listeners,
     /// `max.connections.per.ip.overrides`: host to count.
     pub connections_per_ip_overrides: BTreeMap<String, i32>,
+    /// Limits of each listener, by its name.
+    pub listener_limits: BTreeMap<String, ListenerLimits>,
     /// `inter.broker.protocol.version`
     pub inter_broker_protocol: ApiVersion,
     /// What a topic has that sets nothing for itself.
@@ -211,6 +241,11 @@ impl BrokerSettings {
         super::check::after_listeners(&values, &listeners)?;
         check_hosts(&values, &connections_per_ip_overrides)?;
         super::check::idle(&values)?;
+        let limits = |listener: &String| {
+            ListenerLimits::resolve(listener, &values, originals).map(|limits| (listener.clone(), limits))
+        };
+        let names = listeners.listeners.iter().map(|endpoint| &endpoint.listener);
+        let listener_limits = names.map(limits).collect::<Result<_, _>>()?;
         Ok(Self {
             broker_id: Some(values.get("broker.id")).filter(|id| *id >= 0),
             reserved_broker_id_max: values.get("reserved.broker.max.id"),
@@ -218,6 +253,7 @@ impl BrokerSettings {
             rack: values.get("broker.rack"),
             log_dirs,
             listeners,
+            listener_limits,
             connections_per_ip_overrides,
             inter_broker_protocol: version(&values, "inter.broker.protocol.version"),
             topic: topic_defaults.settings()?,

@@ -30,8 +30,8 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
 }
 
 fn read(context: &Context<'_>, altered: Altered) -> Result<(Resource, BTreeMap<String, String>), TopicError> {
-    let resource = Resource::of(context.broker, altered.resource_type, &altered.resource_name)?;
-    if resource == Resource::BrokerLogger {
+    let resource = Resource::altered(context.broker, altered.resource_type, &altered.resource_name)?;
+    if let Resource::BrokerLogger(_) = resource {
         let text = "AlterConfigs is deprecated and does not support the resource type BROKER_LOGGER";
         return Err(TopicError::new(ErrorCode::INVALID_REQUEST, text));
     }

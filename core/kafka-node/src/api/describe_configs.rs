@@ -1,4 +1,5 @@
-//! DescribeConfigs (key 32, versions 0 to 3): what topics and this broker run by, and where each value comes from.
+//! DescribeConfigs (key 32, versions 0 to 3): what topics and this broker run by, and where each value comes from; and the
+//! levels of the broker's loggers (KIP-412).
 //!
 //! A topic's overrides are read from ZooKeeper, so that a change is seen by whoever made it. Version 0 says only whether
 //! a value is the default, 1 adds synonyms, 3 types and texts.
@@ -36,11 +37,11 @@ fn describe(
     wanted: Wanted,
     then: impl FnOnce(&Wanted, Result<Vec<ConfigEntry>, TopicError>) + Send + 'static,
 ) {
-    match Resource::of(broker, wanted.resource_type, &wanted.resource_name) {
+    match Resource::described(broker, wanted.resource_type, &wanted.resource_name) {
         Err(error) => then(&wanted, Err(error)),
         Ok(Resource::Broker(Some(_))) => then(&wanted, Ok(broker.config().describe())),
         Ok(Resource::Broker(None)) => then(&wanted, Ok(broker.config().describe_default())),
-        Ok(Resource::BrokerLogger) => then(&wanted, Err(Resource::loggers_refused())),
+        Ok(Resource::BrokerLogger(_)) => then(&wanted, Ok(loggers(broker))),
         Ok(topic @ Resource::Topic(_)) => {
             if let Err(error) = broker.check_described_topic(&wanted.resource_name) {
                 return then(&wanted, Err(error));
@@ -50,6 +51,20 @@ fn describe(
             });
         }
     }
+}
+
+fn loggers(broker: &Broker) -> Vec<ConfigEntry> {
+    let entry = |(name, level)| ConfigEntry {
+        name,
+        value: Some(level),
+        source: ConfigSource::DynamicBrokerLogger,
+        is_sensitive: false,
+        is_read_only: false,
+        synonyms: Vec::new(),
+        kind: None,
+        doc: None,
+    };
+    broker.host.loggers().levels().into_iter().map(entry).collect()
 }
 
 fn outcome(

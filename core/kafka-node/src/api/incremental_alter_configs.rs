@@ -1,4 +1,5 @@
-//! IncrementalAlterConfigs (key 44, versions 0 and 1): sets, deletes, appends to and subtracts from single keys (KIP-339).
+//! IncrementalAlterConfigs (key 44, versions 0 and 1): sets, deletes, appends to and subtracts from single keys (KIP-339); sets
+//! the levels of this broker's loggers (KIP-412).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +12,14 @@ use crate::answer::Answer;
 use crate::dispatch::Context;
 use crate::entity_configs::Resource;
 use crate::gather::Gather;
+use crate::loggers;
 use crate::topics::TopicError;
 
 /// The numbers of `AlterConfigOp.OpType`.
-const SET: i8 = 0;
-const DELETE: i8 = 1;
-const APPEND: i8 = 2;
-const SUBTRACT: i8 = 3;
+pub(crate) const SET: i8 = 0;
+pub(crate) const DELETE: i8 = 1;
+pub(crate) const APPEND: i8 = 2;
+pub(crate) const SUBTRACT: i8 = 3;
 
 pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let validate_only = request.validate_only;
@@ -27,9 +29,13 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
         let gather = gather.clone();
         let finish = move |result: Result<(), TopicError>| gather.add(outcome(kind, name, result));
         let resource = check(&altered.configs)
-            .and_then(|()| Resource::of(context.broker, altered.resource_type, &altered.resource_name));
+            .and_then(|()| Resource::altered(context.broker, altered.resource_type, &altered.resource_name));
         match resource {
             Err(error) => finish(Err(error)),
+            Ok(resource @ Resource::BrokerLogger(_)) => {
+                let loggers = context.broker.host.loggers();
+                finish(loggers::alter(loggers, &resource, &altered.configs, validate_only));
+            }
             Ok(resource) => context.broker.clone().read_stored(&resource.clone(), move |broker, stored| {
                 match stored.and_then(|stored| change(&resource, stored, &altered)) {
                     Err(error) => finish(Err(error)),

@@ -14,7 +14,7 @@ mod describe_log_dirs;
 pub(crate) mod fetch;
 mod find_coordinator;
 mod heartbeat;
-mod incremental_alter_configs;
+pub(crate) mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;

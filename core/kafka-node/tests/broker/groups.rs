@@ -165,6 +165,25 @@ fn two_members_share_a_group_and_their_offsets_outlive_the_broker() {
 }
 
 #[test]
+fn a_log_of_offsets_that_rots_costs_the_commits_it_hits() {
+    let mut world = World::new(FEW);
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 1);
+    find(&mut world, &mut client);
+    for offset in [7, 8] {
+        assert_eq!(commit_error(&mut world, &mut client, &commit("", -1, offset)), ErrorCode::NONE);
+    }
+    world.stop();
+    // "g" is hashed to 103, which is the second of three partitions. Its last byte is the count of headers of the last commit.
+    world.rot_last_byte("/kafka/__consumer_offsets-1/00000000000000000000.log");
+    world.start_anew();
+    let mut client = world.connect();
+    assert_eq!(committed(&mut world, &mut client), [("t".to_owned(), 0, 7)], "the commit before");
+    assert_eq!(commit_error(&mut world, &mut client, &commit("", -1, 9)), ErrorCode::NONE);
+    assert_eq!(committed(&mut world, &mut client), [("t".to_owned(), 0, 9)]);
+}
+
+#[test]
 fn version_0_keeps_offsets_in_zookeeper() {
     let mut world = World::new(FEW);
     let mut client = world.connect();

@@ -4,5 +4,6 @@
 mod data;
 mod groups;
 mod hostile;
+mod loggers;
 mod topics;
 mod world;

@@ -179,3 +179,19 @@ fn a_session_that_expired_is_replaced_and_the_office_taken_again() {
     create_topic(&mut world, &mut client, "after", 1);
     assert_eq!(describe(&mut world, &mut client, "before").partitions[0].leader_id, 0);
 }
+
+/// Who connects as soon as it is possible finds the cluster as it is.
+#[test]
+fn the_first_answer_names_brokers_and_topics() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 2);
+    world.stop();
+    world.start_until_ready();
+    let mut client = world.connect();
+    client.send(&world, &metadata::Request::default(), 1);
+    let answer = client.receive::<metadata::Request>(&world, 1).expect("an answer at once");
+    assert_eq!((answer.brokers.len(), answer.controller_id), (1, 0));
+    assert_eq!((answer.topics.len(), answer.topics[0].partitions.len()), (1, 2));
+    assert!(answer.topics[0].partitions.iter().all(|partition| partition.leader_id == 0));
+}

@@ -1,14 +1,15 @@
 //! A broker and its ZooKeeper in one thread: our own server machine, disks in memory, a clock that is moved by hand.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::{Poll, Wake, Waker};
 
-use base::{Job, MemDisk, Monotonic, Next, Now, Part, Parts, Random, Reader, Slow, Str};
+use base::{Disk as _, Job, MemDisk, Monotonic, Next, Now, OpenMode, Part, Parts, Random, Reader, Slow, Str};
 use bytes::{BufMut, Bytes, BytesMut};
 use config::{BrokerConfig, Properties};
 use kafka_control::znode::Endpoint;
-use kafka_node::{Broker, Closed, Connection, Host, ZooKeeperEffect};
+use kafka_node::{Broker, Closed, Connection, Host, Loggers, ZooKeeperEffect};
 use kafka_proto::{ApiKey, Message, Request, frame};
 use parking_lot::Mutex;
 use zk_node::{ConnectionId, DiskTask, Effect, Effects, Event, Server, ServerConfig};
@@ -19,6 +20,27 @@ pub(crate) struct Process {
     jobs: Mutex<VecDeque<Box<dyn Job>>>,
     alarm: Mutex<Option<Monotonic>>,
     pub(crate) failed: Mutex<Option<String>>,
+    pub(crate) levels: Levels,
+}
+
+/// Two loggers.
+#[derive(Default)]
+pub(crate) struct Levels(Mutex<BTreeMap<String, String>>);
+
+impl Loggers for Levels {
+    fn levels(&self) -> BTreeMap<String, String> {
+        let mut levels = BTreeMap::from([("root".to_owned(), "INFO".to_owned())]);
+        levels.insert("kafka.server.KafkaApis".to_owned(), "INFO".to_owned());
+        levels.extend(self.0.lock().clone());
+        levels
+    }
+
+    fn set_level(&self, logger: &str, level: Option<&str>) {
+        match level {
+            Some(level) => self.0.lock().insert(logger.to_owned(), level.to_owned()),
+            None => self.0.lock().remove(logger),
+        };
+    }
 }
 
 impl Host for Process {
@@ -36,6 +58,10 @@ impl Host for Process {
     }
 
     fn zookeeper_ready(&self) {}
+
+    fn loggers(&self) -> &dyn Loggers {
+        &self.levels
+    }
 
     fn fail(&self, reason: String) {
         *self.failed.lock() = Some(reason);
@@ -107,10 +133,33 @@ impl World {
 
     /// Stops the broker cleanly, and starts another on the same disk.
     pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.start_anew();
+    }
+
+    /// Stops the broker cleanly.
+    pub(crate) fn stop(&mut self) {
         self.broker.stop();
         self.settle();
         assert!(self.broker.zookeeper_is_over(), "the session ends with a clean stop");
-        self.start_anew();
+    }
+
+    /// Starts a broker on the disk of the one before, and stops time at the moment when it lets clients in.
+    pub(crate) fn start_until_ready(&mut self) {
+        self.link = None;
+        (self.broker, self.process) = new_broker(&self.properties, self.process.now());
+        let now = self.process.now();
+        self.broker.start(Arc::new(self.disk.clone()), now).unwrap();
+        while !self.broker.is_ready() {
+            assert!(self.run_link() | self.run_jobs() | self.run_alarm(), "the broker never gets ready");
+        }
+    }
+
+    /// A bit of a file's last byte flips while nobody looks.
+    pub(crate) fn rot_last_byte(&self, path: &str) {
+        let path = std::path::Path::new(path);
+        let length = self.disk.open(path, OpenMode::Read).unwrap().len().unwrap();
+        self.disk.rot(path, length - 1, 0x40).unwrap();
     }
 
     /// The process dies with what its disk has not made durable; another starts at once, while the old session still lives.
@@ -122,7 +171,8 @@ impl World {
         self.start_anew();
     }
 
-    fn start_anew(&mut self) {
+    /// Starts a broker on the disk of the one before.
+    pub(crate) fn start_anew(&mut self) {
         self.link = None;
         let (broker, process) = new_broker(&self.properties, self.process.now());
         (self.broker, self.process) = (broker, process);
@@ -249,8 +299,12 @@ impl World {
     /// A client that connects to the broker.
     pub(crate) fn connect(&self) -> Client {
         let waker = Waker::from(Arc::new(NoWake));
-        let peer = "127.0.0.1:50000".parse().unwrap();
-        let connection = self.broker.accept(0, "PLAINTEXT".to_owned(), peer, waker, self.process.now()).unwrap();
+        let peer: SocketAddr = "127.0.0.1:50000".parse().unwrap();
+        let now = self.process.now();
+        let Poll::Ready(Ok(place)) = self.broker.poll_admit("PLAINTEXT", peer.ip(), &waker, now) else {
+            panic!("the broker is full")
+        };
+        let connection = self.broker.accept(0, "PLAINTEXT".to_owned(), peer, place, waker, now);
         Client { connection, input: BytesMut::new(), output: BytesMut::new(), correlation_id: 0 }
     }
 
@@ -268,6 +322,7 @@ fn new_broker(properties: &str, now: Now) -> (Arc<Broker>, Arc<Process>) {
         jobs: Mutex::default(),
         alarm: Mutex::default(),
         failed: Mutex::default(),
+        levels: Levels::default(),
     });
     let (config, _) = BrokerConfig::new(Properties::parse(properties.as_bytes()).unwrap()).unwrap();
     let advertised = Endpoint {

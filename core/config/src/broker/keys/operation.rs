@@ -46,8 +46,7 @@ pub(crate) static KEYS: &[Key] = &[
     int("quota.window.num")
         .default("11")
         .valid(&[Valid::AtLeast("1")])
-        .no_effect(QUOTAS)
-        .doc("Samples kept for client quotas."),
+        .doc("Samples kept for the rate of new connections (and for client quotas, which are not enforced yet)."),
     int("replication.quota.window.num")
         .default("11")
         .valid(&[Valid::AtLeast("1")])
@@ -66,8 +65,7 @@ pub(crate) static KEYS: &[Key] = &[
     int("quota.window.size.seconds")
         .default("1")
         .valid(&[Valid::AtLeast("1")])
-        .no_effect(QUOTAS)
-        .doc("Seconds of one sample of client quotas."),
+        .doc("Seconds of one such sample; also the longest that accepting rests."),
     int("replication.quota.window.size.seconds")
         .default("1")
         .valid(&[Valid::AtLeast("1")])

@@ -15,8 +15,6 @@ pub(crate) const CLEANER: &str = "the log cleaner is not served yet: compacted t
 pub(crate) const PURGATORY: &str = "a waiting request is dropped as soon as it is answered; nothing needs a purge";
 pub(crate) const BUFFERS: &str = "memory is taken as it is needed; there is no such buffer";
 pub(crate) const QUEUES: &str = "a request is handled on the loop that read it; no queue of requests forms";
-pub(crate) const CONNECTION_RATE: &str =
-    "the rate of new connections is not limited yet; max.connections and max.connections.per.ip are";
 pub(crate) const PIPELINE: &str = "requests to ZooKeeper are pipelined without a limit of their own";
 pub(crate) const TRANSACTIONS: &str = "transactions are not served yet; transactional producers get an error";
 pub(crate) const METRICS: &str = "metrics are not published yet";

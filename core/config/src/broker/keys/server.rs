@@ -1,6 +1,6 @@
 //! Broker keys: identity, threads, listeners and limits of connections.
 
-use super::reasons::{CONNECTION_RATE, NO_AUTHORIZER, NO_MOVES, QUEUES, REPLICATION, SASL_UNUSED, THREADS};
+use super::reasons::{NO_AUTHORIZER, NO_MOVES, QUEUES, REPLICATION, SASL_UNUSED, THREADS};
 use crate::key::{Key, Valid, boolean, int, long, string};
 
 pub(crate) static KEYS: &[Key] = &[
@@ -32,7 +32,7 @@ pub(crate) static KEYS: &[Key] = &[
     int("max.connections.per.ip").default("2147483647").valid(&[Valid::AtLeast("0")]).medium().cluster_wide().doc("Connections allowed from one address. 0 allows the overrides alone."),
     string("max.connections.per.ip.overrides").default("").medium().cluster_wide().doc("host:count, separated by commas: limits for single addresses."),
     int("max.connections").default("2147483647").valid(&[Valid::AtLeast("0")]).medium().cluster_wide().doc("Connections allowed at the same time; with a listener's prefix, on that listener."),
-    int("max.connection.creation.rate").default("2147483647").valid(&[Valid::AtLeast("0")]).medium().cluster_wide().doc("New connections allowed in a second; with a listener's prefix, on that listener.").no_effect(CONNECTION_RATE),
+    int("max.connection.creation.rate").default("2147483647").valid(&[Valid::AtLeast("0")]).medium().cluster_wide().doc("New connections allowed in a second; with a listener's prefix, on that listener."),
     long("connections.max.idle.ms").default("600000").medium().doc("Milliseconds after which an idle connection is closed. Negative: never."),
     int("connection.failed.authentication.delay.ms").default("100").valid(&[Valid::AtLeast("0")]).no_effect(SASL_UNUSED).doc("Milliseconds that a failed login is kept waiting for its answer."),
     string("broker.rack").medium().doc("Rack of this broker: replicas are spread over racks, and consumers may read nearby."),
