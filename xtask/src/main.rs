@@ -1,8 +1,9 @@
-//! `cargo xtask verify | fix | tidy | interop | bench`: one command for people and CI.
+//! `cargo xtask verify | fix | tidy | interop | fuzz | bench`: one command for people and CI.
 //!
 //! `verify` never writes to the tree, `fix` does. Each step is a command line that is printed before it runs, so that a
 //! person can run it alone.
 
+mod fuzz;
 mod interop;
 mod run;
 mod tidy;
@@ -21,6 +22,8 @@ cargo xtask COMMAND
   tidy             the rules of STYLE.md that a machine can see
   interop [NAME]   installs real clients and the JVM originals into a cache folder and runs them (tests whose name
                    contains NAME)
+  fuzz [TARGET] [--seconds N]
+                   gives every decoder bytes that no peer should send, 3 seconds each unless told otherwise
   bench [ARGS]     Jackdaw, the originals and a bare loop, side by side; writes docs/benchmarks.md
 ";
 
@@ -42,6 +45,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "fix" => fix(),
         "tidy" => tidy::check(),
         "interop" => interop::run(rest),
+        "fuzz" => fuzz::run(rest),
         "bench" => bench(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
@@ -53,6 +57,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
 
 fn verify() -> Result<()> {
     step("format", cargo(["fmt", "--all", "--check"]))?;
+    step("format of proof/fuzz", cargo(["fmt", "--manifest-path", "proof/fuzz/Cargo.toml", "--check"]))?;
     tidy::check()?;
     step("lints", cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     step("docs", cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
@@ -62,7 +67,8 @@ fn verify() -> Result<()> {
 fn fix() -> Result<()> {
     step("render docs/compatibility.md", cargo(["run", "--quiet", "--package", "config", "--example", "render"]))?;
     step("lints", cargo(["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty", "--allow-staged"]))?;
-    step("format", cargo(["fmt", "--all"]))
+    step("format", cargo(["fmt", "--all"]))?;
+    step("format of proof/fuzz", cargo(["fmt", "--manifest-path", "proof/fuzz/Cargo.toml"]))
 }
 
 fn bench(arguments: &[String]) -> Result<()> {
