@@ -335,8 +335,12 @@ impl Broker {
     fn finish_loading(self: &Arc<Self>, startup: Startup, session: i64, slow: &Slow) {
         let now = self.host.now();
         let metadata = BrokerMetadata { broker_id: self.id(), cluster_id: self.cluster_id() };
+        // What is noted already is not written again: a full disk does not keep a broker from starting.
+        let is_noted = startup.loading.metadata().iter().all(|(_, found)| found.as_ref() == Some(&metadata));
         let loaded = startup.loading.finish(now, slow).and_then(|logs| {
-            logs.write_metadata(&metadata, now, slow)?;
+            if !is_noted {
+                logs.write_metadata(&metadata, now, slow)?;
+            }
             Ok(logs)
         });
         match loaded {

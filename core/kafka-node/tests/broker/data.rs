@@ -197,3 +197,32 @@ fn bad_records_are_refused_one_by_one() {
     let (error, _) = records_of(world.ask(&mut client, &fetch_request(7, 0), 11));
     assert_eq!(error, ErrorCode::OFFSET_OUT_OF_RANGE);
 }
+
+/// A full disk refuses what is new and harms nothing that is there, also over a stop (KAFKA-13773).
+#[test]
+fn a_full_disk_refuses_and_takes_again_when_there_is_room() {
+    let (mut world, mut client) = with_topic();
+    let read = |world: &mut World, client: &mut Client| {
+        let (error, records) = records_of(world.ask(client, &fetch_request(0, 0), 11));
+        assert_eq!(error, ErrorCode::NONE);
+        records.len()
+    };
+    assert_eq!(produce(&mut world, &mut client, batch(&["a"])).base_offset, 0);
+    let one = read(&mut world, &mut client);
+    world.set_free_bytes(Some(20));
+    assert_eq!(produce(&mut world, &mut client, batch(&["b"])).error_code, ErrorCode::KAFKA_STORAGE_ERROR);
+    assert_eq!(read(&mut world, &mut client), one, "the half that was written is not seen");
+    world.set_free_bytes(None);
+    world.advance(1000);
+    assert_eq!(produce(&mut world, &mut client, batch(&["c"])).base_offset, 1);
+    assert_eq!(read(&mut world, &mut client), 2 * one);
+
+    world.set_free_bytes(Some(0));
+    assert_eq!(produce(&mut world, &mut client, batch(&["d"])).error_code, ErrorCode::KAFKA_STORAGE_ERROR);
+    world.stop();
+    world.set_free_bytes(None);
+    world.start_anew();
+    let mut client = world.connect();
+    assert_eq!(read(&mut world, &mut client), 2 * one);
+    assert_eq!(produce(&mut world, &mut client, batch(&["f"])).base_offset, 2);
+}

@@ -129,6 +129,7 @@ impl World {
         let now = self.process.now();
         self.broker.start(Arc::new(self.disk.clone()), now).unwrap();
         self.settle();
+        assert_eq!(*self.process.failed.lock(), None, "the broker starts");
     }
 
     /// Stops the broker cleanly, and starts another on the same disk.
@@ -153,6 +154,11 @@ impl World {
         while !self.broker.is_ready() {
             assert!(self.run_link() | self.run_jobs() | self.run_alarm(), "the broker never gets ready");
         }
+    }
+
+    /// How much room the broker's disk has left; `None` for no limit.
+    pub(crate) fn set_free_bytes(&self, bytes: Option<u64>) {
+        self.disk.set_free_bytes(bytes);
     }
 
     /// A bit of a file's last byte flips while nobody looks.
