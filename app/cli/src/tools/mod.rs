@@ -57,3 +57,23 @@ pub(crate) fn run_on(name: &str, arguments: &[OsString], console: &mut Console<'
 fn find(command: &Command) -> Option<Run> {
     TOOLS.iter().find(|(name, _)| *name == command.name).map(|(_, run)| *run)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page that tells users what is served says of each command with a class whether its tool is here.
+    #[test]
+    fn the_page_of_compatibility_says_which_tools_are_served() {
+        let page = include_str!("../../../../docs/compatibility.md");
+        for command in upstream::COMMANDS {
+            let server = [upstream::ZOOKEEPER_SERVER, upstream::KAFKA_SERVER];
+            if command.class.is_none_or(|class| server.contains(&class)) {
+                continue;
+            }
+            let start = format!("| `{}.sh` | ", command.name);
+            let state = page.lines().find_map(|line| line.strip_prefix(&start)).unwrap();
+            assert_eq!(state.starts_with("served"), find(command).is_some(), "{}: {state}", command.name);
+        }
+    }
+}

@@ -68,7 +68,8 @@ fn api_state(key: ApiKey) -> &'static str {
         | K::AlterUserScramCredentials => "later: security",
         K::DescribeClientQuotas | K::AlterClientQuotas => "later: quotas",
         K::InitProducerId => "served; a transactional id gets an error until transactions are served",
-        K::DescribeConfigs | K::AlterConfigs | K::IncrementalAlterConfigs => "served for topics and brokers",
+        K::DescribeConfigs | K::IncrementalAlterConfigs => "served for topics, brokers and their loggers",
+        K::AlterConfigs => "served for topics and brokers",
         _ => "served",
     }
 }
@@ -104,7 +105,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("kafka-server-stop.sh", "served"),
     ("kafka-run-class.sh", "served for the classes behind these commands"),
     ("kafka-topics.sh", "served"),
-    ("kafka-configs.sh", "served for topics and brokers"),
+    ("kafka-configs.sh", "served for topics, brokers and their loggers"),
     ("kafka-console-producer.sh", "served"),
     ("kafka-console-consumer.sh", "served"),
     ("kafka-consumer-groups.sh", "served"),

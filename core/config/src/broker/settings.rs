@@ -25,9 +25,10 @@ macro_rules! sections {
                 }
             }
         )*
-        /// Keys that have a field in a section.
+        /// Each field of a section: the section's type, the field, its key.
         #[cfg(test)]
-        pub(super) const SECTION_KEYS: &[&str] = &[$($($key,)*)*];
+        pub(super) const SECTION_FIELDS: &[(&str, &str, &str)] =
+            &[$($((stringify!($section), stringify!($field), $key),)*)*];
     };
 }
 
@@ -67,7 +68,6 @@ sections! {
         start_offset_checkpoint_interval_ms: i32 = "log.flush.start.offset.checkpoint.interval.ms",
         recovery_threads_per_directory: i32 = "num.recovery.threads.per.data.dir",
         producer_id_expiration_ms: i32 = "transactional.id.expiration.ms",
-        message_bytes_max: i32 = "message.max.bytes",
         cleaner_enabled: bool = "log.cleaner.enable",
         cleaner_threads: i32 = "log.cleaner.threads",
         cleaner_dedupe_buffer_bytes: i64 = "log.cleaner.dedupe.buffer.size",
@@ -269,12 +269,6 @@ impl BrokerSettings {
             fetches: Fetches::read(&values),
             values,
         })
-    }
-
-    /// `zookeeper.connection.timeout.ms`, or the session timeout.
-    #[must_use]
-    pub fn zookeeper_connection_timeout_ms(&self) -> i32 {
-        self.zookeeper.connection_timeout_ms.unwrap_or(self.zookeeper.session_timeout_ms)
     }
 }
 

@@ -18,42 +18,123 @@ fn layer(pairs: &[(&str, &str)]) -> Layer {
 }
 
 #[test]
-fn defaults_resolve_and_every_honoured_key_has_a_reader() {
+fn defaults_resolve() {
     let settings = settings_of("");
     assert_eq!((settings.broker_id, settings.log_dirs.as_slice()), (None, &["/tmp/kafka-logs".to_owned()][..]));
     assert_eq!(settings.listeners.listeners.first().unwrap().to_string(), "PLAINTEXT://:9092");
-    assert_eq!(settings.zookeeper_connection_timeout_ms(), 18_000);
     assert_eq!((settings.topic.retention_ms, settings.topic.segment_ms), (604_800_000, 604_800_000));
     assert_eq!(settings.inter_broker_protocol, crate::ApiVersion::LATEST);
-    // Read outside of the sections: identity, directories, listeners, units, defaults of topics.
-    let elsewhere = [
-        "broker.id",
-        "reserved.broker.max.id",
-        "broker.id.generation.enable",
-        "broker.rack",
-        "log.dir",
-        "log.dirs",
-        "host.name",
-        "port",
-        "listeners",
-        "advertised.host.name",
-        "advertised.port",
-        "advertised.listeners",
-        "listener.security.protocol.map",
-        "control.plane.listener.name",
-        "security.inter.broker.protocol",
-        "inter.broker.listener.name",
-        "inter.broker.protocol.version",
-        "max.connections.per.ip.overrides",
-        "log.roll.hours",
-        "log.roll.jitter.hours",
-        "log.retention.minutes",
-        "log.retention.hours",
-    ];
+}
+
+/// Keys that mean something beyond a field of a section, each with a value that is not its default. What else has to be set for that is
+/// in the same text.
+const BEYOND_SECTIONS: &[(&str, &str)] = &[
+    ("broker.id", "broker.id=5"),
+    ("reserved.broker.max.id", "reserved.broker.max.id=7"),
+    ("broker.id.generation.enable", "broker.id.generation.enable=false"),
+    ("broker.rack", "broker.rack=r"),
+    ("log.dir", "log.dir=/a"),
+    ("log.dirs", "log.dirs=/a"),
+    ("host.name", "host.name=h"),
+    ("port", "port=1"),
+    ("listeners", "listeners=PLAINTEXT://:1"),
+    ("advertised.host.name", "advertised.host.name=h"),
+    ("advertised.port", "advertised.port=1"),
+    ("advertised.listeners", "advertised.listeners=PLAINTEXT://h:1"),
+    ("listener.security.protocol.map", "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,A:PLAINTEXT"),
+    ("inter.broker.listener.name", "inter.broker.listener.name=A"),
+    ("control.plane.listener.name", "control.plane.listener.name=A"),
+    ("inter.broker.protocol.version", "inter.broker.protocol.version=2.0"),
+    ("max.connections.per.ip.overrides", "max.connections.per.ip.overrides=h:1"),
+    ("log.roll.hours", "log.roll.hours=1"),
+    ("log.roll.jitter.hours", "log.roll.jitter.hours=1"),
+    ("log.retention.minutes", "log.retention.minutes=1"),
+    ("log.retention.hours", "log.retention.hours=1"),
+    ("zookeeper.connect", "zookeeper.connect=other:2181"),
+    ("log.message.format.version", "log.message.format.version=2.0"),
+    ("log.message.timestamp.type", "log.message.timestamp.type=LogAppendTime"),
+    ("log.cleanup.policy", "log.cleanup.policy=compact"),
+    ("compression.type", "compression.type=zstd"),
+];
+
+/// Two listeners of clients and brokers, for the keys that choose between them.
+const TWO_LISTENERS: &str = "listeners=PLAINTEXT://:1,A://:2\nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT,A:PLAINTEXT\ninter.broker.listener.name=PLAINTEXT\n";
+
+/// All that the broker runs by, but for the list of values as they were written.
+fn meaning(text: &str) -> Option<BrokerSettings> {
+    let values = settings_of("").values.clone();
+    let resolved = config(text).ok()?.0.settings().clone();
+    Some(BrokerSettings { values, ..(*resolved).clone() })
+}
+
+/// Whether some value other than the default changes what the broker runs by.
+fn changes_meaning(key: &crate::key::Key) -> bool {
+    if let Some((_, text)) = BEYOND_SECTIONS.iter().find(|(name, _)| *name == key.name) {
+        let before = match key.name {
+            "broker.id.generation.enable" => "broker.id=1\n",
+            name if name.ends_with("listener.name") => TWO_LISTENERS,
+            _ => "",
+        };
+        return meaning(&format!("{before}{text}")).is_some_and(|changed| Some(changed) != meaning(before));
+    }
+    let default = key.default_value().unwrap().to_string();
+    let near = default.parse::<i64>().map(|number| [number.saturating_add(1), number.saturating_sub(1), number / 2]);
+    let numbers = near.into_iter().flatten().map(|number| number.to_string());
+    let texts = ["true", "false", "0.25", "1", "2"].map(str::to_owned);
+    let base = meaning("");
+    let mut candidates = numbers.chain(texts).filter(|text| *text != default);
+    candidates.any(|text| meaning(&format!("{}={text}", key.name)).is_some_and(|changed| Some(changed) != base))
+}
+
+#[test]
+fn every_honoured_key_changes_what_the_broker_runs_by() {
     for key in keys::all().filter(|key| key.state == State::Honoured) {
-        let of_topic = crate::topic::all().iter().any(|topic| topic.broker_synonym == Some(key.name));
-        let read = of_topic || elsewhere.contains(&key.name) || super::settings::SECTION_KEYS.contains(&key.name);
-        assert!(read, "{} is honoured, but nothing reads it", key.name);
+        // The original's only other value wants TLS or SASL.
+        if key.name != "security.inter.broker.protocol" {
+            assert!(changes_meaning(key), "{} is honoured, but changes nothing", key.name);
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test of the sources reads them")]
+fn list(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test of the sources reads them")]
+fn source(path: &std::path::Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The sources that use settings, without blanks, so that a chain over several lines is found too.
+fn readers(folder: &std::path::Path, text: &mut String) {
+    for path in list(folder) {
+        if path.is_dir() && !path.ends_with("config") && !path.ends_with("target") {
+            readers(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.extend(source(&path).split_whitespace());
+        }
+    }
+}
+
+#[test]
+fn what_is_honoured_is_read_by_the_broker_and_what_has_no_effect_is_not() {
+    let mut sources = String::new();
+    for folder in ["core", "app"] {
+        let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        readers(&root.join(folder), &mut sources);
+    }
+    for (section, field, key) in super::settings::SECTION_FIELDS {
+        let section = if *section == "ZooKeeperClient" { "zookeeper".to_owned() } else { section.to_lowercase() };
+        let path = format!(".{section}.{field}");
+        let ends = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_');
+        let is_read = sources.match_indices(&path).any(|(at, _)| ends(&sources[at + path.len()..]));
+        let state = keys::find(key).unwrap().state;
+        if *key == "replica.lag.time.max.ms" {
+            // Handed on to where followers will be, of which there are none.
+            continue;
+        }
+        assert_eq!(is_read, state == State::Honoured, "{key} is {state:?}; settings{path} is read: {is_read}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Broker keys: shutdown, groups, offsets, transactions and fetch sessions.
 
-use super::reasons::{BUFFERS, REPLICATION, TRANSACTIONS};
+use super::reasons::{REPLICATION, TRANSACTIONS};
 use crate::key::{Key, Valid, boolean, int, long, short, string};
 
 pub(crate) static KEYS: &[Key] = &[
@@ -44,7 +44,6 @@ pub(crate) static KEYS: &[Key] = &[
         .default("5242880")
         .valid(&[Valid::AtLeast("1")])
         .high()
-        .no_effect(BUFFERS)
         .doc("Bytes that are read at once when committed offsets are loaded."),
     short("offsets.topic.replication.factor")
         .default("3")
@@ -105,7 +104,6 @@ pub(crate) static KEYS: &[Key] = &[
         .default("2")
         .valid(&[Valid::AtLeast("1")])
         .high()
-        .no_effect(TRANSACTIONS)
         .doc("min.insync.replicas of the topic __transaction_state."),
     int("transaction.state.log.load.buffer.size")
         .default("5242880")
@@ -117,19 +115,16 @@ pub(crate) static KEYS: &[Key] = &[
         .default("3")
         .valid(&[Valid::AtLeast("1")])
         .high()
-        .no_effect(TRANSACTIONS)
         .doc("Replicas of the topic __transaction_state. It is created only when there are enough brokers."),
     int("transaction.state.log.num.partitions")
         .default("50")
         .valid(&[Valid::AtLeast("1")])
         .high()
-        .no_effect(TRANSACTIONS)
         .doc("Partitions of the topic __transaction_state. Not to be changed later."),
     int("transaction.state.log.segment.bytes")
         .default("104857600")
         .valid(&[Valid::AtLeast("1")])
         .high()
-        .no_effect(TRANSACTIONS)
         .doc("Segment size of the topic __transaction_state."),
     int("transaction.abort.timed.out.transaction.cleanup.interval.ms")
         .default("10000")

@@ -1,6 +1,6 @@
 //! Broker keys: log directories, segments, retention and cleaning.
 
-use super::reasons::{BUILT_IN, CLEANER, THREADS};
+use super::reasons::{BUILT_IN, CLEANER};
 use crate::key::{Key, Valid, boolean, class, double, int, list, long, string};
 
 pub(crate) static KEYS: &[Key] = &[
@@ -182,8 +182,7 @@ pub(crate) static KEYS: &[Key] = &[
         .valid(&[Valid::AtLeast("1")])
         .high()
         .cluster_wide()
-        .no_effect(THREADS)
-        .doc("Threads for each log directory that recover logs at the start and sync them at the stop."),
+        .doc("Logs of each log directory that are recovered at the same time at the start."),
     boolean("auto.create.topics.enable").default("true").high().doc("Create a topic when a client asks for it."),
     int("min.insync.replicas")
         .default("1")

@@ -13,12 +13,12 @@ pub(crate) const SASL_UNUSED: &str = "SASL is not served yet and no listener use
 pub(crate) const TLS_UNUSED: &str = "TLS is not served yet and no listener uses it, so nothing reads it";
 pub(crate) const CLEANER: &str = "the log cleaner is not served yet: compacted topics keep everything";
 pub(crate) const PURGATORY: &str = "a waiting request is dropped as soon as it is answered; nothing needs a purge";
-pub(crate) const BUFFERS: &str = "memory is taken as it is needed; there is no such buffer";
 pub(crate) const QUEUES: &str = "a request is handled on the loop that read it; no queue of requests forms";
 pub(crate) const PIPELINE: &str = "requests to ZooKeeper are pipelined without a limit of their own";
 pub(crate) const TRANSACTIONS: &str = "transactions are not served yet; transactional producers get an error";
 pub(crate) const METRICS: &str = "metrics are not published yet";
 pub(crate) const QUOTAS: &str = "client quotas are not enforced yet";
+pub(crate) const WAITS: &str = "the broker waits for ZooKeeper at its start, however long that takes";
 pub(crate) const BUILT_IN: &str = "only the built-in behaviour is served";
 pub(crate) const NO_TOKENS: &str =
     "delegation tokens are not served yet: remove the key, or keep this node on the original until they are served";

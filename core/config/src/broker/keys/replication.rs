@@ -117,5 +117,6 @@ pub(crate) static KEYS: &[Key] = &[
     string("replica.selector.class")
         .valid(&[Valid::Classes(&["org.apache.kafka.common.replica.RackAwareReplicaSelector"])])
         .medium()
+        .no_effect(REPLICATION)
         .doc("Class that picks the replica a consumer reads from."),
 ];
