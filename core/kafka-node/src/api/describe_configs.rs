@@ -32,6 +32,9 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     }
 }
 
+/// The original leaves the schema's default where it has nothing to say: the empty text, not null.
+const NO_MESSAGE: Option<Str> = Some(Str::EMPTY);
+
 fn describe(
     broker: &Arc<Broker>,
     wanted: Wanted,
@@ -82,13 +85,11 @@ fn outcome(
             let listed =
                 entries.into_iter().filter(|entry| keys.as_ref().is_none_or(|keys| keys.contains(&*entry.name)));
             let configs = listed.map(config).collect();
-            // The original's message is empty and not null.
-            let error_message = Some(Str::EMPTY);
-            Outcome { resource_type, resource_name, configs, error_message, ..Outcome::default() }
+            Outcome { error_message: NO_MESSAGE, resource_type, resource_name, configs, ..Outcome::default() }
         }
         Err(TopicError { code, message }) => Outcome {
             error_code: if code.is_none() { ErrorCode::UNKNOWN_SERVER_ERROR } else { code },
-            error_message: message.map(Str::from),
+            error_message: message.map(Str::from).or(NO_MESSAGE),
             resource_type,
             resource_name,
             configs: Vec::new(),

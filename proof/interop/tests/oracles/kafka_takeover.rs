@@ -59,12 +59,12 @@ impl Place {
 
     fn ours(&self) -> (Server, Server) {
         let zookeeper = Server::zookeeper(&self.path("zoo.cfg")).unwrap();
+        // It says that it has started when it knows who leads what: the next step asks at once.
         let broker = Server::broker(&self.path("server.properties")).unwrap();
-        self.await_leaders();
         (zookeeper, broker)
     }
 
-    /// A broker answers from its start on, and a moment later knows who leads what; kcat asks once.
+    /// The original answers from its start on, and a moment later knows who leads what; kcat asks once.
     fn await_leaders(&self) {
         let start = Instant::now();
         let server = self.server();
@@ -149,7 +149,9 @@ fn data_passes_from_the_originals_to_ours_and_back() {
 
     let (zookeeper, broker) = place.ours();
     place.check(&["theirs"]);
+    place.check_offsets("theirs");
     place.write("ours");
+    place.commit("ours");
     place.check(&["theirs", "ours"]);
     broker.stop().unwrap();
     zookeeper.stop().unwrap();
@@ -157,8 +159,8 @@ fn data_passes_from_the_originals_to_ours_and_back() {
 
     let (_zookeeper, broker) = place.theirs();
     place.await_leaders();
-    // Groups passed through ours, which does not serve them yet, unharmed.
     place.check_offsets("theirs");
+    place.check_offsets("ours");
     place.write("theirs again");
     place.check(&["theirs", "ours", "theirs again"]);
     broker.stop().unwrap();
@@ -194,7 +196,8 @@ fn acknowledged_records_outlive_kills() {
         // The rounds end at different points of the producer's batches.
         std::thread::sleep(Duration::from_millis(700 + 130 * round));
         drop(broker);
-        broker = start_again(&place);
+        // At once, while the killed broker's session lives: ours closes it by the key that it noted.
+        broker = Server::broker(&place.path("server.properties")).unwrap();
     }
     std::thread::sleep(Duration::from_millis(500));
     drop(producer.stdin.take());
@@ -217,17 +220,6 @@ fn acknowledged_records_outlive_kills() {
         let differs = read.iter().zip(&acknowledged).position(|(read, acknowledged)| read != acknowledged);
         assert_eq!(differs, None, "partition {partition}, of {} and {}", read.len(), acknowledged.len());
         assert_eq!(read.len(), acknowledged.len(), "partition {partition}");
-    }
-}
-
-/// As a service manager does: while the killed broker's session lives, a new one may be refused.
-fn start_again(place: &Place) -> Server {
-    let start = Instant::now();
-    loop {
-        match Server::broker(&place.path("server.properties")) {
-            Ok(broker) => return broker,
-            Err(error) => assert!(start.elapsed() < Duration::from_secs(10), "{error}"),
-        }
     }
 }
 
