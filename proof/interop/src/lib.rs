@@ -4,12 +4,14 @@
 //! listens on free ports of loopback, keeps its data in a folder of its own, and is ended by its process id.
 
 mod clients;
+mod ensemble;
 mod originals;
 mod process;
 mod server;
 mod tools;
 
 pub use clients::{kafka_cli, node, python, python_command};
+pub use ensemble::{Ensemble, Kind};
 pub use originals::{Original, OriginalKind, class_path};
 pub use process::{Finished, run};
 pub use server::{Jackdaw, Server, binary, free_port};

@@ -9,3 +9,4 @@ mod kafka_znodes;
 mod operators;
 mod zookeeper_clients;
 mod zookeeper_data;
+mod zookeeper_ensemble;

@@ -1,0 +1,253 @@
+//! An ensemble whose members are of either kind, each with an address of loopback of its own.
+//!
+//! A member is ended by its process id and started again, as the same kind or the other, on the same data. What it logs is kept
+//! in a file and told when something is waited for in vain.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::originals::java;
+use crate::server::{binary, terminate};
+
+/// Which program a member runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Jackdaw.
+    Ours,
+    /// ZooKeeper 3.6.3.
+    Theirs,
+}
+
+/// Servers that agree, numbered from 1. All are ended with it.
+pub struct Ensemble {
+    folder: tempfile::TempDir,
+    members: Vec<Member>,
+}
+
+struct Member {
+    id: usize,
+    address: String,
+    folder: PathBuf,
+    running: Option<Child>,
+}
+
+/// Nothing takes longer, on a busy machine with several JVMs that start.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+const CLIENT_PORT: u16 = 2181;
+
+impl Ensemble {
+    /// Lays out `count` members with empty data; `lines` are more of `zoo.cfg`. None is started.
+    pub fn new(count: usize, lines: &str) -> Result<Self> {
+        static SERIAL: AtomicU8 = AtomicU8::new(0);
+        // Addresses of this process and this ensemble: ports need not be looked for, and nobody else has them.
+        let process = std::process::id();
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let address =
+            |id| format!("127.{}.{}.{}", 1 + (process >> 8) % 254, process % 256, usize::from(serial) * 8 + id);
+        if count > 7 || serial > 30 {
+            bail!("no address is left");
+        }
+        let folder = tempfile::tempdir()?;
+        let servers: String = (1..=count).map(|id| format!("server.{id}={}:2888:3888\n", address(id))).collect();
+        let mut members = Vec::new();
+        for id in 1..=count {
+            let (folder, address) = (folder.path().join(id.to_string()), address(id));
+            fs::create_dir_all(folder.join("data"))?;
+            fs::write(folder.join("data/myid"), format!("{id}\n"))?;
+            let data = folder.join("data");
+            let config = format!(
+                "dataDir={}\nclientPort={CLIENT_PORT}\nclientPortAddress={address}\ntickTime=500\ninitLimit=20\nsyncLimit=6\n\
+                 admin.enableServer=false\n4lw.commands.whitelist=*\npreAllocSize=64\n{servers}{lines}",
+                data.display()
+            );
+            fs::write(folder.join("zoo.cfg"), config)?;
+            members.push(Member { id, address, folder, running: None });
+        }
+        Ok(Self { folder, members })
+    }
+
+    /// A path for a file of the test.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts a member as this kind. It may take a while until it serves.
+    pub fn start(&mut self, id: usize, kind: Kind) -> Result<()> {
+        let member = self.member_mut(id)?;
+        if member.running.is_some() {
+            bail!("server {id} is running");
+        }
+        let mut command = match kind {
+            Kind::Ours => {
+                let mut command = Command::new(binary());
+                command.arg("zookeeper-server-start").env_remove("LOG_DIR");
+                command
+            }
+            Kind::Theirs => {
+                let log = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/zookeeper-log4j.properties");
+                let mut command = java()?;
+                // A start counts here, not what a compiler makes of a long run.
+                command.args(["-XX:TieredStopAtLevel=1", &format!("-Dlog4j.configuration=file:{}", log.display())]);
+                command.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
+                command
+            }
+        };
+        let log = File::options().create(true).append(true).open(member.log())?;
+        command.arg(member.folder.join("zoo.cfg")).current_dir(&member.folder);
+        let errors = log.try_clone()?;
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
+        member.running = Some(child.with_context(|| format!("can't start server {id} as {kind:?}"))?);
+        Ok(())
+    }
+
+    /// Ends a member as `kill -9` does.
+    pub fn kill(&mut self, id: usize) -> Result<()> {
+        let mut child = self.member_mut(id)?.running.take().context("it does not run")?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Ends a member by SIGTERM and waits for its end.
+    pub fn stop(&mut self, id: usize) -> Result<()> {
+        let mut child = self.member_mut(id)?.running.take().context("it does not run")?;
+        terminate(&mut child)
+    }
+
+    /// SIGSTOP: the member does nothing more, until it is killed; its connections stay.
+    pub fn freeze(&self, id: usize) -> Result<()> {
+        let child = self.member(id)?.running.as_ref().context("it does not run")?;
+        let status = Command::new("kill").args(["-STOP", &child.id().to_string()]).status()?;
+        if !status.success() {
+            bail!("can't stop process {}", child.id());
+        }
+        Ok(())
+    }
+
+    /// `address:port` for clients.
+    pub fn host(&self, id: usize) -> Result<String> {
+        Ok(format!("{}:{CLIENT_PORT}", self.member(id)?.address))
+    }
+
+    /// Those of all members that run, between commas.
+    pub fn hosts(&self) -> String {
+        let running = self.members.iter().filter(|member| member.running.is_some());
+        running.map(|member| format!("{}:{CLIENT_PORT}", member.address)).collect::<Vec<_>>().join(",")
+    }
+
+    /// What a member has logged so far.
+    pub fn log(&self, id: usize) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.member(id)?.log())?).into_owned())
+    }
+
+    /// Whether the member's transaction logs hold these bytes.
+    pub fn has_logged(&self, id: usize, bytes: &[u8]) -> Result<bool> {
+        let folder = self.member(id)?.folder.join("data/version-2");
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let is_log = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("log."));
+            if is_log && fs::read(path)?.windows(bytes.len()).any(|window| window == bytes) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Waits until all members that run serve, one of them as the leader; its id.
+    pub fn await_leader(&mut self) -> Result<usize> {
+        let mut leader = 0;
+        self.wait("a leader that all follow", |ensemble| {
+            let running = ensemble.members.iter().filter(|member| member.running.is_some());
+            let modes: Vec<_> = running.map(|member| (member.id, member.mode())).collect();
+            let leaders: Vec<_> = modes.iter().filter(|(_, mode)| mode == "leader").collect();
+            let others = modes.iter().filter(|(_, mode)| mode == "follower" || mode == "observer").count();
+            if let [(id, _)] = leaders.as_slice() {
+                leader = *id;
+            }
+            Ok(leaders.len() == 1 && others + 1 == modes.len())
+        })?;
+        Ok(leader)
+    }
+
+    /// Waits for a condition; a member that ends meanwhile, or the time that passes, is an error with the logs' ends.
+    pub fn wait(&mut self, what: &str, mut holds: impl FnMut(&Self) -> Result<bool>) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            if holds(self)? {
+                return Ok(());
+            }
+            let mut ended = None;
+            for member in &mut self.members {
+                if let Some(status) = member.running.as_mut().map(Child::try_wait).transpose()?.flatten() {
+                    ended = Some((member.id, status));
+                }
+            }
+            if let Some((id, status)) = ended {
+                bail!("server {id} ended with {status}, {what} was awaited\n{}", self.log_ends());
+            }
+            if start.elapsed() > WAIT_MAX {
+                bail!("{what} did not come within {WAIT_MAX:?}\n{}", self.log_ends());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The last lines of all logs.
+    pub fn log_ends(&self) -> String {
+        let end = |member: &Member| {
+            let log = fs::read(member.log()).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log).into_owned();
+            let lines: Vec<_> = log.lines().rev().take(40).collect();
+            let lines: Vec<_> = lines.into_iter().rev().collect();
+            format!("--- server {} ({:?})\n{}\n", member.id, member.mode(), lines.join("\n"))
+        };
+        self.members.iter().map(end).collect()
+    }
+
+    fn member(&self, id: usize) -> Result<&Member> {
+        self.members.iter().find(|member| member.id == id).with_context(|| format!("there is no server {id}"))
+    }
+
+    fn member_mut(&mut self, id: usize) -> Result<&mut Member> {
+        self.members.iter_mut().find(|member| member.id == id).with_context(|| format!("there is no server {id}"))
+    }
+}
+
+impl Member {
+    fn log(&self) -> PathBuf {
+        self.folder.join("server.log")
+    }
+
+    /// What `srvr` says it is; nothing while it does not serve.
+    fn mode(&self) -> String {
+        let text = self.word("srvr").unwrap_or_default();
+        text.lines().find_map(|line| line.strip_prefix("Mode: ")).unwrap_or_default().to_owned()
+    }
+
+    fn word(&self, word: &str) -> Result<String> {
+        let address = format!("{}:{CLIENT_PORT}", self.address).parse()?;
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(word.as_bytes())?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.running {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
