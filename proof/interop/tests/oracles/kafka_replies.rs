@@ -249,7 +249,6 @@ fn join_request(group: &str, member_id: &str, instance: Option<&str>, version: i
             join_group::Protocol { name: "range".into(), metadata: Bytes::from_static(b"one") },
             join_group::Protocol { name: "other".into(), metadata: Bytes::from_static(b"two") },
         ],
-        ..join_group::Request::default()
     }
 }
 
