@@ -225,6 +225,8 @@ fn configs(side: &Side) -> Vec<String> {
             let mut outcome = client.ask(&request, version).results.remove(0);
             let mut rows = std::mem::take(&mut outcome.configs);
             rows.sort_by(|one, other| one.name.cmp(&other.name));
+            // 2.7 forgot to fill the field of version 0, which earlier versions did, as we do.
+            rows.iter_mut().for_each(|row| row.is_default = false);
             lines.push(format!("v{version} {outcome:?}"));
             lines.extend(rows.iter().map(|row| format!("v{version} {resource_name} {row:?}")));
         }
@@ -355,7 +357,10 @@ fn offsets(client: &mut Client, transcript: &mut Transcript, group: &str, member
                 topics: topics.to_vec(),
                 ..offset_commit::Request::default()
             };
-            transcript.note("commit", version, &client.ask(&request, version));
+            let mut reply = client.ask(&request, version);
+            // The original answers in the order of its hashes.
+            reply.topics.sort_by(|one, other| one.name.cmp(&other.name));
+            transcript.note("commit", version, &reply);
         }
     }
     for version in versions::<offset_fetch::Request>() {
@@ -364,7 +369,7 @@ fn offsets(client: &mut Client, transcript: &mut Transcript, group: &str, member
             if topics.is_some() || version >= 2 {
                 let request = offset_fetch::Request { group_id: group.into(), topics, require_stable: version >= 7 };
                 let mut reply = client.ask(&request, version);
-                // The original answers in the order of its hashes.
+                // So here.
                 for topic in &mut reply.topics {
                     topic.partitions.sort_by_key(|partition| partition.partition_index);
                 }
