@@ -26,7 +26,7 @@ use prepared::Content;
 use survey::Survey;
 
 /// Compressed records may decompress to this many bytes, which costs time but hardly memory; beyond, they are refused.
-const DECOMPRESSED_LEN_MAX: u64 = 256 << 20;
+pub(crate) const DECOMPRESSED_LEN_MAX: u64 = 256 << 20;
 
 /// The request that brings the records.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,7 @@
 //! Opening a log: leftovers are cleared, segments found, an unclean end recovered, producers and epochs taken up.
 
+mod split;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +55,14 @@ struct Loader<'a> {
     segments: Vec<Arc<Segment>>,
     snapshots: Vec<i64>,
     epochs: LeaderEpochs,
+}
+
+/// What came of one segment's recovery.
+enum Recovered {
+    /// The offset behind the last good batch, and how many bytes were cut behind it.
+    Ends { offset: i64, cut: u64 },
+    /// A good batch lies too far from the segment's base: the segment must be split first.
+    Overflows,
 }
 
 /// What came of the segments.
@@ -138,16 +148,7 @@ impl Loader<'_> {
         let files = self.clear_leftovers()?;
         self.read_epochs()?;
         for (base_offset, files) in files {
-            let Some(len) = files.log_len else { continue };
-            let segment = Segment::existing(&self.home, base_offset, len, files.transactions, self.now.wall_ms);
-            segment.set_roll_jitter(self.shared.roll_jitter_ms(self.config));
-            segment.create_indexes_if(!files.index || !files.time_index)?;
-            self.segments.push(Arc::new(segment));
-            let sane = !files.transactions
-                || self.segments.last().is_none_or(|last| last.transactions.is_sane(&self.home).unwrap_or(false));
-            if !files.index || !sane {
-                self.reindex_last(base_offset)?;
-            }
+            self.open_segment(base_offset, files)?;
         }
         let mut end = if self.from.clean { self.clean_end()? } else { self.recover()? };
         let mut log_start = self.from.log_start.max(self.segments.first().map_or(0, |first| first.base_offset));
@@ -169,6 +170,21 @@ impl Loader<'_> {
         self.epochs.truncate_from_start(log_start);
         self.remove_snapshots(|offset| offset > end.offset)?;
         Ok((end, log_start))
+    }
+
+    fn open_segment(&mut self, base_offset: i64, files: Files) -> Result<(), LogError> {
+        let Some(len) = files.log_len else { return Ok(()) };
+        let segment = Segment::existing(&self.home, base_offset, len, files.transactions, self.now.wall_ms);
+        segment.set_roll_jitter(self.shared.roll_jitter_ms(self.config));
+        if !files.index || !files.time_index {
+            segment.create_indexes()?;
+        }
+        let sane = !files.transactions || segment.transactions.is_sane(&self.home).unwrap_or(false);
+        self.segments.push(Arc::new(segment));
+        match files.index && sane {
+            true => Ok(()),
+            false => self.reindex_last(base_offset),
+        }
     }
 
     fn say(&self, level: Level, line: &str) {
@@ -195,14 +211,17 @@ impl Loader<'_> {
         self.snapshots.sort_unstable();
         // A swap at or behind a file that is still being cleaned belongs to a replacement that was not complete.
         let complete_below = cleaned.iter().map(|(offset, _)| *offset).min().unwrap_or(i64::MAX);
-        for (_, name) in cleaned {
-            self.remove(&name)?;
+        let (complete, broken): (Vec<_>, Vec<_>) =
+            swaps.into_iter().partition(|(offset, kind, _)| *kind == FileKind::Log && *offset < complete_below);
+        broken.iter().try_for_each(|(_, _, name)| self.remove(name))?;
+        if !broken.is_empty() || !complete.is_empty() {
+            // A broken swap must be gone before the `.cleaned` that tells so is, and a complete one must be there to stay before what
+            // it replaces goes.
+            self.sync_dir()?;
         }
-        for (offset, kind, name) in swaps {
-            match kind == FileKind::Log && offset < complete_below {
-                true => self.complete_swap(&mut files, offset, &name)?,
-                false => self.remove(&name)?,
-            }
+        cleaned.iter().try_for_each(|(_, name)| self.remove(name))?;
+        for (offset, _, name) in complete {
+            self.complete_swap(&mut files, offset, &name)?;
         }
         let orphans: Vec<i64> =
             files.iter().filter(|(_, files)| files.log_len.is_none()).map(|(base, _)| *base).collect();
@@ -213,19 +232,18 @@ impl Loader<'_> {
         Ok(files)
     }
 
-    /// A cleaned segment takes the place of those that it was made from.
+    /// A cleaned segment takes the place of those that it was made from, a piece of a split one that of the whole.
     fn complete_swap(&self, files: &mut BTreeMap<i64, Files>, offset: i64, name: &str) -> Result<(), LogError> {
         self.say(Level::Info, &format!("Found log file {name} from interrupted swap operation, repairing."));
         let path = self.home.path(name);
-        let opened = self.home.disk.open(&path, base::OpenMode::Read);
-        let file = opened.map_err(|error| LogError::storage("opening", &path, error))?;
-        let len = file.len().map_err(|error| LogError::storage("reading", &path, error))?;
-        let mut end = offset;
-        let mut scanner = Scanner::new(file.as_ref(), 0, len, Scanner::SWEEP);
-        while let Ok(Some(placed)) = scanner.next() {
-            end = placed.batch.last_offset + 1;
+        let (len, end) = self.end_of_file(name, offset)?;
+        let mut replaced: Vec<i64> = files.range(offset..end.max(offset + 1)).map(|(base, _)| *base).collect();
+        // A split segment may begin before the first batch in it, as its pieces do not.
+        if let Some((before, Files { log_len: Some(_), .. })) = files.range(..offset).next_back()
+            && self.end_of_file(&FileKind::Log.name(*before), *before)?.1 > offset
+        {
+            replaced.push(*before);
         }
-        let replaced: Vec<i64> = files.range(offset..end.max(offset + 1)).map(|(base, _)| *base).collect();
         for base in replaced {
             self.remove_segment_files(base)?;
             files.remove(&base);
@@ -234,6 +252,28 @@ impl Loader<'_> {
         renamed.map_err(|error| LogError::storage("renaming", path, error))?;
         files.insert(offset, Files { log_len: Some(len), ..Files::default() });
         Ok(())
+    }
+
+    /// Length of a log file, and the offset behind the last batch that can be read in it.
+    fn end_of_file(&self, name: &str, base_offset: i64) -> Result<(u64, i64), LogError> {
+        let path = self.home.path(name);
+        let failed = |error| LogError::storage("reading", &path, error);
+        let file = self.home.disk.open(&path, base::OpenMode::Read).map_err(failed)?;
+        let len = file.len().map_err(failed)?;
+        let mut end = base_offset;
+        let mut scanner = Scanner::new(file.as_ref(), 0, len, Scanner::SWEEP);
+        loop {
+            match scanner.next() {
+                Ok(Some(placed)) => end = placed.batch.last_offset + 1,
+                Ok(None) | Err(ScanError::NoBatch(_)) => return Ok((len, end)),
+                Err(ScanError::Io(error)) => return Err(failed(error)),
+            }
+        }
+    }
+
+    fn sync_dir(&self) -> Result<(), LogError> {
+        let synced = self.home.disk.sync_dir(&self.from.dir, self.slow);
+        synced.map_err(|error| LogError::storage("syncing", &self.from.dir, error))
     }
 
     fn remove_segment_files(&self, base: i64) -> Result<(), LogError> {
@@ -294,6 +334,15 @@ impl Loader<'_> {
 
     /// Checks everything from the recovery point on, and ends the log where a batch is torn or damaged.
     fn recover(&mut self) -> Result<End, LogError> {
+        loop {
+            if let Some(end) = self.try_recover()? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// `None`: a segment had to be split, all is to be looked at again.
+    fn try_recover(&mut self) -> Result<Option<End>, LogError> {
         let point = self.from.recovery_point.max(self.from.log_start);
         // With the point at a segment's start, the one before it may lack the entry that its roll added to the time index.
         let first = self.segments.partition_point(|segment| segment.base_offset < point).saturating_sub(1);
@@ -304,12 +353,21 @@ impl Loader<'_> {
         for index in first..self.segments.len() {
             let Some(segment) = self.segments.get(index).cloned() else { break };
             self.say(Level::Info, &format!("Recovering unflushed segment {}", segment.base_offset));
-            let (offset, cut) = self.recover_segment(&segment, from.max(segment.base_offset), &mut producers)?;
+            let recovered = self.recover_segment(&segment, from.max(segment.base_offset), &mut producers)?;
+            let Recovered::Ends { offset, cut } = recovered else {
+                let behind = self.segments.split_off(index + 1);
+                self.split_last()?;
+                self.segments.extend(behind);
+                return Ok(None);
+            };
             end = offset;
             // Bytes may be lost without a trace at the end of a segment while the next one survived. In a log that is never cleaned, and
             // behind what is known to be durable, that shows as a hole between the two.
-            let next = self.segments.get(index + 1).map(|next| next.base_offset);
-            let hole = !self.config.cleanup_compact && next.is_some_and(|next| next > offset && next > point);
+            let next = self.segments.get(index + 1).filter(|next| next.base_offset > offset.max(point));
+            let hole = match next {
+                Some(next) if !self.config.cleanup_compact => could_hold(&segment, next)?,
+                _ => false,
+            };
             if cut > 0 || hole {
                 self.say(
                     Level::Warn,
@@ -323,7 +381,7 @@ impl Loader<'_> {
             }
         }
         producers.end_offset = end;
-        Ok(End { offset: end, producers })
+        Ok(Some(End { offset: end, producers }))
     }
 
     /// Renames the segments from `index` on away, newest first, so that a crash leaves no hole.
@@ -340,16 +398,18 @@ impl Loader<'_> {
         let Some(segment) = self.segments.last().cloned() else { return Ok(()) };
         self.say(Level::Warn, &format!("Rebuilding the indexes of segment {base_offset}"));
         let mut producers = self.rebuild_producers(base_offset)?;
-        self.recover_segment(&segment, base_offset, &mut producers).map(|_| ())
+        match self.recover_segment(&segment, base_offset, &mut producers)? {
+            Recovered::Ends { .. } => Ok(()),
+            Recovered::Overflows => self.split_last(),
+        }
     }
 
-    /// The offset behind the last good batch, and how many bytes were cut behind it.
     fn recover_segment(
         &mut self,
         segment: &Segment,
         from: i64,
         producers: &mut Producers,
-    ) -> Result<(i64, u64), LogError> {
+    ) -> Result<Recovered, LogError> {
         let start = segment.begin_reindex(from, self.slow)?;
         let file = Arc::clone(segment.file()?);
         let len = file.len().map_err(|error| segment.failed("reading", error))?;
@@ -365,12 +425,13 @@ impl Loader<'_> {
             };
             let batch = placed.batch;
             let holds = batch.last_offset > previous && batch.base_offset >= segment.base_offset;
-            if !holds || (batch.last_offset >= from && !checksum_fits(file.as_ref(), &placed, segment)?) {
+            let fits = segment.can_hold(batch.last_offset);
+            let unchecked = batch.last_offset >= from || !fits;
+            if !holds || (unchecked && !checksum_fits(file.as_ref(), &placed, segment)?) {
                 break;
             }
-            if !segment.can_hold(batch.last_offset) {
-                return Err(segment
-                    .failed("indexing", std::io::Error::other("offsets too far apart for one segment (KAFKA-6264)")));
+            if !fits {
+                return Ok(Recovered::Overflows);
             }
             let indexed = kept_entry.is_some_and(|entry| entry.offset == batch.last_offset);
             segment.reindex(&placed, indexed, self.config)?;
@@ -382,7 +443,7 @@ impl Loader<'_> {
         }
         segment.set_size(valid);
         segment.close_indexes()?;
-        Ok((offset, len - valid))
+        Ok(Recovered::Ends { offset, cut: len - valid })
     }
 
     /// Epochs and producers of a batch that recovery found good.
@@ -416,9 +477,13 @@ impl Loader<'_> {
     }
 }
 
-impl Segment {
-    fn create_indexes_if(&self, missing: bool) -> Result<(), LogError> {
-        if missing { self.create_indexes() } else { Ok(()) }
+/// Whether the first batch of the next segment fits into the one before. If not, it may stand behind a hole without a loss: where a
+/// segment was split, or where a leader's compacted log left one.
+fn could_hold(segment: &Segment, next: &Segment) -> Result<bool, LogError> {
+    match Scanner::new(next.file()?.as_ref(), 0, next.size(), Scanner::LOOKUP).next() {
+        Ok(Some(placed)) => Ok(segment.can_hold(placed.batch.last_offset)),
+        Ok(None) | Err(ScanError::NoBatch(_)) => Ok(true),
+        Err(error @ ScanError::Io(_)) => Err(next.scan_failed(error)),
     }
 }
 

@@ -5,4 +5,5 @@ mod appends;
 mod concurrency;
 mod crashes;
 mod golden;
+mod overflow;
 mod support;
