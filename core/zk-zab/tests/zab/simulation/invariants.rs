@@ -31,8 +31,10 @@ impl Onlooker {
         assert!(quorum.is_quorum(has_entered), "epoch {epoch} is led, and no quorum has entered it");
     }
 
-    /// A leader has the promise of a quorum: the epoch begins with its history.
-    pub(crate) fn begins(&mut self, epoch: i64, history: &[Entry]) {
+    /// A leader has the promise of a quorum, for good: the epoch begins with its history.
+    pub(crate) fn begins(&mut self, epoch: i64, history: &[Entry], quorum: &Quorum, disks: &BTreeMap<ServerId, &Disk>) {
+        let has_promised = |id: ServerId| disks.get(&id).is_some_and(|disk| disk.accepted_epoch >= epoch);
+        assert!(quorum.is_quorum(has_promised), "epoch {epoch} begins, and no quorum has promised it for good");
         let other = self.initial.insert(epoch, history.to_vec());
         assert!(other.is_none(), "two leaders have the promise of a quorum for epoch {epoch}");
         assert_prefix(&self.committed, history, "the leader of the next epoch lacks what is committed");

@@ -189,7 +189,7 @@ impl World {
 
     /// Somebody is said to lead: one of two, who change now and then.
     fn hears_rumour(&mut self, id: ServerId) -> bool {
-        if !self.is_rumour || self.now_ms >= self.chaos_until || !self.chance(2) {
+        if !self.is_rumour || self.now_ms >= self.chaos_until || self.chance(4) {
             return false;
         }
         let candidates: Vec<ServerId> = self.quorum.voters().filter(|id| self.quorum.may_lead(*id)).collect();
@@ -204,6 +204,14 @@ impl World {
         self.of(id).election.settled(state, vote);
         self.elected(id, vote, state);
         true
+    }
+
+    /// A server that does not serve yet believes another rumour.
+    pub(crate) fn changes_its_mind(&mut self, id: ServerId) {
+        let server = self.of(id);
+        if server.alive && !server.serves() && matches!(server.role, Role::Following(_)) {
+            self.look_again(id);
+        }
     }
 
     fn vote(&mut self, id: ServerId, effects: Vec<ElectionEffect>) {
@@ -275,8 +283,8 @@ impl World {
                 LeaderEffect::Close { link, .. } => self.close(link, true),
                 LeaderEffect::AcceptEpoch(epoch) => self.ask_disk(id, Work::Accept(epoch)),
                 LeaderEffect::EnterEpoch(epoch) => {
-                    let log = self.of(id).disk.all.clone();
-                    self.onlooker.begins(epoch, &log);
+                    let disks = self.servers.iter().map(|(id, server)| (*id, &server.disk)).collect();
+                    self.onlooker.begins(epoch, &self.servers[&id].disk.all, &self.quorum, &disks);
                     self.ask_disk(id, Work::Enter(epoch));
                 }
                 LeaderEffect::SendSnapshot { link } => self.plan_tree(id, link),

@@ -567,7 +567,11 @@ impl World {
             }
             _ => {}
         }
-        let after = 20 + self.random.below(300);
+        let mut after = 20 + self.random.below(300);
+        if self.is_rumour {
+            self.changes_its_mind(other);
+            after /= 3;
+        }
         self.at(after, Event::Fault);
     }
 
