@@ -265,6 +265,28 @@ fn silence_ends_it_and_bytes_of_whatever_kind_do_not() {
 }
 
 #[test]
+fn a_proposal_is_acknowledged_when_it_is_durable() {
+    let mut taught = Taught::serving(one());
+    taught.proposal(5, 1);
+    taught.proposal(5, 2);
+    assert_eq!(taught.logged(4, 2), NOTHING);
+    assert_eq!(taught.logged(5, 1), ["ACK 5.1"]);
+    assert_eq!(taught.commit(5, 1), ["commit 5.1"]);
+    assert_eq!(taught.logged(5, 2), ["ACK 5.2"]);
+}
+
+#[test]
+fn memory_keeps_what_is_not_committed_or_not_durable() {
+    for (committed, logged, floor) in [(9, 2, 2), (3, 9, 3)] {
+        let mut taught = Taught::serving(one());
+        (1..=9).for_each(|counter| assert_eq!(taught.proposal(5, counter).len(), 1));
+        taught.logged(5, logged);
+        (1..=committed).for_each(|counter| assert_eq!(taught.commit(5, counter).len(), 1));
+        assert_eq!(taught.learner.into_history().floor(), zxid(5, floor));
+    }
+}
+
+#[test]
 fn memory_is_bounded_by_what_is_committed_and_durable() {
     let mut taught = Taught::serving(one());
     for counter in 1..=20 {
