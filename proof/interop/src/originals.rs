@@ -1,5 +1,6 @@
 //! The JVM originals: their servers, and their command-line tools by class name.
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -51,6 +52,20 @@ impl Original {
         Ok(original)
     }
 
+    /// As [`Original::start`], of a ZooKeeper server that is alone; returns when it grants sessions. It listens before that:
+    /// who connects then is closed, or waits for half a minute.
+    pub fn zookeeper(config: &Path, port: u16) -> Result<Self> {
+        let original = Self::start(OriginalKind::ZooKeeper, config, port)?;
+        let start = Instant::now();
+        while !ask(port, "srvr").is_ok_and(|answer| answer.contains("Mode:")) {
+            if start.elapsed() > START_MAX {
+                bail!("ZooKeeper did not serve within {START_MAX:?}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(original)
+    }
+
     /// Stops it by SIGTERM and waits for its end.
     pub fn stop(mut self) -> Result<()> {
         terminate(&mut self.child)
@@ -68,6 +83,16 @@ impl Drop for Original {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What a server answers to a four-letter word.
+fn ask(port: u16, word: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_millis(200)))?;
+    stream.write_all(word.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 pub(crate) fn java() -> Result<Command> {

@@ -10,3 +10,5 @@ mod operators;
 mod zookeeper_clients;
 mod zookeeper_data;
 mod zookeeper_ensemble;
+mod zookeeper_random;
+mod zookeeper_rust;
