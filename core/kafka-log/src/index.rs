@@ -123,6 +123,21 @@ impl<E: Entry> Index<E> {
         Self { base, file: LazyFile::new(E::KIND, base), state, entry: PhantomData }
     }
 
+    /// Looks at the file where waiting is allowed, so that an append need not. An empty one is not opened for it.
+    pub(crate) fn look(&self, home: &Home) -> Result<(), LogError> {
+        if self.state.read().written.is_some() {
+            return Ok(());
+        }
+        let path = home.path(&E::KIND.name(self.base));
+        let metadata = home.disk.metadata(&path).map_err(|error| LogError::storage("reading", path, error))?;
+        if metadata.is_some_and(|metadata| metadata.len == 0) {
+            let empty = Written { entries: 0, last: None, number: home.cache.next_index() };
+            self.state.write().written.get_or_insert(empty);
+            return Ok(());
+        }
+        self.written(home).map(|_| ())
+    }
+
     /// Number of entries.
     pub(crate) fn len(&self, home: &Home) -> Result<u32, LogError> {
         if let State { written: Some(written), tail } = &*self.state.read() {

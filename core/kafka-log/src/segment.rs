@@ -142,6 +142,18 @@ impl Segment {
         (0..=i64::from(i32::MAX)).contains(&(offset - self.base_offset))
     }
 
+    /// Looks at all that an append asks for, where waiting is allowed.
+    pub(crate) fn prepare(&self) -> Result<(), LogError> {
+        self.offsets.look(&self.home)?;
+        self.times.look(&self.home)?;
+        self.newest()?;
+        if self.size() > 0 {
+            // A first batch that can't be read fails the append that asks for it, not the start.
+            let _ = self.first_timestamp();
+        }
+        Ok(())
+    }
+
     /// Whether `growth` belongs in a new segment.
     pub(crate) fn should_roll(&self, growth: &Growth, config: &LogConfig, now_ms: i64) -> Result<bool, LogError> {
         let size = self.size();

@@ -166,6 +166,8 @@ impl Loader<'_> {
             self.segments.push(Segment::create(&self.home, log_start, jitter_ms, self.now.wall_ms)?);
             end = End { offset: log_start, producers: Producers::at(log_start) };
         }
+        // The first append comes on an event loop.
+        self.segments.last().map_or(Ok(()), |active| active.prepare())?;
         self.epochs.truncate_from_end(end.offset);
         self.epochs.truncate_from_start(log_start);
         self.remove_snapshots(|offset| offset > end.offset)?;

@@ -105,6 +105,7 @@ impl Log {
         active.truncate(offset, now.wall_ms, slow)?;
         // What was cut must not come back behind new records after a crash.
         active.sync(slow)?;
+        active.prepare()?;
         self.epochs.write().truncate_from_end(offset);
         let log_start = self.view.read().log_start;
         let producers = self.rebuild_producers(kept, log_start, offset, now, slow)?;

@@ -204,6 +204,27 @@ fn times_are_found_to_the_record() {
     assert_eq!(find(1_001), Some((1_062, 20)), "of the same segment, behind the log's start");
 }
 
+/// After a start and after a truncation, an append finds all it needs in memory: it may not wait for a device.
+#[test]
+fn the_first_append_reads_nothing() {
+    let config = LogConfig { index_interval_bytes: 1, segment_bytes: 1000, ..LogConfig::default() };
+    let disk = MemDisk::new();
+    let world = World::on(&disk, &config);
+    let log = world.log(&config);
+    for _ in 0..30 {
+        Records::default().append(&log, world.now).unwrap();
+    }
+    world.logs.shutdown(&Slow::allowed());
+    let world = World::on(&disk, &config);
+    let log = world.log(&config);
+    for cut in [30, 4] {
+        world.logs.truncate_to(&[(log.clone(), cut)], world.now, &Slow::allowed())[0].as_ref().unwrap();
+        disk.inject(DIR, Fault::Read);
+        assert_eq!(Records::default().append(&log, world.now).unwrap().first_offset, cut);
+        disk.heal();
+    }
+}
+
 #[test]
 fn retention_by_time_size_and_start() {
     let mut world = World::on(&MemDisk::new(), &small());
