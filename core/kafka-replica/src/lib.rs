@@ -13,6 +13,10 @@ mod follower;
 mod isr;
 mod produce;
 mod purgatory;
+// Not inside of the module: `tests/interleavings.rs` compiles that one again.
+#[cfg(test)]
+#[path = "purgatory/tests.rs"]
+mod purgatory_tests;
 mod replica;
 
 pub use fetch::{Available, DelayedFetch, FetchPartition, FetchWait, Position, available};

@@ -212,6 +212,3 @@ impl<T> Purgatory<T> {
         self.len() == 0
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -65,7 +65,7 @@ impl Loader<'_> {
                 Err(error @ ScanError::Io(_)) => return Err(segment.scan_failed(error)),
             };
             let last_offset = placed.batch.last_offset;
-            if !pieces.last().is_some_and(|piece| last_offset - piece.base_offset <= i64::from(i32::MAX)) {
+            if pieces.last().is_none_or(|piece| last_offset - piece.base_offset > i64::from(i32::MAX)) {
                 // A damaged offset must not begin a segment. The first batch begins one in any case.
                 if !pieces.is_empty() && !checksum_fits(file, &placed, segment)? {
                     return Ok(pieces);

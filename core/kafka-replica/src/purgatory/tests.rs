@@ -1,12 +1,13 @@
 //! Waiting lists, deadlines, fetches that wait, and contention.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
-use super::*;
 use crate::{
-    AckPartition, Acknowledged, Available, DelayedFetch, DelayedProduce, FetchPartition, FetchWait, Position,
-    ProduceWait, ReplicaError, available,
+    AckPartition, Acknowledged, Available, DelayedFetch, DelayedProduce, FetchPartition, FetchWait, Park, Position,
+    ProduceWait, Purgatory, ReplicaError, WaitingList, available,
 };
+use base::Monotonic;
 
 /// A partition with a high watermark and nothing else.
 #[derive(Default)]
