@@ -30,6 +30,8 @@ impl Controller {
                 );
                 this.log(&line, turn);
                 this.context.brokers = found;
+                // Who registered anew has looked at its directories anew, and says again what it can't serve.
+                this.context.offline.retain(|(_, broker)| !come.contains(broker) && !gone.contains(broker));
                 this.welcome(&come, turn);
             });
         });

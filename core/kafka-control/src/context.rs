@@ -14,6 +14,8 @@ pub(crate) struct Context {
     pub(crate) topics: BTreeMap<String, BTreeMap<i32, Partition>>,
     /// Topics that wait for deletion or are being deleted.
     pub(crate) deletions: BTreeMap<String, Deletion>,
+    /// Replicas in failed log directories of live brokers.
+    pub(crate) offline: BTreeSet<(TopicPartition, i32)>,
 }
 
 /// A registered broker.
@@ -50,11 +52,16 @@ pub(crate) struct Deletion {
 
 impl Context {
     pub(crate) const fn new() -> Self {
-        Self { brokers: BTreeMap::new(), topics: BTreeMap::new(), deletions: BTreeMap::new() }
+        Self { brokers: BTreeMap::new(), topics: BTreeMap::new(), deletions: BTreeMap::new(), offline: BTreeSet::new() }
     }
 
     pub(crate) fn is_live(&self, broker: i32) -> bool {
         self.brokers.contains_key(&broker)
+    }
+
+    /// Whether a broker is there and can serve its replica of the partition.
+    pub(crate) fn is_online(&self, id: &TopicPartition, broker: i32) -> bool {
+        self.is_live(broker) && !self.offline.contains(&(id.clone(), broker))
     }
 
     pub(crate) fn is_deleting(&self, topic: &str) -> bool {
@@ -98,7 +105,8 @@ impl Context {
         if self.is_deleting(&id.topic) {
             leader_and_isr.leader = LEADER_DURING_DELETE;
         }
-        let offline = partition.assignment.replicas.iter().copied().filter(|replica| !self.is_live(*replica)).collect();
+        let replicas = partition.assignment.replicas.iter().copied();
+        let offline = replicas.filter(|replica| !self.is_online(id, *replica)).collect();
         Some(PartitionState {
             partition: id.clone(),
             leader_and_isr,

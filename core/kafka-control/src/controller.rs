@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use base::Now;
 
 use crate::context::Context;
-use crate::message::{BrokerMessage, MessageBody};
+use crate::message::{BrokerMessage, MessageBody, TopicPartition};
 use crate::operation::{CreateMode, Failure, Operation, Outcome, Reply};
 use crate::znode::{self, ControllerId};
 
@@ -44,6 +44,14 @@ pub enum Event {
         broker: i32,
         /// The topics, each with its success.
         topics: Vec<(String, bool)>,
+    },
+    /// A broker can't serve these replicas: their log directory failed (upstream: a LeaderAndIsr answer with
+    /// KAFKA_STORAGE_ERROR). They may lead again when the broker has registered anew.
+    ReplicasOffline {
+        /// Whose they are.
+        broker: i32,
+        /// Partitions, in any order.
+        partitions: Vec<TopicPartition>,
     },
 }
 
@@ -167,6 +175,7 @@ impl Controller {
             _ if self.active_epoch().is_none() => {}
             Event::Changed(path) => self.changed(&path, turn),
             Event::ReplicasDeleted { broker, topics } => self.replicas_deleted(broker, topics, turn),
+            Event::ReplicasOffline { broker, partitions } => self.replicas_offline(broker, partitions, turn),
         }
     }
 

@@ -18,7 +18,7 @@ pub mod znode;
 pub use assignment::{AssignmentError, BrokerRack, assign_replicas};
 pub use controller::{Controller, ControllerSettings, Effects, Event};
 pub use message::{
-    BrokerMessage, EPOCH_DURING_DELETE, LEADER_DURING_DELETE, MessageBody, PartitionState, StoppedReplica,
+    BrokerMessage, EPOCH_DURING_DELETE, LEADER_DURING_DELETE, MessageBody, NO_LEADER, PartitionState, StoppedReplica,
     TopicPartition,
 };
 pub use operation::{CreateMode, Failure, Operation, Outcome, Reply, ZnodeStat};

@@ -31,6 +31,9 @@ pub struct PartitionState {
     pub is_new: bool,
 }
 
+/// Leader of a partition whose in-sync replicas are all offline.
+pub const NO_LEADER: i32 = -1;
+
 /// Leader of a partition whose topic is being deleted.
 pub const LEADER_DURING_DELETE: i32 = -2;
 

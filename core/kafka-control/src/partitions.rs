@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::context::{Partition, VersionedState};
 use crate::controller::{Controller, Turn};
-use crate::message::{MessageBody, PartitionState, TopicPartition};
+use crate::message::{MessageBody, NO_LEADER, PartitionState, TopicPartition};
 use crate::operation::{CreateMode, Failure, Operation, Outcome, Reply};
 use crate::znode::{self, LeaderAndIsr};
 
@@ -23,7 +23,7 @@ struct Choice {
 impl Controller {
     pub(crate) fn has_live_leader(&self, id: &TopicPartition) -> bool {
         let state = self.context.partition(id).and_then(|partition| partition.state.as_ref());
-        state.is_some_and(|state| self.context.is_live(state.leader_and_isr.leader))
+        state.is_some_and(|state| self.context.is_online(id, state.leader_and_isr.leader))
     }
 
     /// Elects a leader for those of these partitions that have none alive, writes it and tells the brokers.
@@ -36,13 +36,14 @@ impl Controller {
         let wanting = ids.into_iter().filter(|id| !self.context.is_deleting(&id.topic) && !self.has_live_leader(id));
         let mut choices = Vec::new();
         for id in wanting {
-            match self.choose(&id) {
-                Some(choice) => choices.push(choice),
-                None => turn.effects.log.push(format!(
+            let choice = self.choose(&id);
+            if choice.is_none() {
+                turn.effects.log.push(format!(
                     "[Controller id={}] no replica of {}-{} that may lead is alive",
                     self.settings.broker, id.topic, id.partition
-                )),
+                ));
             }
+            choices.extend(choice.or_else(|| self.choose_nobody(&id)));
         }
         self.write_choices(choices, turn, then);
     }
@@ -51,7 +52,7 @@ impl Controller {
     fn choose(&self, id: &TopicPartition) -> Option<Choice> {
         let Partition { assignment, state } = self.context.partition(id)?;
         let controller_epoch = self.active_epoch()?;
-        let live = || assignment.replicas.iter().copied().filter(|replica| self.context.is_live(*replica));
+        let live = || assignment.replicas.iter().copied().filter(|replica| self.context.is_online(id, *replica));
         let Some(VersionedState { leader_and_isr, zk_version }) = state else {
             let isr: Vec<i32> = live().collect();
             let leader_and_isr = LeaderAndIsr { leader: *isr.first()?, leader_epoch: 0, isr, controller_epoch };
@@ -65,6 +66,34 @@ impl Controller {
         };
         let leader_epoch = leader_and_isr.leader_epoch + 1;
         let leader_and_isr = LeaderAndIsr { leader: *isr.first()?, leader_epoch, isr, controller_epoch };
+        Some(Choice { id: id.clone(), leader_and_isr, zk_version: Some(*zk_version) })
+    }
+
+    /// A broker can't serve these replicas: others lead, or nobody does, which is written and told.
+    pub(crate) fn replicas_offline(&mut self, broker: i32, ids: Vec<TopicPartition>, turn: &mut Turn<'_>) {
+        let mut news = ids;
+        news.retain(|id| self.context.partition(id).is_some() && self.context.offline.insert((id.clone(), broker)));
+        if news.is_empty() {
+            return;
+        }
+        news.sort();
+        let names: Vec<String> = news.iter().map(|id| format!("{}-{}", id.topic, id.partition)).collect();
+        self.log(&format!("Mark replicas {} on broker {broker} as offline", names.join(",")), turn);
+        self.bring_online(news, turn, |_, _| {});
+    }
+
+    /// No leader, the in-sync replicas as they were: one of them leads when it is back. `None` if that stands there already.
+    fn choose_nobody(&self, id: &TopicPartition) -> Option<Choice> {
+        let VersionedState { leader_and_isr, zk_version } = self.context.partition(id)?.state.as_ref()?;
+        if leader_and_isr.leader == NO_LEADER {
+            return None;
+        }
+        let leader_and_isr = LeaderAndIsr {
+            leader: NO_LEADER,
+            leader_epoch: leader_and_isr.leader_epoch + 1,
+            isr: leader_and_isr.isr.clone(),
+            controller_epoch: self.active_epoch()?,
+        };
         Some(Choice { id: id.clone(), leader_and_isr, zk_version: Some(*zk_version) })
     }
 

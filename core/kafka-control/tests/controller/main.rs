@@ -3,7 +3,7 @@
 
 mod world;
 
-use kafka_control::{LEADER_DURING_DELETE, MessageBody};
+use kafka_control::{LEADER_DURING_DELETE, MessageBody, NO_LEADER};
 
 use crate::world::World;
 
@@ -162,4 +162,42 @@ fn an_expired_session_ends_the_office() {
     assert_eq!((world.controller.elected(), world.controller.active_epoch()), (None, None));
     world.register();
     assert_eq!(world.controller.active_epoch(), Some(2));
+}
+
+#[test]
+fn a_replica_in_a_failed_directory_does_not_lead_until_its_broker_has_registered_anew() {
+    let mut world = World::with_broker(0);
+    world.register();
+    world.create(
+        "/brokers/topics/t",
+        r#"{"version":2,"partitions":{"0":[0],"1":[0]},"adding_replicas":{},"removing_replicas":{}}"#,
+    );
+    world.messages.clear();
+    for _ in 0..2 {
+        world.replica_offline(0, "t", 0);
+        assert_eq!(world.text(STATE), r#"{"controller_epoch":1,"leader":-1,"version":1,"leader_epoch":1,"isr":[0]}"#);
+    }
+    let [_, MessageBody::UpdateMetadata { partitions, .. }] =
+        &world.messages.iter().map(|message| message.body.clone()).collect::<Vec<_>>()[..]
+    else {
+        panic!("{:?}", world.messages)
+    };
+    assert!(partitions[0].leader_and_isr.leader == NO_LEADER && partitions[0].offline == [0], "{partitions:?}");
+
+    world.restart();
+    world.register();
+    assert_eq!(world.text(STATE), r#"{"controller_epoch":2,"leader":0,"version":1,"leader_epoch":2,"isr":[0]}"#);
+}
+
+#[test]
+fn a_partition_whose_last_replica_is_gone_has_no_leader() {
+    let mut world = World::with_broker(0);
+    world.add_broker(1);
+    world.register();
+    world.create(
+        "/brokers/topics/t",
+        r#"{"version":2,"partitions":{"0":[1]},"adding_replicas":{},"removing_replicas":{}}"#,
+    );
+    world.delete("/brokers/ids/1");
+    assert_eq!(world.text(STATE), r#"{"controller_epoch":1,"leader":-1,"version":1,"leader_epoch":1,"isr":[1]}"#);
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use kafka_control::znode::{BrokerRegistration, Endpoint};
 use kafka_control::{
     BrokerMessage, Controller, ControllerSettings, CreateMode, Effects, Event, Failure, Operation, Outcome, Reply,
-    ZnodeStat,
+    TopicPartition, ZnodeStat,
 };
 
 #[derive(Clone)]
@@ -93,6 +93,11 @@ impl World {
 
     pub(crate) fn replicas_deleted(&mut self, broker: i32, topic: &str, success: bool) {
         self.handle(Event::ReplicasDeleted { broker, topics: vec![(topic.to_owned(), success)] });
+    }
+
+    pub(crate) fn replica_offline(&mut self, broker: i32, topic: &str, partition: i32) {
+        let partitions = vec![TopicPartition { topic: topic.to_owned(), partition }];
+        self.handle(Event::ReplicasOffline { broker, partitions });
     }
 
     pub(crate) fn add_broker(&mut self, id: i32) {
