@@ -88,6 +88,20 @@ pub static COMMANDS: &[Command] = &[
     kafka("trogdor", "org.apache.kafka.trogdor.agent.Agent"),
 ];
 
+/// Classes with a `main` that no script runs: they are asked for by `kafka-run-class.sh CLASS`, or by `java -cp ... CLASS`. None
+/// of them is here yet.
+pub static LATER_CLASSES: &[&str] = &[
+    "kafka.tools.EndToEndLatency",
+    "kafka.tools.GetOffsetShell",
+    "kafka.tools.JmxTool",
+    "kafka.tools.StateChangeLogMerger",
+    "org.apache.kafka.trogdor.agent.AgentClient",
+    "org.apache.kafka.trogdor.coordinator.Coordinator",
+    "org.apache.kafka.trogdor.coordinator.CoordinatorClient",
+    "org.apache.zookeeper.server.ZooKeeperServerMain",
+    "org.apache.zookeeper.server.auth.DigestAuthenticationProvider",
+];
+
 /// The command of a name, with or without `.sh`.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static Command> {

@@ -241,6 +241,18 @@ fn homes_are_found_by_path_and_from_the_folder_itself() {
         assert!(searched.err.contains(&expected), "{searched:?}");
         let inside = Answer::of(Command::new(homes.shell).arg("zkServer.sh").current_dir(homes.path("zookeeper/bin")));
         assert!(inside.err.contains(&expected), "{inside:?}");
+        // The folder is searched before the path, as the originals do.
+        let other = homes.path("other");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("zkServer.sh"), "echo the other one").unwrap();
+        let mut permissions = fs::metadata(other.join("zkServer.sh")).unwrap().permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
+        fs::set_permissions(other.join("zkServer.sh"), permissions).unwrap();
+        let path = format!("{}:{}", other.display(), std::env::var("PATH").unwrap());
+        let mut inside = Command::new(homes.shell);
+        inside.arg("zkServer.sh").current_dir(homes.path("zookeeper/bin")).env("PATH", path);
+        let inside = Answer::of(&mut inside);
+        assert!(inside.err.contains(&expected), "{inside:?}");
         let sourced = format!("ZOOBINDIR={0}; . {0}/zkEnv.sh; echo $ZOOCFG $JAVA", homes.text("zookeeper/bin"));
         let sourced = Answer::of(Command::new(homes.shell).args(["-c", &sourced]));
         assert_eq!(sourced.out, format!("{0}/../conf/zoo.cfg {0}/jackdaw\n", homes.text("zookeeper/bin")));

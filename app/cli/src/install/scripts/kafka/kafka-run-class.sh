@@ -5,7 +5,7 @@ if [ $# -lt 1 ]; then
   echo "USAGE: $0 [-daemon] [-name servicename] [-loggc] classname [opts]"
   exit 1
 fi
-bin=$(dirname "$(command -v "$0" || echo "$0")")
+bin=$(dirname "$([ -e "$0" ] && echo "$0" || command -v "$0")")
 base_dir=$bin/..
 LOG_DIR=${LOG_DIR:-$base_dir/logs}
 if [ -z "$KAFKA_LOG4J_OPTS" ]; then

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Deletes old snapshots and logs of this home's server: zkCleanup.sh -n COUNT.
 
-ZOOBINDIR=$(cd "$(dirname "$(command -v "$0" || echo "$0")")" && pwd)
+ZOOBINDIR=$(cd "$(dirname "$([ -e "$0" ] && echo "$0" || command -v "$0")")" && pwd)
 . "$ZOOBINDIR/zkEnv.sh"
 data=$(sed -n 's/^[[:space:]]*dataDir=//p' "$ZOOCFG")
 logs=$(sed -n 's/^[[:space:]]*dataLogDir=//p' "$ZOOCFG")

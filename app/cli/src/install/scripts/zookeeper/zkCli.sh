@@ -1,7 +1,7 @@
 #!/bin/sh
 # Talks to a ZooKeeper server: zkCli.sh [-server host:port[/path]] [command].
 
-ZOOBINDIR=$(cd "$(dirname "$(command -v "$0" || echo "$0")")" && pwd)
+ZOOBINDIR=$(cd "$(dirname "$([ -e "$0" ] && echo "$0" || command -v "$0")")" && pwd)
 . "$ZOOBINDIR/zkEnv.sh"
 flags="$CLIENT_JVMFLAGS $JVMFLAGS"
 unset SERVER_JVMFLAGS CLIENT_JVMFLAGS JVMFLAGS

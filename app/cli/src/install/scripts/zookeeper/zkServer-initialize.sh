@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes empty data folders for this home's server, with or without an id.
 
-ZOOBINDIR=$(cd "$(dirname "$(command -v "$0" || echo "$0")")" && pwd)
+ZOOBINDIR=$(cd "$(dirname "$([ -e "$0" ] && echo "$0" || command -v "$0")")" && pwd)
 . "$ZOOBINDIR/zkEnv.sh"
 
 usage() {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts and stops the ZooKeeper server of this home, and asks how it is.
 
-ZOOBINDIR=$(cd "$(dirname "$(command -v "$0" || echo "$0")")" && pwd)
+ZOOBINDIR=$(cd "$(dirname "$([ -e "$0" ] && echo "$0" || command -v "$0")")" && pwd)
 . "$ZOOBINDIR/zkEnv.sh"
 
 # The values of a key in the configuration file, without the spaces around them.
