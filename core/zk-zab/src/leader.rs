@@ -347,11 +347,12 @@ impl Leader {
         self.commit_if_ready(effects);
     }
 
-    /// Sends an opaque packet to a learner that must come behind everything committed so far.
-    pub fn send_behind(&mut self, link: LinkId, bytes: Bytes, effects: &mut Vec<LeaderEffect>) {
-        let committed = self.history.committed();
+    /// Sends an opaque packet to a learner, behind the commits of everything proposed so far (`proposed`) or committed so
+    /// far, and before the next one: the learner takes it for the answer to what it asked for at that place.
+    pub fn send_behind(&mut self, link: LinkId, bytes: Bytes, proposed: bool, effects: &mut Vec<LeaderEffect>) {
+        let zxid = if proposed { self.history.last_zxid() } else { self.history.committed() };
         if let Some(learner) = self.learners.get_mut(link) {
-            learner.behind.push_back((committed, bytes));
+            learner.put_behind(zxid, bytes);
             self.push(link, effects);
         }
     }

@@ -18,6 +18,7 @@ use super::stream::PacketStream;
 use super::wire::{self, LeaderSays};
 use super::{LEADER_LINKS, Member, Phase, line, ticks};
 use crate::connection::{Request, Waiting};
+use crate::log::Logger;
 use crate::pipeline::{Origin, Proposal};
 use crate::snapshot::TreeWalk;
 use crate::{ConnectionId, Effect, Effects, LinkEffect, LinkEvent, PeerPort, Server};
@@ -256,6 +257,9 @@ impl Server {
     }
 
     fn leader_said(&mut self, said: LeaderSays, now: Now, effects: &mut Effects) {
+        if let LeaderSays::Zab(FromLeader::Diff { zxid }) = &said {
+            self.log.info(Logger::Learner, format!("Getting a diff from the leader {zxid:#x}"));
+        }
         let Some(following) = self.role.member_mut().and_then(Member::following) else { return };
         match said {
             LeaderSays::Zab(FromLeader::Ping { zxid }) => {

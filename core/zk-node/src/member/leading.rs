@@ -36,7 +36,7 @@ pub(crate) struct Leading {
     zab: Leader,
     wanted: Vec<LeaderEffect>,
     learners: BTreeMap<LinkId, LearnerLink>,
-    /// Clients' `sync` requests at learners, each behind the proposal that was the last as it came.
+    /// Clients' `sync` requests at learners whose answer waits, each for the proposal that was the last as it came.
     syncs: VecDeque<(Zxid, LinkId)>,
     began: Monotonic,
     sizes: ProposalSizes,
@@ -241,7 +241,7 @@ impl Server {
     /// Sends a packet behind all commits so far.
     fn tell_learner(&mut self, link: LinkId, bytes: Bytes) {
         if let Some(leading) = self.role.member_mut().and_then(Member::leading) {
-            leading.zab.send_behind(link, bytes, &mut leading.wanted);
+            leading.zab.send_behind(link, bytes, false, &mut leading.wanted);
         }
     }
 
@@ -257,13 +257,12 @@ impl Server {
         };
         if op == OpCode::Sync {
             let last_zxid = self.pipeline.last_zxid();
-            let is_done = self.pipeline.is_empty();
+            let waits = !self.pipeline.is_empty();
             let Some(leading) = self.role.member_mut().and_then(Member::leading) else { return };
-            match is_done {
-                true => leading.zab.send_behind(link, wire::sync_bytes(), &mut leading.wanted),
-                false => leading.syncs.push_back((last_zxid, link)),
+            if waits {
+                leading.syncs.push_back((last_zxid, link));
             }
-            return;
+            return leading.zab.send_behind(link, wire::sync_bytes(), true, &mut leading.wanted);
         }
         let owner = LEARNER_OWNER | link.0;
         let source = Source { session: header.session_id, cxid: header.cxid, owner, ids: &request.ids };
@@ -345,7 +344,7 @@ impl Server {
                     member.committed = zxid;
                 }
                 self.commit(now, effects);
-                self.answer_syncs(zxid);
+                self.count_syncs(zxid);
             }
             LeaderEffect::Resign(reason) => self.look_again(&reason.to_string(), now, effects),
         }
@@ -360,12 +359,10 @@ impl Server {
         self.close_forgotten_sessions(now);
     }
 
-    fn answer_syncs(&mut self, committed: Zxid) {
-        loop {
-            let Some(leading) = self.role.member_mut().and_then(Member::leading) else { return };
-            let Some((_, link)) = leading.syncs.front().copied().filter(|(zxid, _)| *zxid <= committed) else { return };
-            leading.syncs.pop_front();
-            leading.zab.send_behind(link, wire::sync_bytes(), &mut leading.wanted);
+    fn count_syncs(&mut self, committed: Zxid) {
+        if let Some(leading) = self.role.member_mut().and_then(Member::leading) {
+            let answered = leading.syncs.partition_point(|(zxid, _)| *zxid <= committed);
+            leading.syncs.drain(..answered);
         }
     }
 
@@ -413,6 +410,7 @@ impl Server {
 
     /// Reads a piece of the log on the disk thread.
     fn read_log(&mut self, link: LinkId, after: Zxid, effects: &mut Effects) {
+        self.log.info(Logger::Handler, format!("Use txnlog for peer at {:#x}, behind {after:#x}", link.0));
         let (disk, dir, committed) = (self.disk.clone(), self.dirs.log_dir().to_owned(), self.tree.last_zxid());
         effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
             let chunk = super::matching::read_log(&*disk, &dir, after, committed, slow);

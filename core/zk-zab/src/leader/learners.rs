@@ -49,7 +49,7 @@ pub(super) struct Learner {
     pub(super) target: Zxid,
     /// It has logged up to here.
     pub(super) acked: Zxid,
-    /// Opaque packets, each behind a commit.
+    /// Opaque packets, each behind a commit, in the order of those.
     pub(super) behind: VecDeque<(Zxid, Bytes)>,
     /// The log is being read for it.
     pub(super) reading: bool,
@@ -58,6 +58,12 @@ pub(super) struct Learner {
 }
 
 impl Learner {
+    /// Keeps an opaque packet until `zxid` is committed there.
+    pub(super) fn put_behind(&mut self, zxid: Zxid, bytes: Bytes) {
+        let place = self.behind.partition_point(|(other, _)| *other <= zxid);
+        self.behind.insert(place, (zxid, bytes));
+    }
+
     /// NEWLEADER is acknowledged: so is everything sent before it.
     pub(super) fn taken_over(&mut self) {
         self.stage = Learning::Synced;

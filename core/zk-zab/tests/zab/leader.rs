@@ -350,7 +350,26 @@ fn what_stands_behind_a_commit_waits_for_it() {
     led.congested(2, true);
     led.hears(2, ack(zxid(5, 1)));
     let sync = Bytes::from_static(b"sync");
-    assert_eq!(led.tell(|leader, _, wanted| leader.send_behind(LinkId(2), sync.clone(), wanted)), NOTHING);
+    assert_eq!(led.tell(|leader, _, wanted| leader.send_behind(LinkId(2), sync.clone(), false, wanted)), NOTHING);
     led.proposes([2]);
     assert_eq!(led.congested(2, false), ["2 COMMIT 5.1", "2 other sync", "2 PROPOSAL 5.2"]);
+}
+
+/// A follower's client asks for a sync between two writes, and both are committed at once.
+#[test]
+fn an_answer_stands_between_the_commits_where_it_was_asked_for() {
+    let mut led = established();
+    led.proposes([1]);
+    let answer = |text: &'static [u8], proposed| {
+        move |leader: &mut zk_zab::Leader, _: base::Monotonic, wanted: &mut Vec<zk_zab::LeaderEffect>| {
+            leader.send_behind(LinkId(2), Bytes::from_static(text), proposed, wanted);
+        }
+    };
+    assert_eq!(led.tell(answer(b"sync", true)), NOTHING);
+    led.proposes([2]);
+    assert_eq!(led.tell(answer(b"session", false)), ["2 other session"], "it waits for no proposal");
+    led.logs(2);
+    let sent = led.hears(2, ack(zxid(5, 2)));
+    let to_two: Vec<&String> = sent.iter().filter(|line| line.starts_with("2 ")).collect();
+    assert_eq!(to_two, ["2 COMMIT 5.1", "2 other sync", "2 COMMIT 5.2"]);
 }
