@@ -209,11 +209,16 @@ impl Replay<'_> {
                 self.recovery.note(true, format!("Removing {}: it holds no record", path.display()));
                 self.disk.remove_file(path, slow).context("remove", path)?;
                 self.disk.sync_dir(self.log_dir, slow).context("sync", self.log_dir)?;
-            } else if position < found.file_len {
+            } else {
                 let file = self.disk.open(path, OpenMode::Write).context("open", path)?;
-                file.truncate(position, slow).context("cut", path)?;
+                if position < found.file_len {
+                    file.truncate(position, slow).context("cut", path)?;
+                }
+                // A process that was killed may have left records that no device has. Whoever is told of them now, a client
+                // or a leader, relies on them.
                 file.sync_data(slow).context("sync", path)?;
-                if matches!(found.end, LogEnd::Torn(_)) {
+                self.disk.sync_dir(self.log_dir, slow).context("sync", self.log_dir)?;
+                if position < found.file_len && matches!(found.end, LogEnd::Torn(_)) {
                     let text = format!(
                         "Cutting {} at byte {position}: its last record was not written to its end",
                         path.display()

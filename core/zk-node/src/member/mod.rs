@@ -60,6 +60,9 @@ pub(crate) struct Member {
     out: BTreeMap<LinkId, BytesMut>,
     accepted_epoch: i64,
     current_epoch: i64,
+    /// Epochs on their way to their files. No role begins meanwhile: it could promise, or enter, an earlier one than the file
+    /// is about to hold.
+    epoch_writes: usize,
     committed: Zxid,
     /// The log can't be cut back as a leader wanted: the next one is asked for its tree.
     needs_tree: bool,
@@ -112,6 +115,7 @@ impl Member {
             out: BTreeMap::new(),
             accepted_epoch,
             current_epoch,
+            epoch_writes: 0,
             committed: last_zxid,
             needs_tree: false,
             phase: Phase::Settling { history: History::starting_behind(last_zxid) },
@@ -373,7 +377,8 @@ impl Server {
     /// the search for that leader begins.
     fn settle_log(&mut self, now: Now, effects: &mut Effects) {
         let Some(member) = self.role.member_mut() else { return };
-        let is_settled = self.journal.is_idle() && !self.matching && self.state == State::Looking;
+        let is_settled =
+            self.journal.is_idle() && !self.matching && member.epoch_writes == 0 && self.state == State::Looking;
         if !matches!(member.phase, Phase::Settling { .. }) || !is_settled {
             return;
         }
@@ -431,6 +436,9 @@ impl Server {
 
     /// Writes an epoch's file; the answer comes as [`Outcome::Epoch`].
     fn store_epoch(&mut self, which: Epoch, epoch: i64, effects: &mut Effects) {
+        if let Some(member) = self.role.member_mut() {
+            member.epoch_writes += 1;
+        }
         let (disk, dir) = (self.disk.clone(), self.dirs.snap_dir().to_owned());
         effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
             let result = which.write(&*disk, &dir, epoch, slow);
@@ -446,6 +454,7 @@ impl Server {
             return self.stop(StopReason::LogFailed(reason), effects);
         }
         let Some(member) = self.role.member_mut() else { return };
+        member.epoch_writes -= 1;
         let epoch = match stored.which {
             Epoch::Accepted => &mut member.accepted_epoch,
             Epoch::Current => &mut member.current_epoch,

@@ -56,6 +56,25 @@ impl Account {
 }
 
 #[test]
+fn what_a_start_has_found_survives_the_power_going_off_right_after() {
+    let disk = MemDisk::new();
+    let store = Store::open(&disk).unwrap();
+    store.recover().unwrap();
+    store.snapshot(&Collected::default(), Compression::None).unwrap();
+    let unsynced = zk_store::LogConfig { force_sync: false, preallocation: 0, file_len_max: None };
+    let mut log = zk_store::TxnLog::new(Arc::new(disk.clone()), store.dirs.log_dir(), unsynced, 0);
+    append(&mut log, &long_entry(1, 100));
+    commit(&mut log).unwrap();
+    drop((log, store));
+    disk.kill();
+    let store = Store::open(&disk).unwrap();
+    assert_eq!(store.recover().unwrap().0.last_zxid, 1);
+    drop(store);
+    disk.crash_losing_all();
+    assert_eq!(Store::open(&disk).unwrap().recover().unwrap().0.last_zxid, 1);
+}
+
+#[test]
 fn what_is_durable_survives_the_power_going_off_at_any_step() {
     for (preallocation, seeds) in [(16 << 10, 4), (0, 2)] {
         let mut longest = 0;
