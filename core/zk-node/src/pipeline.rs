@@ -204,6 +204,7 @@ impl Server {
 
     /// Makes a transaction and puts it on its way.
     pub(crate) fn propose(&mut self, source: Source<'_>, body: WriteBody<'_>, origin: Option<Origin>, now: Now) {
+        debug_assert!(self.role.orders(), "transactions are made by the leader");
         let Source { session: session_id, cxid, owner, ids } = source;
         let zxid = self.pipeline.last_zxid + 1;
         if zxid & COUNTER_MASK == COUNTER_MASK {

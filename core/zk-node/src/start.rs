@@ -180,8 +180,10 @@ impl Server {
         };
         server.introduce();
         server.stats.startup_txns.add(recovery.txns);
-        if server.is_serving() {
-            server.close_forgotten_sessions(now);
+        match server.is_serving() {
+            true => server.close_forgotten_sessions(now),
+            // A member watches over sessions when it leads.
+            false => server.sessions.clear(),
         }
         if recovery.txns > 0 && recovery.snapshot.is_some() {
             server.begin_snapshot(now, effects);

@@ -120,6 +120,12 @@ impl Sessions {
         self.by_id.remove(&id);
     }
 
+    /// Watches over none any more; ids go on.
+    pub fn clear(&mut self) {
+        self.by_id.clear();
+        self.buckets.clear();
+    }
+
     /// Whether it is watched over.
     pub fn contains(&self, id: i64) -> bool {
         self.by_id.contains_key(&id)

@@ -13,6 +13,8 @@ const ADMIN: &str = "the AdminServer is not served yet; the four-letter words an
 const OBSERVER_MASTER: &str = "observers are fed by the leader alone";
 const LOCAL_SESSIONS: &str =
     "every session is known to all servers, which a client sees no difference in but the time to open it";
+const OBSERVER_LOG: &str = "an observer always keeps a log, and starts from it";
+const OBSERVER_DELAY: &str = "an observer looks for its leader at once";
 const NO_DELAY: &str = "what is written leaves at once, always";
 const TRACKER: &str = "the last packets between servers are not remembered; the log tells of what went wrong";
 const REACHABILITY: &str = "all addresses of a server are tried at once, and the first that answers is taken";
@@ -59,7 +61,7 @@ pub static ZOO_CFG: &[Key] = &[
     int("electionAlg").default("3").doc("Election algorithm; 3 is the only one there is."),
     boolean("quorumListenOnAllIPs").default("false").doc("Listen for peers on all addresses instead of the one in server.N."),
     string("peerType").default("participant").doc("participant or observer; the list of servers has the last word."),
-    boolean("syncEnabled").default("true").doc("Observers write a log and snapshots of their own."),
+    boolean("syncEnabled").default("true").no_effect(OBSERVER_LOG).doc("Observers write a log and snapshots of their own."),
     string("dynamicConfigFile").medium().doc("File that holds the server.N, group.N and weight.N lines."),
     int("autopurge.snapRetainCount").default("3").medium().doc("Snapshots that the purge keeps, with the logs they need. 3 at least."),
     int("autopurge.purgeInterval").default("0").medium().doc("Hours between two purges. 0: never."),
@@ -109,7 +111,7 @@ pub static PROPERTIES: &[Key] = &[
     long("zookeeper.preAllocSize").default("65536").doc("Kilobytes by which a transaction log is grown ahead."),
     long("zookeeper.txnLogSizeLimitInKb").default("-1").doc("Kilobytes after which a new transaction log is begun. -1: no limit."),
     int("zookeeper.commitLogCount").default("500").doc("Committed transactions kept in memory for followers that come back. 500 at least."),
-    double("zookeeper.snapshotSizeFactor").default("0.33").doc("Share of a snapshot's size up to which a follower is sent transactions instead of it."),
+    double("zookeeper.snapshotSizeFactor").default("0.33").no_effect("a learner that lags is sent the log as far back as there is one, whatever its size, and a snapshot only beyond that").doc("Share of a snapshot's size up to which a follower is sent transactions instead of it."),
     string("zookeeper.snapshot.compression.method").default("").doc("How snapshots are written: empty for plain, gz, or snappy."),
     boolean("zookeeper.snapshot.trust.empty").default("false").doc("Start although there are logs but no snapshot, as after an upgrade from 3.4."),
     string("zookeeper.forceSync").default("yes").high().doc("no acknowledges writes before they are on the disk. A power failure then loses them."),
@@ -164,20 +166,20 @@ pub static PROPERTIES: &[Key] = &[
     int("zookeeper.fastleader.minNotificationInterval").default("200").doc("Shortest wait for votes, in milliseconds."),
     int("zookeeper.fastleader.maxNotificationInterval").default("60000").doc("Longest wait for votes, in milliseconds."),
     int("zookeeper.cnxTimeout").default("5000").doc("Milliseconds to connect to a peer's election port."),
-    int("zookeeper.quorumCnxnTimeoutMs").default("-1").doc("Milliseconds of silence after which an election connection is closed. -1: syncLimit times tickTime."),
+    int("zookeeper.quorumCnxnTimeoutMs").default("-1").no_effect("a new election connection has syncLimit ticks to say who it is").doc("Milliseconds of silence after which an election connection is closed. -1: syncLimit times tickTime."),
     int("zookeeper.electionPortBindRetry").default("3").doc("Tries to open the election port. 0: for ever."),
     boolean("zookeeper.tcpKeepAlive").default("false").doc("Keep election connections alive by TCP."),
-    string("zookeeper.leaderServes").default("yes").doc("no keeps clients away from the leader."),
+    string("zookeeper.leaderServes").default("yes").doc("no keeps clients away from the leader; refused in an ensemble until that is served."),
     int("zookeeper.leader.maxConcurrentSnapSyncs").default("10").doc("Followers that are sent a snapshot at the same time."),
-    int("zookeeper.leader.maxConcurrentDiffSyncs").default("100").doc("Followers that are sent transactions at the same time."),
+    int("zookeeper.leader.maxConcurrentDiffSyncs").default("100").no_effect("transactions are sent as each learner takes them, which bounds what they cost").doc("Followers that are sent transactions at the same time."),
     int("zookeeper.leader.maxTimeToWaitForEpoch").default("-1").doc("Milliseconds that a new leader waits for its followers. -1: initLimit."),
     int("zookeeper.leader.ackLoggingFrequency").default("1000").no_effect("how long acknowledgements take is not measured").doc("Acknowledgements of which one is measured."),
     boolean("zookeeper.forceSnapshotSync").default("false").doc("Always send followers a snapshot."),
     boolean("zookeeper.learner.asyncSending").default("false").no_effect("sending never waits for a peer, with or without it").doc("Learners send in a thread of their own."),
     int("zookeeper.leaderConnectDelayDuringRetryMs").default("100").no_effect("a leader that does not answer yet is tried again after 5 ms, then after twice as long each time").doc("Milliseconds between two tries to reach the leader."),
-    long("zookeeper.observer.reconnectDelayMs").default("0").doc("Milliseconds that an observer waits before it connects again."),
-    long("zookeeper.observer.election.DelayMs").default("200").doc("Milliseconds that an observer waits before it takes part in an election."),
-    boolean("zookeeper.observer.syncEnabled").doc("As syncEnabled, and stronger."),
+    long("zookeeper.observer.reconnectDelayMs").default("0").no_effect(OBSERVER_DELAY).doc("Milliseconds that an observer waits before it connects again."),
+    long("zookeeper.observer.election.DelayMs").default("200").no_effect(OBSERVER_DELAY).doc("Milliseconds that an observer waits before it takes part in an election."),
+    boolean("zookeeper.observer.syncEnabled").no_effect(OBSERVER_LOG).doc("As syncEnabled, and stronger."),
     int("zookeeper.observerMaster.sizeLimit").default("33554432").no_effect(OBSERVER_MASTER).doc("Bytes of transactions that a follower keeps for its observers."),
     boolean("leader.nodelay").default("true").no_effect(NO_DELAY).doc("TCP without delay on the leader's side. -D only."),
     boolean("follower.nodelay").default("true").no_effect(NO_DELAY).doc("TCP without delay on the follower's side. -D only."),

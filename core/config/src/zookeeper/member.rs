@@ -36,31 +36,16 @@ pub struct MemberSettings {
     pub bind_tries_max: i32,
     /// `zookeeper.cnxTimeout` in milliseconds: to connect to another server's election port.
     pub election_connect_timeout_ms: i64,
-    /// How long a new election connection may take to say who it is, in milliseconds: `zookeeper.quorumCnxnTimeoutMs`, or
-    /// `syncLimit` ticks.
-    pub greeting_timeout_ms: i64,
     /// `zookeeper.fastleader.minNotificationInterval` in milliseconds.
     pub notification_interval_ms_min: i64,
     /// `zookeeper.fastleader.maxNotificationInterval` in milliseconds.
     pub notification_interval_ms_max: i64,
-    /// `zookeeper.leaderServes`: whether a leader takes clients.
-    pub leader_serves: bool,
     /// `zookeeper.commitLogCount`: transactions kept in memory for learners.
     pub history_len: i32,
-    /// `zookeeper.snapshotSizeFactor`: how much of the log, relative to a snapshot, may be sent instead of one.
-    pub snapshot_size_factor: f64,
     /// `zookeeper.leader.maxConcurrentSnapSyncs`.
     pub snapshot_syncs_max: i32,
-    /// `zookeeper.leader.maxConcurrentDiffSyncs`.
-    pub diff_syncs_max: i32,
     /// `zookeeper.forceSnapshotSync`, for tests of peers.
     pub force_snapshot_sync: bool,
-    /// `zookeeper.observer.syncEnabled`: whether an observer keeps a log.
-    pub observer_keeps_log: bool,
-    /// `zookeeper.observer.reconnectDelayMs`, at random up to this before a lost leader is looked for.
-    pub observer_reconnect_delay_ms: i64,
-    /// `zookeeper.observer.election.DelayMs`.
-    pub observer_election_delay_ms: i64,
     /// `zookeeper.leader.maxTimeToWaitForEpoch` in milliseconds; -1 = `initLimit`.
     pub epoch_wait_ms_max: i64,
 }
@@ -72,7 +57,6 @@ impl MemberSettings {
         raw: &Raw,
         id: Option<i64>,
         ensemble: &Ensemble,
-        tick_time_ms: i32,
         notices: &mut Vec<Notice>,
     ) -> Result<Self, Problem> {
         let [init_limit, sync_limit] = ["initLimit", "syncLimit"].map(|key| match raw.int(key)? {
@@ -90,8 +74,6 @@ impl MemberSettings {
                 "extendedTypesEnabled is true but Server ID is too large. Cannot be larger than {EXTENDED_ID_MAX}"
             )));
         }
-        let own_sync = "zookeeper.observer.syncEnabled";
-        let silence_ms = raw.int("zookeeper.quorumCnxnTimeoutMs")?;
         Ok(Self {
             id,
             peer_type: own.peer_type,
@@ -104,21 +86,11 @@ impl MemberSettings {
             keep_alive: raw.boolean("zookeeper.tcpKeepAlive")?,
             bind_tries_max: bind_tries(raw, notices)?,
             election_connect_timeout_ms: raw.int("zookeeper.cnxTimeout")?.into(),
-            greeting_timeout_ms: match silence_ms {
-                1.. => silence_ms.into(),
-                _ => i64::from(tick_time_ms) * i64::from(sync_limit),
-            },
             notification_interval_ms_min: raw.int("zookeeper.fastleader.minNotificationInterval")?.into(),
             notification_interval_ms_max: raw.int("zookeeper.fastleader.maxNotificationInterval")?.into(),
-            leader_serves: raw.yes_or_no("zookeeper.leaderServes")?,
             history_len: history_len(raw, notices)?,
-            snapshot_size_factor: snapshot_size_factor(raw, notices)?,
             snapshot_syncs_max: raw.int("zookeeper.leader.maxConcurrentSnapSyncs")?,
-            diff_syncs_max: raw.int("zookeeper.leader.maxConcurrentDiffSyncs")?,
             force_snapshot_sync: raw.boolean("zookeeper.forceSnapshotSync")?,
-            observer_keeps_log: raw.boolean(if raw.is_set(own_sync) { own_sync } else { "syncEnabled" })?,
-            observer_reconnect_delay_ms: raw.long("zookeeper.observer.reconnectDelayMs")?,
-            observer_election_delay_ms: raw.long("zookeeper.observer.election.DelayMs")?,
             epoch_wait_ms_max: raw.int("zookeeper.leader.maxTimeToWaitForEpoch")?.into(),
         })
     }
@@ -141,6 +113,10 @@ fn refuse_what_is_not_served(raw: &Raw) -> Result<(), Problem> {
         if raw.boolean(key)? != allowed {
             return Err(Problem::config(format!("{key}={}: {why}", !allowed)));
         }
+    }
+    if !raw.yes_or_no("zookeeper.leaderServes")? {
+        let why = "a leader that takes no clients is not served yet: remove the key, or keep the ensemble on the original until it is";
+        return Err(Problem::config(format!("zookeeper.leaderServes=no: {why}")));
     }
     Ok(())
 }
@@ -167,18 +143,4 @@ fn history_len(raw: &Raw, notices: &mut Vec<Notice>) -> Result<i32, Problem> {
         notices.push(Notice::warn(DATABASE, text));
     }
     Ok(len.max(HISTORY_LEN_MIN))
-}
-
-fn snapshot_size_factor(raw: &Raw, notices: &mut Vec<Notice>) -> Result<f64, Problem> {
-    const KEY: &str = "zookeeper.snapshotSizeFactor";
-    const DEFAULT: f64 = 0.33;
-    let factor = raw.double(KEY)?;
-    if factor > 1.0 || factor.is_nan() {
-        notices.push(Notice::warn(
-            DATABASE,
-            format!("The configured {KEY} is invalid, going to use the default {DEFAULT}"),
-        ));
-        return Ok(DEFAULT);
-    }
-    Ok(factor)
 }

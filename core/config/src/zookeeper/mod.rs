@@ -534,7 +534,7 @@ fn join_ensemble(
     take_client_address(settings, ensemble)?;
     warn_of_peer_type(raw, settings.my_id, ensemble, notices)?;
     if distributed {
-        let member = MemberSettings::new(raw, settings.my_id, ensemble, settings.tick_time_ms, notices)?;
+        let member = MemberSettings::new(raw, settings.my_id, ensemble, notices)?;
         refuse_unfinished_reconfig(settings.file.as_deref(), ensemble, read)?;
         settings.member = Some(member);
     } else {

@@ -199,12 +199,10 @@ fn several_server_lines_make_a_member() {
     let member = loaded.settings.member.unwrap();
     assert_eq!((member.id, member.peer_type, member.ensemble.servers.len()), (1, PeerType::Participant, 3));
     assert_eq!((member.init_limit, member.sync_limit, member.connect_limit), (10, 5, 0));
-    assert_eq!((member.election_connect_timeout_ms, member.greeting_timeout_ms), (5000, 15_000));
+    assert_eq!(member.election_connect_timeout_ms, 5000);
     assert_eq!((member.notification_interval_ms_min, member.notification_interval_ms_max), (200, 60_000));
-    assert_eq!((member.history_len, member.snapshot_size_factor, member.epoch_wait_ms_max), (500, 0.33, -1));
-    assert_eq!((member.snapshot_syncs_max, member.diff_syncs_max, member.bind_tries_max), (10, 100, 3));
-    assert_eq!((member.observer_reconnect_delay_ms, member.observer_election_delay_ms), (0, 200));
-    assert!(member.leader_serves && member.observer_keeps_log);
+    assert_eq!((member.history_len, member.epoch_wait_ms_max), (500, -1));
+    assert_eq!((member.snapshot_syncs_max, member.bind_tries_max), (10, 3));
     assert!(!member.keep_alive && !member.listen_on_all_addresses && !member.multiple_addresses);
     assert_eq!(loaded.settings.client_address, Some(HostPort { host: "0.0.0.0".into(), port: 2181 }));
     // One line is enough where standing alone is not allowed.
@@ -215,17 +213,16 @@ fn several_server_lines_make_a_member() {
 #[test]
 fn a_members_keys_come_from_the_file_and_from_properties() {
     let config = format!(
-        "{THREE}quorumListenOnAllIPs=true\nconnectToLearnerMasterLimit=3\nsyncEnabled=true\nobserver.syncEnabled=false\n\
-         fastleader.maxNotificationInterval=1000\nleaderServes=no\ncommitLogCount=7\nsnapshotSizeFactor=1.5\n"
+        "{THREE}quorumListenOnAllIPs=true\nconnectToLearnerMasterLimit=3\nfastleader.maxNotificationInterval=1000\n\
+         commitLogCount=7\nleader.maxTimeToWaitForEpoch=70\nsyncEnabled=false\n"
     );
-    let java = [("zookeeper.tcpKeepAlive", "true"), ("zookeeper.quorumCnxnTimeoutMs", "70")];
-    let loaded = member(&config, &java, "2").unwrap();
+    let loaded = member(&config, &[("zookeeper.tcpKeepAlive", "true")], "2").unwrap();
     let member = loaded.settings.member.unwrap();
-    assert!(member.listen_on_all_addresses && member.keep_alive && !member.leader_serves && !member.observer_keeps_log);
-    assert_eq!((member.connect_limit, member.notification_interval_ms_max, member.greeting_timeout_ms), (3, 1000, 70));
-    assert_eq!((member.history_len, member.snapshot_size_factor), (500, 0.33));
+    assert!(member.listen_on_all_addresses && member.keep_alive);
+    assert_eq!((member.connect_limit, member.notification_interval_ms_max, member.epoch_wait_ms_max), (3, 1000, 70));
+    assert_eq!(member.history_len, 500);
     for text in
-        ["The configured commitLogCount 7 is less than", "The configured zookeeper.snapshotSizeFactor is invalid"]
+        ["The configured commitLogCount 7 is less than", "syncEnabled: accepted without effect, since an observer"]
     {
         assert!(loaded.notices.iter().any(|notice| notice.text.starts_with(text)), "{text}");
     }
@@ -238,6 +235,7 @@ fn a_member_that_does_not_fit_its_list_is_refused_in_the_words_of_the_original()
         (THREE.replace("syncLimit=5", ""), "1", "syncLimit is not set"),
         (format!("{THREE}reconfigEnabled=true"), "1", "reconfigEnabled=true: the list of servers can't be changed"),
         (format!("{THREE}db.autocreate=false"), "1", "zookeeper.db.autocreate=false: a member that finds no data"),
+        (format!("{THREE}leaderServes=no"), "1", "zookeeper.leaderServes=no: a leader that takes no clients"),
         (format!("{THREE}sslQuorum=true"), "1", "TLS is not served yet"),
         (format!("{THREE}group.1=1:2:3:4"), "1", "Server 4 is in a group, but has no vote and no weight"),
         (THREE.replace("c:1:2", "c:1:2|d:1:2"), "1", "Multiple address feature is disabled"),

@@ -368,6 +368,8 @@ impl Server {
         for proposal in &mut self.pipeline.proposals {
             proposal.origin = None;
         }
+        // Who does not lead lets no session expire: that is a transaction of the leader's.
+        self.sessions.clear();
         self.pipeline.prep.clear();
         self.pipeline.syncs.clear();
         (self.in_process, self.large_bytes) = (0, 0);

@@ -82,9 +82,7 @@ fn one_of_ours_and_two_originals_live_through_crashes() {
 
 /// How a leader of one kind brings a learner of the other up to date; the learner tells in its log, in the same words.
 fn synchronises(leading: Kind, learning: Kind) {
-    let kinds = [leading, leading, learning];
-    // No log is sent instead of a snapshot, so that who lags behind the memory gets a snapshot.
-    let mut ensemble = led_by_the_last(kinds, "snapshotSizeFactor=-1\n");
+    let mut ensemble = led_by_the_last([leading, leading, learning], "");
     script(&ensemble, &["write", &ensemble.hosts(), "/common", "20"]);
 
     // What server 3, the leader, has logged alone is not decided; the others go on without it.
@@ -110,34 +108,59 @@ fn synchronises(leading: Kind, learning: Kind) {
     let leader = ensemble.await_leader().unwrap();
 
     // Back: first with what only it has, then without what was written while it was away.
-    for (mode, words, writes) in [
-        ("TRUNC", "Truncating log to get in sync with the leader ", 0),
-        ("DIFF", "Getting a diff from the leader ", 30),
-        ("SNAP", "Getting a snapshot from leader ", 1500),
-    ] {
-        if ensemble.hosts().split(',').count() == 3 {
-            ensemble.kill(3).unwrap();
-        }
+    for (mode, writes) in [("TRUNC", 0), ("DIFF", 30)] {
         if writes > 0 {
-            script(&ensemble, &["write", &ensemble.hosts(), &format!("/{mode}"), &writes.to_string()]);
+            ensemble.kill(3).unwrap();
+            script(&ensemble, &["write", &ensemble.hosts(), "/DIFF", &writes.to_string()]);
         }
-        let before = ensemble.log(3).unwrap().len();
-        ensemble.start(3, learning).unwrap();
-        assert_eq!(ensemble.await_leader().unwrap(), leader);
-        script(&ensemble, &["dump", &ensemble.hosts()]);
-        let log = ensemble.log(3).unwrap().split_off(before);
-        assert!(log.contains(words), "{mode}, {leading:?} leads:\n{log}");
+        assert_eq!(joins(&mut ensemble, 3, learning), (leader, mode), "{leading:?} leads");
     }
+}
+
+/// A leader of one kind gives a learner of the other its whole tree, at the first start and behind many writes.
+fn gives_its_tree(leading: Kind, learning: Kind) {
+    let mut ensemble = Ensemble::new(3, "forceSnapshotSync=true\n").unwrap();
+    for id in [3, 2] {
+        ensemble.start(id, leading).unwrap();
+    }
+    assert_eq!(ensemble.await_leader().unwrap(), 3);
+    script(&ensemble, &["write", &ensemble.hosts(), "/first", "50"]);
+    assert_eq!(joins(&mut ensemble, 1, learning), (3, "SNAP"), "{leading:?} leads");
+    ensemble.kill(1).unwrap();
+    script(&ensemble, &["write", &ensemble.hosts(), "/second", "1500"]);
+    assert_eq!(joins(&mut ensemble, 1, learning), (3, "SNAP"), "{leading:?} leads");
+}
+
+/// Starts a member; whom it follows and how it was synchronised, once it has the same tree as the others.
+fn joins(ensemble: &mut Ensemble, id: usize, kind: Kind) -> (usize, &'static str) {
+    let before = ensemble.log(id).map_or(0, |log| log.len());
+    ensemble.start(id, kind).unwrap();
+    let leader = ensemble.await_leader().unwrap();
+    script(ensemble, &["dump", &ensemble.hosts()]);
+    let log = ensemble.log(id).unwrap().split_off(before);
+    let said = |words| log.contains(words);
+    let mode = if said("Truncating log to get in sync with the leader ") {
+        "TRUNC"
+    } else if said("Getting a snapshot from leader ") {
+        "SNAP"
+    } else {
+        // The usual way, of which ours says nothing.
+        assert!(kind == Ours || said("Getting a diff from the leader "), "{log}");
+        "DIFF"
+    };
+    (leader, mode)
 }
 
 #[test]
 fn an_original_is_synchronised_by_ours() {
     synchronises(Ours, Theirs);
+    gives_its_tree(Ours, Theirs);
 }
 
 #[test]
 fn ours_is_synchronised_by_an_original() {
     synchronises(Theirs, Ours);
+    gives_its_tree(Theirs, Ours);
 }
 
 /// Each server in turn is stopped and goes on as the other kind on the same data, under load; then back again.
