@@ -16,10 +16,11 @@ use crate::record::{CommittedOffset, GroupValue, Key};
 /// A batch may decompress to so many bytes; a broker writes none that is larger than a message may be.
 const BATCH_BYTES_MAX: u64 = 1 << 30;
 
-/// The partition of `__consumer_offsets` that holds a group: Java's `String.hashCode`, its sign bit cleared, modulo the count.
+/// The partition of `__consumer_offsets` that holds a group: the absolute value of Java's `String.hashCode` (0 if there is none),
+/// modulo the count (upstream: `Utils.abs`).
 pub fn partition_of(group: &str, partitions: i32) -> i32 {
     let hash = group.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
-    (hash & i32::MAX).checked_rem(partitions).unwrap_or(0)
+    hash.checked_abs().unwrap_or(0).checked_rem(partitions).unwrap_or(0)
 }
 
 /// What became of a piece of the log.
@@ -163,6 +164,9 @@ mod tests {
         // "polygenelubricants".hashCode() is Integer.MIN_VALUE; Utils.abs of it is 0.
         assert_eq!(partition_of("polygenelubricants", 50), 0);
         assert_eq!(partition_of("a", 50), 47);
+        // Of a negative hash, the absolute value, not what is left without the sign bit: as found in a log directory of 2.7.1.
+        assert_eq!(partition_of("group-theirs", 3), 0);
+        assert_eq!(partition_of("group-theirs", 50), 7);
         assert_eq!(partition_of("", 50), 0);
     }
 }
