@@ -26,6 +26,9 @@ pub struct Original {
     child: Child,
 }
 
+/// Servers that are compared step by step must not delete containers and TTL nodes each at its own minute.
+pub(crate) const RARE_CONTAINER_LOOKS: &str = "-Dznode.container.checkIntervalMs=3600000";
+
 /// A JVM is up within this time, or not at all.
 const START_MAX: Duration = Duration::from_secs(120);
 
@@ -102,6 +105,7 @@ pub(crate) fn java() -> Result<Command> {
         "-XX:+UseSerialGC",
         "-Dzookeeper.4lw.commands.whitelist=*",
         "-Dzookeeper.admin.enableServer=false",
+        RARE_CONTAINER_LOOKS,
     ]);
     command.arg("-cp").arg(class_path()?);
     Ok(command)

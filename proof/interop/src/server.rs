@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::originals::RARE_CONTAINER_LOOKS;
+
 /// A running `jackdaw dev`.
 pub struct Jackdaw {
     child: Child,
@@ -120,6 +122,7 @@ impl Server {
             .arg(command)
             .arg(config)
             .env_remove("LOG_DIR")
+            .env("JVMFLAGS", RARE_CONTAINER_LOOKS)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

@@ -31,6 +31,8 @@ Unknown keys warn, as in the originals.
 - `jute.maxbuffer`, `readonlymode.enabled` and `znode.container.*` in `zoo.cfg` warn that they are read from `-D` alone;
   in the original they are silently without effect there.
 - Java classes are not loaded. Names of built-in classes stand for our parts; any other class refuses the start.
+- A ZooKeeper request behind a `setACL` that is still under way is checked by the new ACL. The original checks it by the
+  old one, or by the new one if that is already applied.
 - A `compression.type` of the broker that is not in lower case is refused when the configuration is read, not later when
   the logs start.
 ";

@@ -99,6 +99,7 @@ impl Place {
     }
 
     /// The offsets that a group committed in an era are known.
+    #[track_caller]
     fn check_offsets(&self, era: &str) {
         python("takeover.py", &[&self.server(), "committed", era]).unwrap().success().unwrap();
     }

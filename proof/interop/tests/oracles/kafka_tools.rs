@@ -232,7 +232,8 @@ impl Plain {
             dropped: regex(
                 r"^\s+at |^\s*\.\.\. \d+ more|^$|^ \([A-Za-z.$]+\)$|\(org\.apache\.kafka\.clients\.NetworkClient\)$|\(org\.apache\.zookeeper\.ClientCnxn\)$|^EndOfStreamException|while closing send thread",
             ),
-            number: regex(r"-?\d+(\.\d+)?"),
+            // A rate over no millisecond is one of the words.
+            number: regex(r"-?\d+(\.\d+)?|Infinity|NaN"),
         }
     }
 

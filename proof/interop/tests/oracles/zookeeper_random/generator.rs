@@ -118,9 +118,22 @@ impl Generator {
             }
             _ => {
                 let count = if self.one_in(3) { 1 + self.below(8) } else { 1 };
-                Step::Requests((0..count).map(|_| self.sent()).collect())
+                Step::Requests(self.requests(count))
             }
         }
+    }
+
+    /// Up to `count` requests that are sent together. A new ACL is the last of them: what comes behind is checked by it, by the original
+    /// only if that has already applied it.
+    fn requests(&mut self, count: u64) -> Vec<Sent> {
+        let mut requests = Vec::new();
+        for _ in 0..count {
+            requests.push(self.sent());
+            if requests.last().is_some_and(|sent| sent.op == OpCode::SetAcl.code()) {
+                break;
+            }
+        }
+        requests
     }
 
     fn sent(&mut self) -> Sent {
