@@ -53,6 +53,8 @@ pub struct Log {
 struct State {
     producers: Producers,
     mode: Mode,
+    /// The last append found the disk full.
+    full: bool,
     /// Everything before it is durable.
     recovery_point: i64,
     /// Counts truncations: a flush that began before one must not move the recovery point.

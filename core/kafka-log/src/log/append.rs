@@ -29,6 +29,8 @@ struct After {
     epochs_changed: bool,
     flush: bool,
     trim: bool,
+    /// The disk is full, or has room again, unlike at the append before.
+    full: Option<bool>,
     failed: Option<LogError>,
 }
 
@@ -133,6 +135,9 @@ impl Log {
             position: position + growth.bytes,
         };
         state.producers.end_offset = end.offset;
+        if std::mem::replace(&mut state.full, false) {
+            after.full = Some(false);
+        }
         let log_start_offset = self.publish_end(state, end, indexed.is_ok());
         // An aborted transaction that is not indexed would be read as committed: the directory is not to be used.
         indexed.inspect_err(|error| after.failed = Some(error.clone()))?;
@@ -188,7 +193,7 @@ impl Log {
                 after.rolled = true;
                 Ok(segment)
             }
-            Err(error) if is_full(&error) => Err(self.refused_full()),
+            Err(error) if is_full(&error) => Err(self.refused_full(state, after)),
             Err(error) => {
                 after.failed = Some(error.clone());
                 Err(error)
@@ -264,14 +269,17 @@ impl Log {
         if is_full(&error) {
             state.mode = Mode::Trimming;
             after.trim = true;
-            return self.refused_full();
+            return self.refused_full(state, after);
         }
         state.mode = Mode::Closed;
         after.failed = Some(error.clone());
         error
     }
 
-    fn refused_full(&self) -> LogError {
+    fn refused_full(&self, state: &mut State, after: &mut After) -> LogError {
+        if !std::mem::replace(&mut state.full, true) {
+            after.full = Some(true);
+        }
         LogError::AppendsRefused { partition: self.partition.clone(), why: "the disk is full" }
     }
 
@@ -289,11 +297,15 @@ impl Log {
         if after.rolled {
             self.say(Level::Info, &format!("Rolled new log segment at offset {}.", self.active_segment()));
         }
-        if after.trim {
-            self.say(Level::Error, "The disk is full: appends are refused until there is room.");
-            if let Some(log) = self.me.upgrade() {
-                self.shared.submit(move |slow| log.trim(slow));
-            }
+        match after.full {
+            Some(true) => self.say(Level::Error, "The disk is full: appends are refused until there is room."),
+            Some(false) => self.say(Level::Info, "The disk has room again: appends are taken."),
+            None => {}
+        }
+        if after.trim
+            && let Some(log) = self.me.upgrade()
+        {
+            self.shared.submit(move |slow| log.trim(slow));
         }
     }
 

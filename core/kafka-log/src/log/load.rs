@@ -105,6 +105,7 @@ impl Log {
         let state = State {
             producers: end.producers,
             mode: Mode::Open,
+            full: false,
             recovery_point,
             truncations: 0,
             last_flush: now.monotonic,

@@ -284,6 +284,9 @@ fn a_full_disk_refuses_appends_and_keeps_reading() {
     assert_eq!(Records::default().append(&log, world.now).unwrap().first_offset, 5);
     assert_eq!(last_offsets(&read(&log, 0).unwrap()), [0, 1, 2, 3, 4, 5]);
     assert!(world.broker.failed.lock().unwrap().is_empty());
+    let lines = world.broker.lines.lock().unwrap();
+    let told: Vec<_> = lines.iter().filter(|line| line.contains("The disk")).collect();
+    assert_eq!(told.len(), 2, "full, and no longer so: {told:?}");
 }
 
 #[test]
