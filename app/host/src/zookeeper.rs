@@ -302,7 +302,13 @@ impl Shared {
                 Effect::Link(effect) => {
                     machine.peers.carry_out(effect, &self.system.loops, self, &mut machine.to_flush);
                 }
-                Effect::Log(line) => self.log.write(line.level.into(), line.logger, line.message),
+                Effect::Log(line) => match line.message.split_once('\n') {
+                    Some((message, exception)) => {
+                        let (message, exception) = (message.to_owned(), Some(exception.to_owned()));
+                        self.log.write_with(line.level.into(), line.logger, message, exception);
+                    }
+                    None => self.log.write(line.level.into(), line.logger, line.message),
+                },
                 Effect::Stop(reason) => {
                     self.stopped.send_replace(Some(reason));
                 }

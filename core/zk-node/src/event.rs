@@ -215,7 +215,7 @@ pub struct LogLine {
     pub level: Level,
     /// The original's logger, a Java class name: log4j.properties selects by it.
     pub logger: &'static str,
-    /// The text.
+    /// The text; behind a line break, the exception that it is about.
     pub message: Cow<'static, str>,
 }
 

@@ -52,13 +52,23 @@ struct Open {
 }
 
 impl Sink {
-    /// Opens the file, if it is one: an unwritable folder is an error at the start.
-    pub(super) fn open(appender: Appender) -> io::Result<Self> {
+    /// Opens the file, if it is one. What can't be opened is told on stderr as log4j does, and gets no lines: a server must not fail
+    /// for want of a log.
+    pub(super) fn open(mut appender: Appender) -> Self {
         let open = match &appender.target {
-            Target::File(path, roll) => Some(Open::new(path, roll)?),
-            _ => None,
+            Target::File(path, roll) => Open::new(path, roll).map_err(|error| (path.clone(), error)).map(Some),
+            _ => Ok(None),
         };
-        Ok(Self { appender, text: String::new(), open, failing: false })
+        let open = open.unwrap_or_else(|(path, error)| {
+            let text = error.to_string();
+            let reason = text.split(" (os error").next().unwrap_or(&text);
+            let exception = format!("java.io.FileNotFoundException: {} ({reason})", path.display());
+            // Nobody may be listening.
+            let _ = writeln!(io::stderr(), "log4j:ERROR setFile(null,true) call failed.\n{exception}");
+            appender.target = Target::Nowhere;
+            None
+        });
+        Self { appender, text: String::new(), open, failing: false }
     }
 
     pub(super) fn write(&mut self, record: &Record) {
@@ -76,6 +86,10 @@ impl Sink {
             }
         }
         self.appender.layout.write(record, &mut self.text);
+        if let Some(exception) = &record.exception {
+            self.text.push_str(exception);
+            self.text.push('\n');
+        }
         if let (Target::File(_, Roll::Length { length_max, backups }), Some(open)) = (&self.appender.target, &self.open)
             && open.length + self.text.len() as u64 >= *length_max
         {
@@ -143,10 +157,11 @@ impl Sink {
 
 impl Open {
     fn new(path: &Path, roll: &Roll) -> io::Result<Self> {
-        if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir)?;
-        }
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        let open = || OpenOptions::new().append(true).create(true).open(path);
+        let file = open().or_else(|error| match path.parent() {
+            Some(dir) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(dir).and_then(|()| open()),
+            _ => Err(error),
+        })?;
         let metadata = file.metadata()?;
         let mut suffix = String::new();
         if let Roll::Date(pattern) = roll {
@@ -191,12 +206,19 @@ mod tests {
     use super::*;
 
     fn record(message: &'static str, wall_ms: i64) -> Record {
-        Record { level: Level::Info, logger: "a".into(), message: message.into(), thread: "t".into(), wall_ms }
+        Record {
+            level: Level::Info,
+            logger: "a".into(),
+            message: message.into(),
+            exception: None,
+            thread: "t".into(),
+            wall_ms,
+        }
     }
 
     fn sink(path: &Path, roll: Roll) -> Sink {
         let target = Target::File(path.to_owned(), roll);
-        Sink::open(Appender { target, threshold: Level::Info, layout: Layout::parse("%m%n") }).unwrap()
+        Sink::open(Appender { target, threshold: Level::Info, layout: Layout::parse("%m%n") })
     }
 
     fn names(dir: &Path) -> Vec<String> {
@@ -218,6 +240,19 @@ mod tests {
         assert_eq!(names(&dir.path().join("logs")), ["zookeeper.log", "zookeeper.log.1", "zookeeper.log.2"]);
         assert_eq!(fs::read_to_string(path).unwrap(), "five\n");
         assert_eq!(fs::read_to_string(dir.path().join("logs/zookeeper.log.1")).unwrap(), "four four\n");
+    }
+
+    #[test]
+    fn an_exception_stands_on_its_own_line_behind_the_logger() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server.log");
+        let target = Target::File(path.clone(), Roll::Never);
+        let layout = Layout::parse("%p %m (%c)%n");
+        let mut sink = Sink::open(Appender { target, threshold: Level::Info, layout });
+        sink.write(&Record { exception: Some("java.io.IOException: gone".to_owned()), ..record("Exiting", 0) });
+        sink.write(&record("after", 0));
+        sink.flush();
+        assert_eq!(fs::read_to_string(path).unwrap(), "INFO Exiting (a)\njava.io.IOException: gone\nINFO after (a)\n");
     }
 
     #[test]

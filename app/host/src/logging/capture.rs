@@ -24,7 +24,8 @@ impl Subscriber for Capture {
     fn event(&self, event: &Event<'_>) {
         let mut message = Message::default();
         event.record(&mut message);
-        self.0.write(level_of(event.metadata()), event.metadata().target(), message.0);
+        let metadata = event.metadata();
+        self.0.write_with(level_of(metadata), metadata.target(), message.text, message.exception);
     }
 
     // Spans are not used: one number does for all.
@@ -52,14 +53,19 @@ fn level_of(metadata: &Metadata<'_>) -> Level {
 }
 
 #[derive(Default)]
-struct Message(String);
+struct Message {
+    text: String,
+    /// What the field `exception` says.
+    exception: Option<String>,
+}
 
 impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         // Writing to a string does not fail.
         let _ = match field.name() {
-            "message" => write!(self.0, "{value:?}"),
-            name => write!(self.0, " {name}={value:?}"),
+            "message" => write!(self.text, "{value:?}"),
+            "exception" => write!(self.exception.get_or_insert_default(), "{value:?}"),
+            name => write!(self.text, " {name}={value:?}"),
         };
     }
 }

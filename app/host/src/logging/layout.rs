@@ -216,6 +216,7 @@ mod tests {
             level: Level::Info,
             logger: "kafka.server.KafkaServer".into(),
             message: "[KafkaServer id=0] started".into(),
+            exception: None,
             thread: "main".into(),
             wall_ms,
         };

@@ -96,6 +96,8 @@ pub(crate) struct Record {
     level: Level,
     logger: Cow<'static, str>,
     message: Cow<'static, str>,
+    /// An exception with its text, on lines of its own behind the message's.
+    exception: Option<String>,
     thread: Cow<'static, str>,
     wall_ms: i64,
 }
@@ -122,6 +124,17 @@ impl Log {
 
     /// Writes a line, soon. `logger` is the name of the original's Java class.
     pub fn write(&self, level: Level, logger: &'static str, message: impl Into<Cow<'static, str>>) {
+        self.write_with(level, logger, message, None);
+    }
+
+    /// Writes a line, and behind it the exception that it is about (class, colon and text), as log4j does whatever the layout is.
+    pub fn write_with(
+        &self,
+        level: Level,
+        logger: &'static str,
+        message: impl Into<Cow<'static, str>>,
+        exception: Option<String>,
+    ) {
         let settings = self.settings.read();
         if level < settings.level_of(logger) {
             return;
@@ -130,7 +143,7 @@ impl Log {
         drop(settings);
         let thread = std::thread::current().name().map_or(Cow::Borrowed("main"), |name| Cow::Owned(name.to_owned()));
         let wall_ms = chrono::Utc::now().timestamp_millis();
-        let record = Record { level, logger: logger.into(), message: message.into(), thread, wall_ms };
+        let record = Record { level, logger: logger.into(), message: message.into(), exception, thread, wall_ms };
         self.writer.push(record, appenders);
     }
 

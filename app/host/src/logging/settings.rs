@@ -145,7 +145,7 @@ impl Source<'_> {
         let level = parts.next().and_then(Level::parse);
         let mut own = Vec::new();
         for name in parts.filter(|name| !name.is_empty()) {
-            let number = *numbers.entry(name.to_owned()).or_insert_with(|| match self.appender(name) {
+            let number = *numbers.entry(name.to_owned()).or_insert_with(|| match self.appender(name, complaints) {
                 Ok(appender) => {
                     appenders.push(appender);
                     Some(appenders.len() - 1)
@@ -160,7 +160,7 @@ impl Source<'_> {
         Logger { level, appenders: own, alone: false }
     }
 
-    fn appender(&self, name: &str) -> Result<Appender, String> {
+    fn appender(&self, name: &str, complaints: &mut Vec<String>) -> Result<Appender, String> {
         let key = format!("log4j.appender.{name}");
         let get = |option: &str| self.get(&format!("{key}.{option}"));
         let class = self.get(&key).ok_or_else(|| format!("Could not find value for key {key}"))?;
@@ -189,8 +189,31 @@ impl Source<'_> {
         Ok(Appender {
             target,
             threshold: get("Threshold").and_then(|level| Level::parse(&level)).unwrap_or(Level::Trace),
-            layout: Layout::parse(get("layout.ConversionPattern").as_deref().unwrap_or("%m%n")),
+            layout: self.layout(name, complaints),
         })
+    }
+}
+
+impl Source<'_> {
+    /// An appender's layout. One of a class that is not here gets the pattern all the same: a line in another form is better than none.
+    fn layout(&self, name: &str, complaints: &mut Vec<String>) -> Layout {
+        let key = format!("log4j.appender.{name}.layout");
+        let pattern = self.get(&format!("{key}.ConversionPattern"));
+        let default = match self.get(&key) {
+            None => {
+                complaints.push(format!("No layout set for the appender named [{name}]."));
+                "%m%n"
+            }
+            Some(class) => match class.rsplit('.').next().unwrap_or_default() {
+                "SimpleLayout" => "%p - %m%n",
+                "PatternLayout" | "EnhancedPatternLayout" => "%m%n",
+                _ => {
+                    complaints.push(format!("Could not instantiate class [{class}]."));
+                    "%m%n"
+                }
+            },
+        };
+        Layout::parse(pattern.as_deref().unwrap_or(default))
     }
 }
 
@@ -256,9 +279,14 @@ mod tests {
     fn what_is_not_understood_is_told_and_passed_over() {
         let text = "log4j.rootLogger=INFO, a, b, c\nlog4j.appender.a=org.apache.log4j.net.SyslogAppender\n\
                     log4j.appender.b=org.apache.log4j.FileAppender\nlog4j.appender.c=org.apache.log4j.ConsoleAppender\n\
+                    log4j.appender.c.layout=com.example.JsonLayout\n\
                     loop=${loop}\nlog4j.logger.x=${loop}";
         let (settings, complaints) = parse(text, &[]);
-        assert_eq!(complaints.len(), 2, "{complaints:?}");
+        assert_eq!(complaints.len(), 3, "{complaints:?}");
+        assert!(
+            complaints.contains(&"Could not instantiate class [com.example.JsonLayout].".to_owned()),
+            "{complaints:?}"
+        );
         assert_eq!(settings.appenders().len(), 1);
         assert_eq!(settings.level_of("x"), Level::Info);
     }

@@ -39,7 +39,7 @@ struct Queue {
 
 impl Writer {
     pub(super) fn start(appenders: Vec<Appender>) -> io::Result<Self> {
-        let sinks = appenders.into_iter().map(Sink::open).collect::<io::Result<Vec<_>>>()?;
+        let sinks = appenders.into_iter().map(Sink::open).collect();
         let shared = Arc::new(Shared::default());
         let writer = Arc::clone(&shared);
         thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(sinks))?;
@@ -48,7 +48,7 @@ impl Writer {
 
     /// Queues a record for the appenders of these numbers.
     pub(super) fn push(&self, record: Record, appenders: Vec<usize>) {
-        let length = record.message.len() + RECORD_LENGTH;
+        let length = record.message.len() + record.exception.as_ref().map_or(0, String::len) + RECORD_LENGTH;
         let mut queue = self.shared.queue.lock();
         if queue.length + length > WAITING_MAX {
             queue.lost += 1;
@@ -101,7 +101,7 @@ impl Shared {
                 && let Some((last, appenders)) = batch.back()
             {
                 let message = format!("{lost} lines were lost here: the log could not be written fast enough");
-                let told = Record { level: Level::Warn, message: message.into(), ..last.clone() };
+                let told = Record { level: Level::Warn, message: message.into(), exception: None, ..last.clone() };
                 batch.push_back((told, appenders.clone()));
             }
             for (record, appenders) in batch.drain(..) {
