@@ -78,15 +78,17 @@ impl Default for Limits {
     }
 }
 
-/// The sending side of a connection, shared by all who send. The socket is closed when the task has ended and the last of these is dropped.
+/// The sending side of a connection, shared by all who send. The socket is closed when the task has ended, whoever still holds one of
+/// these: an answer that is waited for must not keep the descriptor of a client that left.
 pub struct Connection {
-    stream: OwnedWriteHalf,
     peer: SocketAddr,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
+    /// Gone with the task.
+    stream: Option<OwnedWriteHalf>,
     output: Output,
     /// Closed when the output is written.
     closing: bool,
@@ -140,7 +142,7 @@ impl Connection {
             return;
         }
         parts.for_each(|part| state.output.push(part));
-        if !state.write(self.stream.as_ref()) {
+        if !state.write() {
             state.wake();
         }
     }
@@ -148,7 +150,7 @@ impl Connection {
     /// Writes what the socket takes at once; the connection's task writes the rest when it takes more.
     pub fn flush(&self) {
         let mut state = self.state.lock();
-        let done = state.write(self.stream.as_ref());
+        let done = state.write();
         if !done || state.closing || state.congested {
             state.wake();
         }
@@ -191,7 +193,8 @@ impl Connection {
         handler: impl FnOnce(&Arc<Self>) -> H,
     ) {
         let (reader, stream) = stream.into_split();
-        let connection = Arc::new(Self { stream, peer, state: Mutex::default() });
+        let state = State { stream: Some(stream), ..State::default() };
+        let connection = Arc::new(Self { peer, state: Mutex::new(state) });
         let handler = handler(&connection);
         Task {
             connection,
@@ -209,8 +212,9 @@ impl Connection {
 
 impl State {
     /// Whether nothing is left to write.
-    fn write(&mut self, stream: &TcpStream) -> bool {
-        match self.output.write_to(stream) {
+    fn write(&mut self) -> bool {
+        let Some(stream) = &self.stream else { return false };
+        match self.output.write_to(stream.as_ref()) {
             Ok(done) => done,
             Err(error) => {
                 self.failure.get_or_insert(error);
@@ -268,7 +272,7 @@ impl<H: Handler> Future for Task<H> {
                 Sending::Dead => return Poll::Ready(()),
                 Sending::Closed => {
                     // A failure means that the peer was faster.
-                    let _ = rustix::net::shutdown(task.connection.stream.as_ref(), rustix::net::Shutdown::Both);
+                    let _ = rustix::net::shutdown(task.reader.as_ref(), rustix::net::Shutdown::Both);
                     return Poll::Ready(());
                 }
                 Sending::Open { read, closing, unsent, congested } => (read, closing, unsent, congested),
@@ -277,7 +281,7 @@ impl<H: Handler> Future for Task<H> {
                 task.congested = congested;
                 task.handler.congested(congested);
             }
-            if unsent && task.connection.stream.as_ref().poll_write_ready(context).is_ready() {
+            if unsent && task.reader.as_ref().poll_write_ready(context).is_ready() {
                 continue;
             }
             if task.is_overdue(closing || task.ended, context) {
@@ -306,7 +310,7 @@ impl<H: Handler> Future for Task<H> {
 impl<H: Handler> Task<H> {
     fn look_at_sending(&mut self, context: &Context<'_>) -> Sending {
         let mut state = self.connection.state.lock();
-        let written = state.output.len() == 0 || state.write(self.connection.stream.as_ref());
+        let written = state.output.len() == 0 || state.write();
         if state.dead {
             return Sending::Dead;
         }
@@ -405,7 +409,9 @@ impl<H: Handler> Drop for Task<H> {
         state.task = None;
         state.dead = true;
         state.output.clear();
+        let stream = state.stream.take();
         drop(state);
+        drop(stream);
         self.end();
     }
 }
@@ -567,6 +573,26 @@ mod tests {
         let mut buffer = [0; 5];
         world.client.read_exact(&mut buffer).unwrap();
         assert_eq!(&buffer, b"woken");
+    }
+
+    #[test]
+    fn a_client_that_left_keeps_no_socket_though_its_answer_is_still_waited_for() {
+        let (keep, kept) = mpsc::channel();
+        let mut world = connect(Limits::default(), None, move |connection: &Arc<Connection>, _| {
+            keep.send((connection.waker(), Arc::clone(connection))).unwrap();
+        });
+        world.client.write_all(b"wait").unwrap();
+        let (waker, connection) = kept.recv().unwrap();
+        world.client.shutdown(Shutdown::Both).unwrap();
+        world.ended.recv().unwrap();
+        // The end comes just behind the news of it.
+        while connection.state.lock().stream.is_some() {
+            std::thread::yield_now();
+        }
+        waker.wake();
+        connection.send(std::iter::once(Part::Bytes(Bytes::from_static(b"late"))));
+        connection.flush();
+        assert_eq!(connection.unsent(), 0);
     }
 
     #[test]
