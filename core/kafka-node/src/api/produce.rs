@@ -58,6 +58,15 @@ pub(crate) trait Complete {
     fn complete(self);
 }
 
+/// Bytes of a batch up to its length, with it.
+const LENGTH_END: usize = 12;
+/// Bytes of a batch up to its magic, with it.
+const MAGIC_END: usize = 17;
+/// What the shortest message has behind its length.
+const MESSAGE_LENGTH_MIN: usize = 14;
+/// What a batch of magic 2 has behind its length up to its producer's id, with it.
+const PRODUCER_LENGTH: usize = 39;
+
 impl Complete for WaitingProduce {
     fn complete(self) {
         let Self { waits, reply: Reply { answer, mut response } } = self;
@@ -80,6 +89,13 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let acks = request.acks;
     if !(-1..=1).contains(&acks) {
         return refuse_all(request, ErrorCode::INVALID_REQUIRED_ACKS, answer);
+    }
+    let all = request.topics.iter().flat_map(|topic| &topic.partitions);
+    if let Some(bad) = all.clone().find(|one| !begins_with_a_batch(one.records.as_deref().unwrap_or_default())) {
+        return answer.close(format!(
+            "Error getting request for apiKey: PRODUCE: partition {} brings no batch",
+            bad.partition_index
+        ));
     }
     let acks_all = acks == -1;
     let mut appends = Vec::new();
@@ -121,6 +137,20 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
         }
     }
     wake(context, appends.iter().map(|(appended, _)| &appended.partition));
+}
+
+/// Whether the records begin with a whole batch or message of a known magic. The original looks for the first one's producer while it
+/// parses the request, and closes the connection when there is none. What is wrong behind that is answered.
+fn begins_with_a_batch(records: &[u8]) -> bool {
+    let Some(head) = records.first_chunk::<MAGIC_END>() else { return false };
+    let [_, _, _, _, _, _, _, _, length @ .., _, _, _, _, magic] = *head;
+    let length = u32::from_be_bytes(length) as usize;
+    let length_min = match magic {
+        0 | 1 => MESSAGE_LENGTH_MIN,
+        2 => PRODUCER_LENGTH,
+        _ => return false,
+    };
+    (length_min..=records.len() - LENGTH_END).contains(&length)
 }
 
 /// Others are served after a request's own answer is on its way.

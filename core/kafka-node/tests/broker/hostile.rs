@@ -3,6 +3,8 @@
 use kafka_proto::messages::{api_versions, metadata};
 use kafka_proto::{ApiKey, ErrorCode};
 
+use crate::data::{batch, produce_request};
+use crate::topics::create_topic;
 use crate::world::World;
 
 /// A frame with this header and body.
@@ -72,6 +74,56 @@ fn every_prefix_of_a_request_waits_or_closes() {
         short[..4].copy_from_slice(&((cut - 4) as i32).to_be_bytes());
         assert!(world.connect().send_bytes(&world, &short).is_err(), "cut at {cut}");
     }
+}
+
+#[test]
+fn a_produce_without_a_batch_closes_as_the_original_does() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 1);
+    let good = batch(&["a"]);
+    let with = |index: usize, bytes: &[u8]| {
+        let mut bad = good.to_vec();
+        bad[index..index + bytes.len()].copy_from_slice(bytes);
+        Some(bytes::Bytes::from(bad))
+    };
+    let cases = [
+        ("no records", None),
+        ("empty records", Some(bytes::Bytes::new())),
+        ("magic 9", with(16, &[9])),
+        ("a batch longer than what came", with(8, &[0x7f, 0xff, 0xff, 0xff])),
+        ("a batch of negative length", with(8, &[0xff, 0xff, 0xff, 0xff])),
+        ("a batch that ends before its producer", with(8, &[0, 0, 0, 38])),
+        ("half a batch", Some(good.slice(..good.len() / 2))),
+    ];
+    for (what, records) in cases {
+        let mut request = produce_request(bytes::Bytes::new(), 1);
+        request.topics[0].partitions[0].records = records;
+        let bytes = kafka_proto::frame::request_bytes(&request, 7, 1, None).unwrap();
+        let closed = world.connect().send_bytes(&world, &bytes);
+        assert!(closed.is_err_and(|closed| closed.0.contains("Error getting request")), "{what}");
+    }
+    let mut produce = |records| {
+        let request = produce_request(records, 1);
+        world.ask(&mut client, &request, 7).topics[0].partitions[0].error_code
+    };
+    assert_eq!(produce(with(8, &[0, 0, 0, 39]).unwrap()), ErrorCode::CORRUPT_MESSAGE, "answered");
+    assert_eq!(produce(good.clone()), ErrorCode::NONE);
+}
+
+/// Names of topics and of clients.
+#[test]
+fn text_that_is_no_utf8_closes_its_own_connection() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    let topic = frame(3, 1, &[0, 0, 0, 1, 0, 2, 0xc3, 0x28]);
+    let mut client_id = frame(3, 1, &[0xc3, 0x28, 0, 0, 0, 0]);
+    client_id[12..14].copy_from_slice(&2_i16.to_be_bytes());
+    for bytes in [topic, client_id] {
+        assert!(world.connect().send_bytes(&world, &bytes).is_err());
+    }
+    let topics = world.ask(&mut client, &metadata::Request::default(), 1).topics;
+    assert!(topics.is_empty(), "no topic was made, and others are served");
 }
 
 /// The page that tells users what is served says what the broker advertises.
