@@ -1,6 +1,6 @@
 //! A ZooKeeper server in the foreground, with the messages and exit codes of `QuorumPeerMain`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use config::ZooKeeperSettings;
@@ -14,8 +14,11 @@ use crate::java::Java;
 const MAIN: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 const SERVER: &str = "org.apache.zookeeper.server.ZooKeeperServer";
 const LISTENER: &str = "org.apache.zookeeper.server.NIOServerCnxnFactory";
+const PURGE: &str = "org.apache.zookeeper.server.DatadirCleanupManager";
 const PEER_LISTENER: &str = "org.apache.zookeeper.server.quorum.QuorumCnxManager";
 const USAGE: &str = "Usage: QuorumPeerMain configfile";
+const INVALID_CONFIG: &str = "Invalid config, exiting abnormally";
+const UNEXPECTED: &str = "Unexpected exception, exiting abnormally";
 
 /// How long a clean stop may take.
 const STOP_MAX: Duration = Duration::from_secs(30);
@@ -46,44 +49,25 @@ fn run_logged(java: &Java, arguments: &[String], log: &Log) -> i32 {
     for (level, note) in java.notes() {
         log.write(level, MAIN, note);
     }
-    let loaded = match arguments {
-        [file] => ZooKeeperSettings::load(file, &java.properties, &mut |path| std::fs::read(path)),
-        many => {
-            let many: Vec<&str> = many.iter().map(String::as_str).collect();
-            ZooKeeperSettings::from_arguments(&many, &java.properties)
-        }
-    };
-    let loaded = match loaded {
+    let (settings, address) = match load(java, arguments, log) {
         Ok(loaded) => loaded,
-        Err(error) => {
-            let (what, told, code) = if error.is_usage() {
-                ("Invalid arguments, exiting abnormally", USAGE.to_owned(), INVALID_INVOCATION)
-            } else if error.is_unexpected() {
-                let what = "Unexpected exception, exiting abnormally";
-                (what, format!("{what}: {error}"), UNEXPECTED_ERROR)
-            } else {
-                let what = "Invalid config, exiting abnormally";
-                (what, what.to_owned(), INVALID_INVOCATION)
-            };
-            log.write(Level::Error, MAIN, format!("{what}\n{}", error.lines().join("\n")));
-            eprintln!("{told}");
-            return code;
-        }
+        Err(code) => return code,
     };
-    for notice in loaded.notices {
-        log.write(notice.level.into(), notice.logger, notice.text);
-    }
-    if let Some(member) = &loaded.settings.member {
+    if let Some(member) = &settings.member {
         log.write(Level::Info, MAIN, format!("Starting quorum peer, myid={}", member.id));
     }
+    let purge = &settings.purge;
+    log.write(Level::Info, PURGE, format!("autopurge.snapRetainCount set to {}", purge.snapshots_retained));
+    log.write(Level::Info, PURGE, format!("autopurge.purgeInterval set to {}", purge.interval_hours));
+    if purge.interval_hours <= 0 {
+        log.write(Level::Info, PURGE, "Purge task is not scheduled.");
+    }
     let started = System::start().map_err(|error| (UNEXPECTED_ERROR, error.to_string())).and_then(|system| {
-        let address = loaded.settings.client_address.as_ref().map(|address| resolve(&address.host, address.port));
-        let address = address.transpose().map_err(|error| (UNEXPECTED_ERROR, error.to_string()))?;
-        let peers = match &loaded.settings.member {
+        let peers = match &settings.member {
             Some(member) => bind_peers(member, log)?,
             None => Vec::new(),
         };
-        Ok((start(&loaded.settings, address, peers, &system, log)?.0, system))
+        Ok((start(&settings, address, peers, &system, log)?.0, system))
     });
     match started {
         Ok((server, system)) => {
@@ -95,13 +79,60 @@ fn run_logged(java: &Java, arguments: &[String], log: &Log) -> i32 {
             let what = match code {
                 DATA_DIR_UNAVAILABLE => "Unable to access datadir, exiting abnormally",
                 QUORUM_PORT_UNAVAILABLE => "Unable to bind the ports for other servers, exiting abnormally",
-                _ => "Unexpected exception, exiting abnormally",
+                _ => UNEXPECTED,
             };
-            log.write(Level::Error, MAIN, format!("{what}\n{message}"));
+            log.write_with(Level::Error, MAIN, what, Some(message.clone()));
             eprintln!("{what}: {message}");
             code
         }
     }
+}
+
+/// The settings and the address for clients; the exit code, when what is wrong with them is told.
+fn load(java: &Java, arguments: &[String], log: &Log) -> Result<(ZooKeeperSettings, Option<SocketAddr>), i32> {
+    let loaded = match arguments {
+        [file] => ZooKeeperSettings::load(file, &java.properties, &mut |path| std::fs::read(path)),
+        many => {
+            let many: Vec<&str> = many.iter().map(String::as_str).collect();
+            ZooKeeperSettings::from_arguments(&many, &java.properties)
+        }
+    };
+    let notices = match &loaded {
+        Ok(loaded) => &loaded.notices,
+        Err(error) => error.notices(),
+    };
+    for notice in notices {
+        log.write(notice.level.into(), notice.logger, notice.text.clone());
+    }
+    let refuse = |what: &'static str, exception, told: &str, code| {
+        log.write_with(Level::Error, MAIN, what, Some(exception));
+        eprintln!("{told}");
+        code
+    };
+    let settings = loaded.map(|loaded| loaded.settings).map_err(|error| {
+        let exception = error.lines().join("\n");
+        if error.is_usage() {
+            refuse("Invalid arguments, exiting abnormally", exception, USAGE, INVALID_INVOCATION)
+        } else if error.is_unexpected() {
+            refuse(UNEXPECTED, exception, &format!("{UNEXPECTED}: {error}"), UNEXPECTED_ERROR)
+        } else {
+            refuse(INVALID_CONFIG, exception, INVALID_CONFIG, INVALID_INVOCATION)
+        }
+    })?;
+    let address = settings.client_address.as_ref().map(|address| {
+        // The original resolves it while it reads the file.
+        resolve(&address.host, address.port).map_err(|error| {
+            let exception = format!(
+                "org.apache.zookeeper.server.quorum.QuorumPeerConfig$ConfigException: Error processing {}\n\
+                 Caused by: java.net.UnknownHostException: {}: {error}",
+                arguments.first().map_or("", String::as_str),
+                address.host
+            );
+            refuse(INVALID_CONFIG, exception, INVALID_CONFIG, INVALID_INVOCATION)
+        })
+    });
+    let address = address.transpose()?;
+    Ok((settings, address))
 }
 
 /// Binds the ports for other servers, with as many tries as configured: a server that was killed may still hold them.
@@ -124,7 +155,7 @@ fn bind_peers(member: &MemberSettings, log: &Log) -> Result<Vec<(PeerPort, Liste
             }
             Err(error) => error,
         };
-        log.write(Level::Error, PEER_LISTENER, format!("Exception while listening\n{error}"));
+        log.write_with(Level::Error, PEER_LISTENER, "Exception while listening", Some(error.to_string()));
         tries += 1;
         if tries == member.bind_tries_max {
             let text = format!(
@@ -147,7 +178,8 @@ pub(crate) fn start(
     log: &Log,
 ) -> Result<(ZooKeeper, Option<SocketAddr>), (i32, String)> {
     let bind = |address| {
-        log.write(Level::Info, LISTENER, format!("binding to port {address}"));
+        let host = settings.client_address.as_ref().map_or("", |address| address.host.as_str());
+        log.write(Level::Info, LISTENER, format!("binding to port {}", java_address(host, address)));
         Listener::bind(address, settings.client_listen_backlog)
     };
     let listener = address.map(bind).transpose().map_err(|error| (UNEXPECTED_ERROR, error.to_string()))?;
@@ -164,6 +196,16 @@ pub(crate) fn start(
     }
     log.write(Level::Info, SERVER, "started");
     Ok((server, address))
+}
+
+/// An address as Java prints it: a name in front of the slash, nothing for an address that was written as one, but for the wildcard.
+fn java_address(host: &str, address: SocketAddr) -> String {
+    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    match address.ip() {
+        ip if ip.is_unspecified() => format!("{ip}/{address}"),
+        _ if is_address => format!("/{address}"),
+        _ => format!("{host}/{address}"),
+    }
 }
 
 /// Waits for a signal, then for a clean stop; or for the server's own end.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::Notice;
+
 /// A refusal in the words of the original. `Display` gives one line; [`lines`](Self::lines) gives what the original's
 /// log shows of the exception.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +11,8 @@ pub struct ZooKeeperError {
     class: &'static str,
     message: String,
     cause: Option<Cause>,
+    /// What was to be told before the refusal.
+    notices: Vec<Notice>,
 }
 
 /// The exception below: its Java class and text.
@@ -64,12 +68,17 @@ impl Problem {
     /// With the name of the file that was being read.
     pub(super) fn at(self, file: &str) -> ZooKeeperError {
         match self {
-            Self::Config(message) => ZooKeeperError { class: CONFIG_EXCEPTION, message, cause: None },
-            Self::Unexpected(message) => ZooKeeperError { class: RUNTIME_EXCEPTION, message, cause: None },
+            Self::Config(message) => {
+                ZooKeeperError { class: CONFIG_EXCEPTION, message, cause: None, notices: Vec::new() }
+            }
+            Self::Unexpected(message) => {
+                ZooKeeperError { class: RUNTIME_EXCEPTION, message, cause: None, notices: Vec::new() }
+            }
             Self::Caused(cause) => ZooKeeperError {
                 class: CONFIG_EXCEPTION,
                 message: format!("Error processing {file}"),
                 cause: Some(cause),
+                notices: Vec::new(),
             },
         }
     }
@@ -78,7 +87,7 @@ impl Problem {
 impl ZooKeeperError {
     /// `IllegalArgumentException` of the command line itself: the caller prints its usage.
     pub(super) fn usage(message: String) -> Self {
-        Self { class: "java.lang.IllegalArgumentException", message, cause: None }
+        Self { class: "java.lang.IllegalArgumentException", message, cause: None, notices: Vec::new() }
     }
 
     /// Was the command line wrong (`Invalid arguments, exiting abnormally` and the usage), not the file
@@ -92,6 +101,16 @@ impl ZooKeeperError {
     #[must_use]
     pub fn is_unexpected(&self) -> bool {
         self.class == RUNTIME_EXCEPTION
+    }
+
+    pub(super) fn with_notices(self, notices: Vec<Notice>) -> Self {
+        Self { notices, ..self }
+    }
+
+    /// Lines for the log that come before the refusal, in order.
+    #[must_use]
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
     }
 
     /// The exception and its cause as a Java log shows them, without the stack.

@@ -237,26 +237,37 @@ impl ZooKeeperSettings {
     pub fn load(path: &str, java: &Properties, read: ReadFile<'_>) -> Result<Loaded, ZooKeeperError> {
         let mut notices = vec![Notice::info(CONFIG, format!("Reading configuration from: {path}"))];
         warn_if_relative(path, &mut notices);
+        match Self::load_noting(path, java, read, &mut notices) {
+            Ok(settings) => Ok(Loaded { settings, notices }),
+            Err(error) => Err(error.with_notices(notices)),
+        }
+    }
+
+    fn load_noting(
+        path: &str,
+        java: &Properties,
+        read: ReadFile<'_>,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Self, ZooKeeperError> {
         let text = read(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Problem::illegal(format!("{path} file is missing")).at(path),
             _ => Problem::unreadable(path, &error).at(path),
         })?;
         let file = Properties::parse(&text).map_err(|error| Problem::illegal(error.to_string()).at(path))?;
-        let raw = Raw::new(file, java, &mut notices).map_err(|problem| problem.at(path))?;
-        let mut settings = settings(&raw, &mut notices).map_err(|problem| problem.at(path))?;
+        let raw = Raw::new(file, java, notices).map_err(|problem| problem.at(path))?;
+        let mut settings = settings(&raw, notices).map_err(|problem| problem.at(path))?;
         settings.file = Some(path.to_owned());
         match raw.text("dynamicConfigFile") {
             Some(dynamic) => {
-                join_ensemble(&mut settings, &raw, &dynamic_file(&dynamic, &raw, read)?, read, &mut notices)
+                join_ensemble(&mut settings, &raw, &dynamic_file(&dynamic, &raw, read)?, read, notices)
                     .map_err(|problem| problem.at(&dynamic))?;
             }
             None => {
                 let ensemble = raw.ensemble().map_err(|problem| problem.at(path))?;
-                join_ensemble(&mut settings, &raw, &ensemble, read, &mut notices)
-                    .map_err(|problem| problem.at(path))?;
+                join_ensemble(&mut settings, &raw, &ensemble, read, notices).map_err(|problem| problem.at(path))?;
             }
         }
-        Ok(Loaded { settings, notices })
+        Ok(settings)
     }
 
     /// The arguments `port dataDir [tickTime] [maxClientCnxns]` of a server without a file (`ServerConfig.parse`).
