@@ -62,6 +62,40 @@ fn bodies_that_are_cut_off_are_answered_and_change_nothing() {
     is_served(&mut world, &mut client);
 }
 
+/// A string or a buffer.
+fn put_bytes(body: &mut BytesMut, bytes: &[u8]) {
+    body.put_i32(bytes.len() as i32);
+    body.put_slice(bytes);
+}
+
+#[test]
+fn paths_that_are_none_are_refused_and_change_nothing() {
+    let mut world = World::new();
+    let mut client = Client::connect(&mut world);
+    // Bytes that are no UTF-8 become the replacement character, which no path may have.
+    for path in [&b"/\xc3\x28"[..], b"/a\0b", b"/\xef\xbf\xbe", b"", b"a", b"//", b"/..", b"/."] {
+        let mut create = BytesMut::new();
+        put_bytes(&mut create, path);
+        put_bytes(&mut create, b"data");
+        create.put_i32(1);
+        create.put_i32(31);
+        put_bytes(&mut create, b"world");
+        put_bytes(&mut create, b"anyone");
+        create.put_i32(0);
+        let mut set = BytesMut::new();
+        put_bytes(&mut set, path);
+        put_bytes(&mut set, b"data");
+        set.put_i32(-1);
+        for (op, body) in [(1, &create), (5, &set)] {
+            client.send_raw(&mut world, op, body);
+            let told = client.told(&mut world);
+            assert!(told.len() == 1 && told[0].ends_with("error: BadArguments"), "op {op} of {path:?}: {told:?}");
+        }
+    }
+    client.send(&mut world, &Request::GetChildren(ReadRequest { path: "/".into(), watch: false }));
+    assert!(client.told(&mut world)[0].ends_with("(zookeeper)"), "nothing was made");
+}
+
 #[test]
 fn ops_that_are_none_are_answered_and_end_the_connection() {
     for op in [0, -1, -10, 10, 77, i32::MIN] {
