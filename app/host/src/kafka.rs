@@ -6,8 +6,8 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base::{Job, Monotonic, Now, Parts, Random};
@@ -15,19 +15,25 @@ use bytes::BytesMut;
 use config::BrokerConfig;
 use config::broker::Endpoint as ConfiguredEndpoint;
 use kafka_control::znode::Endpoint;
-use kafka_node::{Broker, Loggers, Place, StartError, ZooKeeperEffect};
+use kafka_node::{Broker, Fatal, LinkLoss, Loggers, Place, StartError, ZooKeeperEffect};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
 use crate::logging::{Level, Log};
 use crate::net::{BindError, Connection, Framed, Limits, Listener, Service, Wants};
+use crate::own_name::own_name;
 use crate::zookeeper_link::{LinkEffect, Session, run_link};
 use crate::{Priority, System};
 
 /// The original's classes that write these lines.
 const SERVER: &str = "kafka.server.KafkaServer";
+const APP_INFO: &str = "org.apache.kafka.common.utils.AppInfoParser";
+/// What monitors look for: the version whose protocol and behaviour this is.
+const KAFKA_VERSION: &str = "Kafka version: 2.7.1";
+const KAFKA_COMMIT: &str = "Kafka commitId: 61dbce85d0d41457";
 const ACCEPTOR: &str = "kafka.network.Acceptor";
+const CLIENT: &str = "org.apache.zookeeper.ClientCnxn";
 const SELECTOR: &str = "org.apache.kafka.common.network.Selector";
 
 /// Output of one connection that may wait while it goes on sending requests: a fetch's answer or two.
@@ -87,7 +93,7 @@ struct Surroundings {
     log: Log,
     alarm: Alarm,
     zookeeper_ready: Arc<Notify>,
-    failed: watch::Sender<Option<String>>,
+    failed: watch::Sender<Option<Arc<Fatal>>>,
 }
 
 /// The earliest time at which the broker wants to be called.
@@ -125,8 +131,13 @@ impl kafka_node::Host for Surroundings {
         &self.log
     }
 
-    fn fail(&self, reason: String) {
-        self.failed.send_replace(Some(reason));
+    fn fail(&self, reason: Fatal) {
+        // The first reason is the one: others follow from it.
+        self.failed.send_if_modified(|failed| {
+            let first = failed.is_none();
+            failed.get_or_insert_with(|| Arc::new(reason));
+            first
+        });
     }
 }
 
@@ -186,6 +197,11 @@ impl Kafka {
         &self.shared.addresses
     }
 
+    /// The broker's id; -1 until it is known.
+    pub fn id(&self) -> i32 {
+        self.shared.broker.id()
+    }
+
     /// Waits until it has registered and serves.
     pub async fn started(&self) {
         let mut started = self.shared.started.subscribe();
@@ -194,10 +210,10 @@ impl Kafka {
     }
 
     /// Waits until it can't go on; why.
-    pub async fn failed(&self) -> String {
+    pub async fn failed(&self) -> Arc<Fatal> {
         let mut failed = self.shared.surroundings.failed.subscribe();
         let reason = failed.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
-        reason.unwrap_or_default()
+        reason.expect("the sender lives as long as this, and some reason was waited for")
     }
 
     /// Closes the logs cleanly, then the session with ZooKeeper, so that the broker's registration goes at once.
@@ -248,6 +264,10 @@ impl Shared {
         drop(waiting);
         for (index, (listener, name)) in listeners.into_iter().enumerate() {
             self.serve(listener, index, &name);
+        }
+        let start_ms = self.system.clock.now().wall_ms;
+        for text in [KAFKA_VERSION.to_owned(), KAFKA_COMMIT.to_owned(), format!("Kafka startTimeMs: {start_ms}")] {
+            self.log.write(Level::Info, APP_INFO, text);
         }
         self.log.write(Level::Info, SERVER, format!("[KafkaServer id={}] started", self.broker.id()));
         self.started.send_replace(true);
@@ -345,12 +365,26 @@ impl Session for Shared {
         self.broker.zookeeper_deadline()
     }
 
-    fn connected(&self, now: Now) {
-        self.broker.zookeeper_connected(now);
+    fn dialling(&self, server: &str) {
+        self.log.write(Level::Info, CLIENT, format!("Opening socket connection to server {server}."));
     }
 
-    fn disconnected(&self, now: Now) {
-        self.broker.zookeeper_disconnected(now);
+    fn connected(&self, local: SocketAddr, server: &str, now: Now) {
+        let text = format!("Socket connection established, initiating session, client: /{local}, server: {server}");
+        self.log.write(Level::Info, CLIENT, text);
+        self.broker.zookeeper_connected(server, now);
+    }
+
+    fn disconnected(&self, server: &str, error: Option<&io::Error>, now: Now) {
+        let loss = error.map_or(LinkLoss::Ended, |error| {
+            let class = match error.kind() {
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::TimedOut => "java.net.ConnectException",
+                io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "java.net.NoRouteToHostException",
+                _ => "java.io.IOException",
+            };
+            LinkLoss::Failed(format!("{class}: {}", reason(error)))
+        });
+        self.broker.zookeeper_disconnected(server, &loss, now);
     }
 
     fn received(&self, bytes: &[u8], now: Now) {
@@ -413,10 +447,4 @@ fn advertised(endpoint: &ConfiguredEndpoint, bound: &[(Listener, String)]) -> En
         host: endpoint.host.clone().unwrap_or_else(|| own_name().to_owned()),
         port,
     }
-}
-
-/// This host's name, as the system knows it.
-fn own_name() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
 }

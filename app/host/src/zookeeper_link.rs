@@ -4,6 +4,7 @@
 
 use std::future::pending;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -41,11 +42,14 @@ pub trait Session: Send + Sync + 'static {
     /// When [`Session::tick`] is wanted.
     fn deadline(&self) -> Option<Monotonic>;
 
-    /// The socket is connected.
-    fn connected(&self, now: Now);
+    /// A server is dialled; servers are named `name/address:port`, as Java prints them.
+    fn dialling(&self, server: &str);
 
-    /// The socket is closed or broken, or could not be connected.
-    fn disconnected(&self, now: Now);
+    /// The socket is connected.
+    fn connected(&self, local: SocketAddr, server: &str, now: Now);
+
+    /// The socket to this server is closed or broken, or could not be connected: why, or `None` if the server closed it.
+    fn disconnected(&self, server: &str, error: Option<&io::Error>, now: Now);
 
     /// Bytes came.
     fn received(&self, bytes: &[u8], now: Now);
@@ -57,7 +61,7 @@ pub trait Session: Send + Sync + 'static {
     fn is_over(&self) -> bool;
 }
 
-type Dialling = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+type Dialling = Pin<Box<dyn Future<Output = (String, io::Result<TcpStream>)> + Send>>;
 
 #[derive(Default)]
 enum Socket {
@@ -68,7 +72,8 @@ enum Socket {
 }
 
 enum Happened {
-    Dialled(io::Result<TcpStream>),
+    /// Which server, and how it went.
+    Dialled(String, io::Result<TcpStream>),
     /// Bytes read; none is the end.
     Read(io::Result<usize>),
     Written(io::Result<usize>),
@@ -79,6 +84,7 @@ enum Happened {
 /// Serves a session until it is over. Runs on an event loop.
 pub async fn run_link(session: Arc<impl Session>, notified: Arc<Notify>, clock: Clock) {
     let mut socket = Socket::None;
+    let mut server = String::new();
     let mut output = BytesMut::new();
     let mut input = BytesMut::new();
     loop {
@@ -86,7 +92,7 @@ pub async fn run_link(session: Arc<impl Session>, notified: Arc<Notify>, clock: 
             match effect {
                 LinkEffect::Connect { host, port } => {
                     output.clear();
-                    socket = Socket::Dialling(Box::pin(dial(host, port)));
+                    socket = Socket::Dialling(Box::pin(dial_told(Arc::clone(&session), host, port)));
                 }
                 LinkEffect::Send(bytes) => output.extend_from_slice(&bytes),
                 LinkEffect::Disconnect => {
@@ -108,30 +114,37 @@ pub async fn run_link(session: Arc<impl Session>, notified: Arc<Notify>, clock: 
             () = reach(session.deadline(), clock) => Happened::Deadline,
         };
         let lost = match happened {
-            Happened::Dialled(Ok(stream)) => {
+            Happened::Dialled(name, Ok(stream)) => {
+                server = name;
+                let local = stream.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
                 socket = Socket::Connected(stream);
-                session.connected(clock.now());
-                false
+                session.connected(local, &server, clock.now());
+                None
             }
             Happened::Read(Ok(read)) if read > 0 => {
                 session.received(&input.split(), clock.now());
-                false
+                None
             }
             Happened::Written(Ok(written)) => {
                 output.advance(written);
-                false
+                None
             }
             Happened::Deadline => {
                 session.tick(clock.now());
-                false
+                None
             }
-            Happened::Notified => false,
-            Happened::Dialled(Err(_)) | Happened::Read(_) | Happened::Written(Err(_)) => true,
+            Happened::Notified => None,
+            Happened::Dialled(name, Err(error)) => {
+                server = name;
+                Some(Some(error))
+            }
+            Happened::Read(Ok(_)) => Some(None),
+            Happened::Read(Err(error)) | Happened::Written(Err(error)) => Some(Some(error)),
         };
-        if lost {
+        if let Some(error) = lost {
             socket = Socket::None;
             output.clear();
-            session.disconnected(clock.now());
+            session.disconnected(&server, error.as_ref(), clock.now());
         }
     }
 }
@@ -141,7 +154,10 @@ impl Socket {
     async fn next(&mut self, output: &[u8], input: &mut BytesMut) -> Happened {
         match self {
             Self::None => pending().await,
-            Self::Dialling(dialling) => Happened::Dialled(dialling.await),
+            Self::Dialling(dialling) => {
+                let (server, result) = dialling.await;
+                Happened::Dialled(server, result)
+            }
             Self::Connected(stream) => loop {
                 // Written first: a request that was just given leaves without waiting for readiness.
                 if !output.is_empty() {
@@ -168,10 +184,26 @@ impl Socket {
     }
 }
 
+/// Dials as [`dial`] does, and tells the session of each address.
+async fn dial_told(session: Arc<impl Session>, host: String, port: u16) -> (String, io::Result<TcpStream>) {
+    let mut server = format!("{host}:{port}");
+    let result = dial_each((&host, port), |address| {
+        server = format!("{host}/{address}");
+        session.dialling(&server);
+    });
+    let result = result.await;
+    (server, result)
+}
+
 /// Connects to the first address of a name that answers.
 pub(crate) async fn dial(host: String, port: u16) -> io::Result<TcpStream> {
+    dial_each((&host, port), |_| {}).await
+}
+
+async fn dial_each((host, port): (&str, u16), mut tell: impl FnMut(SocketAddr)) -> io::Result<TcpStream> {
     let mut failed = io::Error::from(io::ErrorKind::NotFound);
-    for address in lookup_host((host.as_str(), port)).await? {
+    for address in lookup_host((host, port)).await? {
+        tell(address);
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
@@ -224,13 +256,19 @@ mod tests {
             None
         }
 
-        fn connected(&self, _now: Now) {
+        fn dialling(&self, server: &str) {
+            self.told.lock().push(format!("dialling {}", server.split_once('/').map_or("", |(name, _)| name)));
+        }
+
+        fn connected(&self, _local: SocketAddr, _server: &str, _now: Now) {
             self.told.lock().push("connected".to_owned());
             self.effects.lock().push(LinkEffect::Send(Bytes::from_static(b"hello")));
         }
 
-        fn disconnected(&self, _now: Now) {
-            self.told.lock().push("disconnected".to_owned());
+        fn disconnected(&self, server: &str, error: Option<&io::Error>, _now: Now) {
+            assert!(server.starts_with("localhost/"), "{server}");
+            let kind = error.map(io::Error::kind);
+            self.told.lock().push(format!("disconnected {kind:?}"));
             self.dial(self.port);
         }
 
@@ -267,8 +305,20 @@ mod tests {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(link).unwrap();
-        let expected = ["disconnected", "connected", "disconnected", "connected", "end"];
-        assert_eq!(*session.told.lock(), expected);
+        let mut told = session.told.lock().clone();
+        // A name may have an address more that nobody listens on.
+        told.dedup();
+        let expected = [
+            "dialling localhost",
+            "disconnected Some(ConnectionRefused)",
+            "dialling localhost",
+            "connected",
+            "disconnected None",
+            "dialling localhost",
+            "connected",
+            "end",
+        ];
+        assert_eq!(told, expected);
         loops.stop();
     }
 }

@@ -117,12 +117,12 @@ fn serve(options: &Options) -> Result<i32, String> {
         tokio::select! {
             () = broker.started() => announce(&servers.addresses, &broker, options),
             reason = servers.one_stopped() => return Err(format!("ZooKeeper ended: {reason:?}")),
-            reason = broker.failed() => return Err(reason),
+            fatal = broker.failed() => return Err(fatal.to_string()),
             signal = signals.next() => return Ok(signal.exit_code()),
         }
         let signal = tokio::select! {
             reason = servers.one_stopped() => return Err(format!("ZooKeeper ended: {reason:?}")),
-            reason = broker.failed() => return Err(reason),
+            fatal = broker.failed() => return Err(fatal.to_string()),
             signal = signals.next() => signal,
         };
         let stop = async {

@@ -130,7 +130,8 @@ impl Java {
 pub(crate) fn begins_line(word: &str) -> bool {
     let option = word.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&word);
     let other = [cli::upstream::FOUR_LETTER_WORD, cli::upstream::VERSION_INFO, ZOOKEEPER_SHELL_CLASS].contains(&word);
-    option || other || cli::upstream::by_class(word).is_some()
+    let later = cli::upstream::LATER_CLASSES.contains(&word);
+    option || other || later || cli::upstream::by_class(word).is_some()
 }
 
 /// Who this is, in one line.
@@ -170,7 +171,7 @@ fn run_tool(class: &str, arguments: &[String]) -> i32 {
     };
     match cli::run(name, &arguments) {
         Some(code) => code,
-        None if cli::upstream::by_name(name).is_none() => {
+        None if cli::upstream::by_name(name).is_none() && !cli::upstream::LATER_CLASSES.contains(&name) => {
             eprintln!("Error: Could not find or load main class {class}");
             1
         }

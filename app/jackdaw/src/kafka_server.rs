@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::{BrokerConfig, Properties};
 use host::logging::{Level, Log, capture_events};
-use host::{Kafka, KafkaError, StopSignals, System};
+use host::{Fatal, Kafka, KafkaError, StopSignals, System};
 
 use crate::java::Java;
 use crate::zookeeper_server::block_on;
@@ -13,6 +13,7 @@ use crate::zookeeper_server::block_on;
 const MAIN: &str = "kafka.Kafka$";
 const CONFIG: &str = "kafka.server.KafkaConfig";
 const SERVER: &str = "kafka.server.KafkaServer";
+const LOG_MANAGER: &str = "kafka.log.LogManager";
 const STARTABLE: &str = "kafka.server.KafkaServerStartable";
 const USAGE: &str = "USAGE: java [options] KafkaServer server.properties [--override property=value]*";
 const OPTIONS: &str = "\
@@ -34,10 +35,10 @@ enum Refused {
     Usage(String),
     /// The configuration, before anything has started.
     Config(String),
-    /// The start.
-    Start(i32, KafkaError),
+    /// The start of the broker with this id: the exception.
+    Start(i32, String),
     /// What had started came to an end.
-    Failed(String),
+    Halted(String),
 }
 
 /// Runs a broker until it is told to stop; its exit code.
@@ -71,17 +72,14 @@ fn tell(refused: &Refused, log: &Log) {
     match refused {
         Refused::Usage(text) => eprint!("{text}\n{OPTIONS}"),
         Refused::Config(text) => {
-            log.write(Level::Error, MAIN, format!("Exiting Kafka due to fatal exception\n{text}"));
+            log.write_with(Level::Error, MAIN, "Exiting Kafka due to fatal exception", Some(text.clone()));
         }
-        Refused::Start(id, error) => {
+        Refused::Start(id, exception) => {
             let head = format!("[KafkaServer id={id}] Fatal error during KafkaServer startup. Prepare to shutdown");
-            log.write(Level::Error, SERVER, format!("{head}\norg.apache.kafka.common.KafkaException: {error}"));
+            log.write_with(Level::Error, SERVER, head, Some(exception.clone()));
             log.write(Level::Error, STARTABLE, "Exiting Kafka.");
         }
-        Refused::Failed(reason) => {
-            log.write(Level::Error, SERVER, reason.clone());
-            log.write(Level::Error, STARTABLE, "Exiting Kafka.");
-        }
+        Refused::Halted(reason) => log.write(Level::Error, LOG_MANAGER, reason.clone()),
     }
 }
 
@@ -134,7 +132,7 @@ fn serve(file: Properties, log: &Log) -> Result<i32, Refused> {
     let exception = |text| format!("org.apache.kafka.common.config.ConfigException: {text}");
     let config = load(file, log).map_err(|text| Refused::Config(exception(text)))?;
     let id = config.settings().broker_id.unwrap_or(-1);
-    let start = |source| Refused::Start(id, KafkaError::System(source));
+    let start = |source| refused_start(id, &KafkaError::System(source));
     let system = System::start().map_err(start)?;
     let random = System::random().map_err(start)?;
     let code = block_on(async {
@@ -147,12 +145,15 @@ fn serve(file: Properties, log: &Log) -> Result<i32, Refused> {
         let broker = tokio::select! {
             started = starting => {
                 let started = started.expect("the start panics for no input, and is never cancelled");
-                started.map_err(|error| Refused::Start(id, error))?
+                started.map_err(|error| refused_start(id, &error))?
             }
             signal = signals.next() => std::process::exit(signal.exit_code()),
         };
         let signal = tokio::select! {
-            reason = broker.failed() => return Err(Refused::Failed(reason)),
+            fatal = broker.failed() => return Err(match &*fatal {
+                Fatal::Start(error) => Refused::Start(broker.id(), format!("{}: {error}", error.exception())),
+                Fatal::Halted(reason) => Refused::Halted(reason.clone()),
+            }),
             signal = signals.next() => signal,
         };
         tokio::select! {
@@ -164,6 +165,17 @@ fn serve(file: Properties, log: &Log) -> Result<i32, Refused> {
     });
     system.stop();
     code
+}
+
+/// What was refused before there was a broker.
+fn refused_start(id: i32, error: &KafkaError) -> Refused {
+    let exception = match error {
+        KafkaError::Start(error) => error.exception(),
+        KafkaError::Bind { .. } | KafkaError::Resolve { .. } | KafkaError::System(_) => {
+            "org.apache.kafka.common.KafkaException"
+        }
+    };
+    Refused::Start(id, format!("{exception}: {error}"))
 }
 
 /// The broker's settings; what is to be said of them goes to the log.

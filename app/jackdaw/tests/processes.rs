@@ -177,8 +177,9 @@ fn a_broker_that_cannot_start_says_what_the_original_says() {
     let place = dir.path().display();
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let taken = taken.local_addr().unwrap().port();
-    let fatal = "ERROR Exiting Kafka due to fatal exception\norg.apache.kafka.common.config.ConfigException: ";
-    let start = "Fatal error during KafkaServer startup. Prepare to shutdown\norg.apache.kafka.common.KafkaException: ";
+    let fatal =
+        "ERROR Exiting Kafka due to fatal exception (kafka.Kafka$)\norg.apache.kafka.common.config.ConfigException: ";
+    let start = "Fatal error during KafkaServer startup. Prepare to shutdown (kafka.server.KafkaServer)\norg.apache.kafka.common.KafkaException: ";
     let cases = [
         (
             "log.dirs=/x",
@@ -218,13 +219,62 @@ fn the_class_of_the_broker_tells_its_usage_and_version() {
 }
 
 #[test]
+fn a_class_of_a_later_version_is_told_from_one_that_never_was() {
+    for class in ["kafka.tools.GetOffsetShell", "kafka.admin.ReassignPartitionsCommand"] {
+        let (code, stdout, stderr) = run(&["-Xmx256m", class, "--broker-list", "localhost:9092", "--topic", "t"]);
+        assert_eq!((code, stdout.as_str()), (1, ""), "{class}");
+        assert!(stderr.ends_with(": this command is not part of this version of Jackdaw yet.\n"), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+    let (code, _, stderr) = run(&["-Xmx256m", "no.such.Class"]);
+    assert_eq!((code, stderr.as_str()), (1, "Error: Could not find or load main class no.such.Class\n"));
+}
+
+#[test]
+fn a_log_file_that_cannot_be_opened_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let log_dir = format!("-Dkafka.logs.dir={}", write(&dir.path().join("file"), ""));
+    let config = broker_config(dir.path(), "zookeeper.connect=localhost:1\nlog.dirs=/proc/nowhere");
+    let (code, stdout, stderr) = run(&[&log_dir, "kafka.Kafka", &config]);
+    assert_eq!(code, 1);
+    assert!(
+        stderr.contains("log4j:ERROR setFile(null,true) call failed.\njava.io.FileNotFoundException: "),
+        "{stderr}"
+    );
+    assert!(stderr.contains("/file/server.log (Not a directory)"), "{stderr}");
+    assert!(stdout.contains("Failed to create or validate data directory /proc/nowhere"), "{stdout}");
+}
+
+#[test]
+fn a_broker_tells_what_it_tries_and_gives_up_after_the_connection_timeout() {
+    let dir = tempfile::tempdir().unwrap();
+    let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let log_dir = dir.path().join("logs").display().to_string();
+    let lines =
+        format!("zookeeper.connect=127.0.0.1:{closed}\nzookeeper.connection.timeout.ms=300\nlog.dirs={log_dir}");
+    let (code, stdout, _) = run(&["kafka-server-start", &broker_config(dir.path(), &lines)]);
+    assert_eq!(code, 1);
+    let refused = format!(
+        "WARN Session 0x0 for sever 127.0.0.1/127.0.0.1:{closed}, Closing socket connection. Attempting reconnect except it is a \
+         SessionExpiredException. (org.apache.zookeeper.ClientCnxn)\njava.net.ConnectException: Connection refused\n"
+    );
+    let fatal = "ERROR [KafkaServer id=7] Fatal error during KafkaServer startup. Prepare to shutdown (kafka.server.KafkaServer)\n\
+                 kafka.zookeeper.ZooKeeperClientTimeoutException: Timed out waiting for connection while in state: CONNECTING\n";
+    for expected in [refused.as_str(), fatal] {
+        assert!(stdout.contains(expected), "expected {expected:?}, got:\n{stdout}");
+    }
+}
+
+#[test]
 fn a_zookeeper_that_cannot_start_ends_with_the_originals_codes() {
     let dir = tempfile::tempdir().unwrap();
     let config = |text: &str| write(&dir.path().join("zoo.cfg"), text);
-    for text in ["clientPort=2181\n", "dataDir=/tmp\nclientPort=many\n"] {
+    let unresolved = "dataDir=/tmp\nclientPort=2181\nclientPortAddress=nowhere.invalid\n";
+    for text in ["clientPort=2181\n", "dataDir=/tmp\nclientPort=many\n", unresolved] {
         let (code, stdout, stderr) = run(&["zookeeper-server-start", &config(text)]);
         assert_eq!(code, 2, "{stdout}{stderr}");
         assert!(stderr.contains("Invalid config, exiting abnormally"), "{stderr}");
+        assert!(stdout.contains("Reading configuration from: "), "{stdout}");
     }
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let taken = taken.local_addr().unwrap().port();

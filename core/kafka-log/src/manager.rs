@@ -488,16 +488,17 @@ impl LogManager {
         self.online().iter().try_for_each(|dir| checkpoint::write_text(disk, &dir.join(metadata::FILE), &text, slow))
     }
 
-    /// A clean stop: everything flushed, snapshots and checkpoints written, the mark set, locks released. A directory in which
-    /// anything fails gets no mark, and is recovered at the next start.
-    pub fn shutdown(&self, slow: &Slow) {
+    /// A clean stop: everything flushed, snapshots and checkpoints written, the mark set. A directory in which anything fails gets no
+    /// mark, and is recovered at the next start. Another process can take the directories when the locks that are returned are
+    /// dropped.
+    pub fn shutdown(&self, slow: &Slow) -> Vec<Box<dyn FileLock>> {
         for dir in self.online() {
             match self.close_dir(&dir, slow) {
                 Ok(()) => {}
                 Err(error) => self.0.shared.say(Level::Error, format!("No clean stop of {}: {error}", dir.display())),
             }
         }
-        self.0.dirs.write().iter_mut().for_each(|dir| dir.lock = None);
+        self.0.dirs.write().iter_mut().filter_map(|dir| dir.lock.take()).collect()
     }
 
     fn close_dir(&self, dir: &Path, slow: &Slow) -> Result<(), LogError> {

@@ -20,7 +20,16 @@ pub(crate) enum Ending {
 
 /// Where an answer is put and the connection looks for it.
 #[derive(Debug)]
-pub(crate) struct Slot(Mutex<SlotState>);
+pub(crate) struct Slot(Mutex<SlotState>, Mutex<Option<Withdrawal>>);
+
+/// Takes a parked request out of its lists, for a connection that is gone.
+struct Withdrawal(Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for Withdrawal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Withdrawal")
+    }
+}
 
 #[derive(Debug)]
 enum SlotState {
@@ -30,16 +39,20 @@ enum SlotState {
     Parked(Waker),
     Done(Ending),
     Taken,
+    /// The connection is gone, and with it whoever would take the ending.
+    Abandoned,
 }
 
 impl Slot {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(SlotState::Open)))
+        Arc::new(Self(Mutex::new(SlotState::Open), Mutex::new(None)))
     }
 
     /// The slot for another request, if nobody else has it any more.
     pub(crate) fn again(mut slot: Arc<Self>) -> Option<Arc<Self>> {
-        *Arc::get_mut(&mut slot)?.0.get_mut() = SlotState::Open;
+        let Self(state, withdrawal) = Arc::get_mut(&mut slot)?;
+        *state.get_mut() = SlotState::Open;
+        *withdrawal.get_mut() = None;
         Some(slot)
     }
 
@@ -48,7 +61,8 @@ impl Slot {
         let mut state = self.0.lock();
         match std::mem::replace(&mut *state, SlotState::Taken) {
             SlotState::Done(ending) => Some(ending),
-            SlotState::Taken => None,
+            // Nobody asks again.
+            SlotState::Taken | SlotState::Abandoned => None,
             SlotState::Open | SlotState::Parked(_) => {
                 *state = SlotState::Parked(waker.clone());
                 None
@@ -57,9 +71,37 @@ impl Slot {
     }
 
     fn put(&self, ending: Ending) {
-        let before = std::mem::replace(&mut *self.0.lock(), SlotState::Done(ending));
+        let mut state = self.0.lock();
+        if matches!(*state, SlotState::Abandoned) {
+            return;
+        }
+        let before = std::mem::replace(&mut *state, SlotState::Done(ending));
+        drop(state);
         if let SlotState::Parked(waker) = before {
             waker.wake();
+        }
+    }
+
+    /// The connection is gone: the request is withdrawn if it is parked, and answered to nobody if not.
+    pub(crate) fn abandon(&self) {
+        *self.0.lock() = SlotState::Abandoned;
+        self.withdraw();
+    }
+
+    /// Says how to withdraw the request, which is parked by now: done when its connection is gone. Not for a request that changes
+    /// something besides its answer.
+    pub(crate) fn withdraw_by(&self, withdraw: impl FnOnce() + Send + 'static) {
+        *self.1.lock() = Some(Withdrawal(Box::new(withdraw)));
+        if matches!(*self.0.lock(), SlotState::Abandoned) {
+            self.withdraw();
+        }
+    }
+
+    fn withdraw(&self) {
+        // Out of the lock: the request that is dropped looks at its slot.
+        let withdrawal = self.1.lock().take();
+        if let Some(Withdrawal(withdraw)) = withdrawal {
+            withdraw();
         }
     }
 }
@@ -77,6 +119,11 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn new(slot: Arc<Slot>, key: ApiKey, version: i16, correlation_id: i32) -> Self {
         Self { slot: Some(slot), key, version, correlation_id }
+    }
+
+    /// Where the answer goes, for whoever withdraws the request.
+    pub(crate) fn slot(&self) -> Option<Arc<Slot>> {
+        self.slot.clone()
     }
 
     /// Answers. What can't be encoded in the version is a fault of ours and ends the connection.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
-use base::{Disk, Monotonic, Now, Random, TimerKey, Timers};
+use base::{Disk, FileLock, Monotonic, Now, Random, TimerKey, Timers};
 use config::{BrokerConfig, BrokerSettings};
 use kafka_control::znode::Endpoint;
 use kafka_log::LogManager;
@@ -58,6 +58,8 @@ pub struct Broker {
     pub(crate) startup: Mutex<Option<Startup>>,
     /// Where the session's key is noted.
     pub(crate) session_file: Mutex<Option<(Arc<dyn Disk>, PathBuf)>>,
+    /// Of directories whose logs are shut down, until the session is closed.
+    pub(crate) directory_locks: Mutex<Vec<Box<dyn FileLock>>>,
     pub(crate) notifications: Notifications,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: Groups,
@@ -99,6 +101,7 @@ impl Broker {
             logs: OnceLock::new(),
             startup: Mutex::default(),
             session_file: Mutex::default(),
+            directory_locks: Mutex::default(),
             notifications: Notifications::default(),
             producer_ids: ProducerIds::default(),
             groups: Groups::default(),
@@ -158,6 +161,11 @@ impl Broker {
         if let Some(next) = waits.into_iter().chain([logs, timers]).flatten().min() {
             self.host.alarm(next);
         }
+    }
+
+    /// How many fetches wait for records.
+    pub fn fetches_waiting(&self) -> usize {
+        self.fetches.len()
     }
 
     /// The broker's id; -1 until it is known.

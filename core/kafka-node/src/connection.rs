@@ -178,6 +178,13 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // A fetch of a client that left would hold its partitions' lists, and room, until its time is up.
+        self.in_flight.iter().for_each(|request| request.slot.abandon());
+    }
+}
+
 /// The API of the next frame, without taking it.
 fn peek_key(input: &BytesMut) -> Option<ApiKey> {
     let code = input.get(4..6)?.first_chunk().copied().map(i16::from_be_bytes)?;

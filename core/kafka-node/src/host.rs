@@ -3,6 +3,18 @@
 use base::{Job, Monotonic, Now};
 
 use crate::loggers::{Loggers, Nowhere};
+use crate::startup::StartError;
+
+/// Why a broker can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// It could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// What it lives on is lost.
+    #[error("{0}")]
+    Halted(String),
+}
 
 /// The process around a broker: the host with its threads and clocks, or the simulator.
 pub trait Host: Send + Sync {
@@ -29,6 +41,6 @@ pub trait Host: Send + Sync {
         &Nowhere
     }
 
-    /// The broker can't go on: says why in one line and ends the process with 1.
-    fn fail(&self, reason: String);
+    /// The broker can't go on: says why and ends the process with 1.
+    fn fail(&self, reason: Fatal);
 }

@@ -20,6 +20,7 @@ use crate::api::produce::{Complete as _, WaitingProduce};
 use crate::broker::Broker;
 use crate::errors;
 use crate::groups::{WaitingAppend, end_wait};
+use crate::host::Fatal;
 use crate::metadata::GROUP_METADATA_TOPIC;
 
 /// One replica on this broker.
@@ -180,6 +181,7 @@ impl Broker {
     /// Does what LeaderAndIsr says. A leader epoch that is known already changes nothing.
     pub(crate) fn become_leader_or_follower(self: &Arc<Self>, states: Vec<PartitionState>, now: Now, slow: &Slow) {
         let Some(logs) = self.logs() else { return };
+        let mut offline = Vec::new();
         for state in states {
             let (topic, number) = (state.partition.topic.as_str(), state.partition.partition);
             let partition = match self.partitions.existing(topic, number) {
@@ -191,6 +193,7 @@ impl Broker {
                         Err(error) => {
                             tracing::error!(target: "state.change.logger", "[Broker id={}] {name} is offline: {error}", self.id());
                             self.partitions.insert(&name, Hosted::Offline);
+                            offline.push(state.partition);
                             continue;
                         }
                     }
@@ -204,6 +207,15 @@ impl Broker {
             }
             partition.wake(self);
             self.leader_changed(&partition, now);
+        }
+        self.replicas_offline(offline, now);
+    }
+
+    /// Tells the controller of replicas that this broker can't serve. Until controllers of other brokers can be told, this one's
+    /// own is.
+    fn replicas_offline(self: &Arc<Self>, partitions: Vec<kafka_control::TopicPartition>, now: Now) {
+        if !partitions.is_empty() {
+            self.controller_event(Event::ReplicasOffline { broker: self.id(), partitions }, now);
         }
     }
 
@@ -275,22 +287,34 @@ impl Broker {
 
     /// A log directory failed: its replicas are offline from now on. The broker ends when the last one has.
     pub(crate) fn log_directory_failed(self: &Arc<Self>, dir: &Path, error: &LogError) {
-        let Some(logs) = self.logs() else { return };
+        let Some(logs) = self.logs() else {
+            // At the start: the directory is left out.
+            return tracing::error!(
+                target: "kafka.server.LogDirFailureChannel",
+                exception = %format_args!("java.io.IOException: {error}"),
+                "Failed to create or validate data directory {}",
+                dir.display()
+            );
+        };
         tracing::error!(
             target: "kafka.server.ReplicaManager",
             "[ReplicaManager broker={}] Stopping serving replicas in dir {}: {error}",
             self.id(),
             dir.display()
         );
+        let mut partitions = Vec::new();
         for name in logs.directory_offline(dir) {
             let offline = self.partitions.remove(&name.topic, name.partition);
             self.partitions.insert(&name, Hosted::Offline);
             if let Some(offline) = offline {
                 offline.wake(self);
             }
+            partitions.push(kafka_control::TopicPartition { topic: name.topic.to_string(), partition: name.partition });
         }
+        self.replicas_offline(partitions, self.host.now());
         if logs.directories().iter().all(|(_, online)| !online) {
-            self.host.fail(format!("Shutdown broker because all log dirs in {} have failed", dir.display()));
+            let reason = format!("Shutdown broker because all log dirs in {} have failed", dir.display());
+            self.host.fail(Fatal::Halted(reason));
         }
     }
 }

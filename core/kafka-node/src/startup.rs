@@ -21,6 +21,8 @@ use crate::broker::Broker;
 use crate::session_file;
 use crate::surroundings::LogSurroundings;
 
+const SERVER: &str = "kafka.server.KafkaServer";
+
 /// How often a registration that another session holds is tried again.
 const REGISTRATION_RETRY_MS: u64 = 100;
 
@@ -89,6 +91,9 @@ pub enum StartError {
         /// The broker id.
         id: i32,
     },
+    /// No server answered within `zookeeper.connection.timeout.ms`, which the file sets.
+    #[error("Timed out waiting for connection while in state: CONNECTING")]
+    ConnectionTimeout,
     /// `zookeeper.connect` is not a list of hosts.
     #[error("zookeeper.connect: {0}")]
     ConnectString(#[from] zk_client::ConnectStringError),
@@ -103,6 +108,23 @@ pub enum StartError {
         /// How it was refused.
         failure: Failure,
     },
+}
+
+impl StartError {
+    /// The original's exception.
+    pub const fn exception(&self) -> &'static str {
+        match self {
+            Self::InconsistentClusterId { .. } => "kafka.common.InconsistentClusterIdException",
+            Self::InconsistentBrokerId { .. } => "kafka.common.InconsistentBrokerIdException",
+            Self::InconsistentMetadata { .. } => "kafka.common.InconsistentBrokerMetadataException",
+            Self::ConnectionTimeout => "kafka.zookeeper.ZooKeeperClientTimeoutException",
+            Self::AlreadyRegistered { .. } => "org.apache.zookeeper.KeeperException$NodeExistsException",
+            Self::ConnectString(_) => "java.lang.IllegalArgumentException",
+            Self::MissingClusterId { .. } | Self::NoBrokerId | Self::Log(_) | Self::ZooKeeper { .. } => {
+                "org.apache.kafka.common.KafkaException"
+            }
+        }
+    }
 }
 
 impl Startup {
@@ -146,23 +168,47 @@ impl Broker {
         let session_file = session_file::path(&self.settings().log_dirs);
         let earlier = session_file.as_ref().and_then(|path| session_file::read(disk.as_ref(), path));
         *self.session_file.lock() = session_file.map(|path| (disk, path));
+        tracing::info!(target: SERVER, "Connecting to zookeeper on {}", self.settings().zookeeper.connect);
         self.zookeeper_start(earlier, now)?;
+        let timeout_ms = self.settings().zookeeper.connection_timeout_ms.and_then(|ms| u64::try_from(ms).ok());
+        if let Some(timeout_ms) = timeout_ms {
+            self.schedule(now.monotonic.plus_ms(timeout_ms), |broker, _| {
+                if broker.startup.lock().is_some() && !broker.zookeeper_is_over() {
+                    broker.host.fail(StartError::ConnectionTimeout.into());
+                }
+            });
+        }
         Ok(())
     }
 
     /// Stops cleanly: logs are flushed, closed and marked so on a disk thread, then the session with ZooKeeper is closed and with it
     /// the registration goes. [`Broker::zookeeper_is_over`] tells when it is done.
+    ///
+    /// The note of the session and the directories' locks stay until the session is closed: whoever starts after a stop that was
+    /// cut short ends the session by its note, and cannot meet a broker that is still registered.
     pub fn stop(self: &Arc<Self>) {
         let broker = self.clone();
         self.host.submit(once(move |slow| {
-            if let Some(logs) = broker.logs() {
-                // Nobody waits for the session of a broker that said farewell. It is no harm if the note stays.
-                if let Some((disk, path)) = broker.session_file.lock().take() {
-                    let _ = disk.remove_file(&path, slow);
-                }
-                logs.shutdown(slow);
-            }
+            let locks = broker.logs().map(|logs| logs.shutdown(slow)).unwrap_or_default();
+            *broker.directory_locks.lock() = locks;
             broker.zookeeper_close(broker.host.now());
+        }));
+    }
+
+    /// The session that a stop has closed is over, as far as this broker can know.
+    pub(crate) fn session_closed(self: &Arc<Self>) {
+        // Without ZooKeeper's word it may live on: its note stays for the next start.
+        let confirmed = self.session_key().is_none();
+        let broker = self.clone();
+        self.host.submit(once(move |slow| {
+            let mut session_file = broker.session_file.lock();
+            if confirmed && let Some((disk, path)) = session_file.take() {
+                // A note that stays costs the next start a question to ZooKeeper.
+                let _ = disk.remove_file(&path, slow);
+            }
+            drop(session_file);
+            broker.directory_locks.lock().clear();
+            broker.zookeeper_ended();
         }));
     }
 
@@ -177,9 +223,13 @@ impl Broker {
 
     /// Keeps the session's key on the disk, for the start after a crash.
     fn note_session(self: &Arc<Self>) {
-        let (Some(key), Some((disk, path))) = (self.session_key(), self.session_file.lock().clone()) else { return };
+        let Some(key) = self.session_key() else { return };
+        let broker = self.clone();
         self.host.submit(once(move |slow| {
-            if let Err(error) = session_file::write(disk.as_ref(), &path, &key, slow) {
+            // Held while it is written, so that a stop cannot remove the note just before.
+            let session_file = broker.session_file.lock();
+            let Some((disk, path)) = session_file.as_ref() else { return };
+            if let Err(error) = session_file::write(disk.as_ref(), path, &key, slow) {
                 tracing::warn!(target: "kafka.server.KafkaServer", "can't note the session in {}: {error}", path.display());
             }
         }));
@@ -203,7 +253,7 @@ impl Broker {
 
     fn finish_step(self: &Arc<Self>, step: Step, state: (Startup, i64), outcomes: Vec<Outcome>, now: Now) {
         if let Err(error) = step(self, state, outcomes, now) {
-            self.host.fail(error.to_string());
+            self.host.fail(error.into());
         }
     }
 
@@ -348,7 +398,7 @@ impl Broker {
                 self.set_logs(logs);
                 self.register(session, now);
             }
-            Err(error) => self.host.fail(StartError::from(error).to_string()),
+            Err(error) => self.host.fail(StartError::from(error).into()),
         }
     }
 
@@ -379,11 +429,17 @@ impl Broker {
                 (_, Some(Ok(Reply::Stat(stat)))) if stat.ephemeral_owner == session => {
                     broker.registered(stat.czxid, session, now);
                 }
-                (Some(Err(Failure::NodeExists)), _) => broker.wait_for_registration(session, now),
+                (Some(Err(Failure::NodeExists)), exists) => {
+                    let owner = match exists {
+                        Some(Ok(Reply::Stat(stat))) => Some(stat.ephemeral_owner),
+                        _ => None,
+                    };
+                    broker.wait_for_registration(owner, session, now);
+                }
                 (Some(Err(Failure::SessionExpired | Failure::ConnectionLoss)), _) | (None, _) => {}
                 (Some(Err(failure)), _) => {
                     let what = znode::broker(broker.id());
-                    broker.host.fail(StartError::ZooKeeper { what, failure }.to_string());
+                    broker.host.fail(StartError::ZooKeeper { what, failure }.into());
                 }
                 (Some(Ok(_)), _) => {}
             }
@@ -404,15 +460,27 @@ impl Broker {
         self.serve(now);
     }
 
-    /// Another session holds the registration: an earlier life of this broker, whose session runs out, or another broker.
-    fn wait_for_registration(self: &Arc<Self>, session: i64, now: Now) {
+    /// Another session (`owner`, unless it is gone by now) holds the registration: an earlier life of this broker, whose session runs
+    /// out, or another broker.
+    fn wait_for_registration(self: &Arc<Self>, owner: Option<i64>, session: i64, now: Now) {
         let timeout_ms = u64::try_from(self.settings().zookeeper.session_timeout_ms).unwrap_or(0);
         // The server rounds up to its ticks.
         let patience_ms = timeout_ms + timeout_ms / 2;
         let mut since = self.waits_to_register_since.lock();
+        if since.is_none() {
+            let path = znode::broker(self.id());
+            let owner = owner.map_or_else(String::new, |owner| format!(" 0x{owner:x}"));
+            tracing::info!(
+                target: SERVER,
+                "[KafkaServer id={}] {path} belongs to another session{owner}: that of an earlier life of this broker, or of another \
+                 broker with the same broker.id. Waiting until it is over, {patience_ms} ms at most (one and a half times \
+                 zookeeper.session.timeout.ms)",
+                self.id()
+            );
+        }
         let waited_ms = now.monotonic.since(*since.get_or_insert(now.monotonic)).as_millis();
         if waited_ms > u128::from(patience_ms) {
-            return self.host.fail(StartError::AlreadyRegistered { id: self.id() }.to_string());
+            return self.host.fail(StartError::AlreadyRegistered { id: self.id() }.into());
         }
         drop(since);
         self.schedule(now.monotonic.plus_ms(REGISTRATION_RETRY_MS), move |broker, now| broker.register(session, now));

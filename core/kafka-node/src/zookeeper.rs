@@ -27,6 +27,10 @@ use crate::broker::Broker;
 /// `jute.maxbuffer` of Kafka's client: the longest reply that is taken.
 const REPLY_BYTES_MAX: usize = 4 << 20;
 
+/// The original's classes that write these lines.
+const KAFKA_CLIENT: &str = "kafka.zookeeper.ZooKeeperClient";
+const CLIENT: &str = "org.apache.zookeeper.ClientCnxn";
+
 /// What follows a batch: the broker, one outcome for each operation, and the time.
 type Then = Box<dyn FnOnce(&Arc<Broker>, Vec<Outcome>, Now) + Send>;
 
@@ -57,6 +61,32 @@ struct Link {
     /// Sent operations in their order.
     in_flight: VecDeque<(RequestId, Sent)>,
     effects: Vec<ZooKeeperEffect>,
+    /// The server of the connection, as it is named in log lines.
+    server: String,
+    /// The session's id, once it was granted.
+    session: i64,
+    stage: Stage,
+}
+
+/// How far a session's end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It is not asked for.
+    Open,
+    /// It is asked for, and ZooKeeper has not confirmed it.
+    Closing,
+    /// It is confirmed, or given up; what depends on it is under way.
+    Closed,
+    Ended,
+}
+
+/// Why a connection is lost, or could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkLoss {
+    /// The server closed it.
+    Ended,
+    /// As the original names it, with the exception's class.
+    Failed(String),
 }
 
 /// One operation under way.
@@ -77,6 +107,7 @@ struct Batch {
 enum News {
     Established(i64),
     Expired,
+    Closed,
     Watch(String),
     Batch(Then, Vec<Outcome>),
 }
@@ -127,18 +158,31 @@ impl Broker {
             established: false,
             in_flight: VecDeque::new(),
             effects: Vec::new(),
+            server: String::new(),
+            session: 0,
+            stage: Stage::Open,
         });
+        let connect = &settings.zookeeper.connect;
+        tracing::info!(target: KAFKA_CLIENT, "[ZooKeeperClient Kafka server] Initializing a new session to {connect}.");
         self.host.zookeeper_ready();
         Ok(())
     }
 
-    /// The socket is connected.
-    pub fn zookeeper_connected(self: &Arc<Self>, now: Now) {
+    /// The socket is connected, to a server that log lines shall name so.
+    pub fn zookeeper_connected(self: &Arc<Self>, server: &str, now: Now) {
+        if let Some(link) = self.zookeeper.0.lock().as_mut() {
+            server.clone_into(&mut link.server);
+        }
         self.with_link(now, |client| client.connected(now.monotonic));
     }
 
-    /// The socket is closed, or could not be connected.
-    pub fn zookeeper_disconnected(self: &Arc<Self>, now: Now) {
+    /// The socket to `server` is closed, or could not be connected.
+    pub fn zookeeper_disconnected(self: &Arc<Self>, server: &str, loss: &LinkLoss, now: Now) {
+        if let Some(link) = self.zookeeper.0.lock().as_ref()
+            && link.stage == Stage::Open
+        {
+            link.tell_loss(server, loss);
+        }
         self.with_link(now, |client| client.disconnected(now.monotonic));
     }
 
@@ -154,6 +198,9 @@ impl Broker {
 
     /// Ends the session: its ephemeral znodes go at once.
     pub(crate) fn zookeeper_close(self: &Arc<Self>, now: Now) {
+        if let Some(link) = self.zookeeper.0.lock().as_mut() {
+            link.stage = Stage::Closing;
+        }
         self.with_link(now, |client| client.close(now.monotonic));
         self.host.zookeeper_ready();
     }
@@ -163,9 +210,17 @@ impl Broker {
         self.zookeeper.0.lock().as_ref()?.client.session().cloned()
     }
 
-    /// Whether the session is closed, or none was begun.
+    /// What depends on the session's end is done.
+    pub(crate) fn zookeeper_ended(&self) {
+        if let Some(link) = self.zookeeper.0.lock().as_mut() {
+            link.stage = Stage::Ended;
+        }
+        self.host.zookeeper_ready();
+    }
+
+    /// Whether the session is closed with all that depends on it, or none was begun.
     pub fn zookeeper_is_over(&self) -> bool {
-        self.zookeeper.0.lock().as_ref().is_none_or(|link| link.client.is_over())
+        self.zookeeper.0.lock().as_ref().is_none_or(|link| link.stage == Stage::Ended)
     }
 
     /// When [`Broker::zookeeper_tick`] is wanted.
@@ -192,7 +247,11 @@ impl Broker {
         if let Some(link) = self.zookeeper.0.lock().as_mut() {
             act(&mut link.client);
             link.take_effects(now, &mut news);
-            if link.closes_earlier && link.client.is_over() {
+            if link.stage == Stage::Closing && link.client.is_over() {
+                link.stage = Stage::Closed;
+                news.push(News::Closed);
+            }
+            if link.stage == Stage::Open && link.closes_earlier && link.client.is_over() {
                 link.closes_earlier = false;
                 link.client = self.new_client(&link.config, now.monotonic);
                 self.host.zookeeper_ready();
@@ -207,10 +266,13 @@ impl Broker {
             match one {
                 News::Established(session) => self.session_established(session, now),
                 News::Expired => {
-                    tracing::warn!(target: "kafka.zookeeper.ZooKeeperClient", "[ZooKeeperClient Kafka server] Session expired.");
+                    tracing::info!(target: KAFKA_CLIENT, "[ZooKeeperClient Kafka server] Session expired.");
+                    let connect = &self.settings().zookeeper.connect;
+                    tracing::info!(target: KAFKA_CLIENT, "[ZooKeeperClient Kafka server] Initializing a new session to {connect}.");
                     self.controller_event(ControllerEvent::SessionExpired, now);
                     self.host.zookeeper_ready();
                 }
+                News::Closed => self.session_closed(),
                 News::Watch(path) => self.watch_fired(path, now),
                 News::Batch(then, outcomes) => then(self, outcomes, now),
             }
@@ -239,6 +301,48 @@ impl Link {
         }
     }
 
+    /// A lost connection, in the original's words.
+    fn tell_loss(&self, server: &str, loss: &LinkLoss) {
+        let id = self.client.session().map_or(0, |session| session.id);
+        let exception = match loss {
+            LinkLoss::Ended => format!(
+                "EndOfStreamException: Unable to read additional data from server sessionid 0x{id:x}, likely server has closed socket"
+            ),
+            LinkLoss::Failed(exception) => exception.clone(),
+        };
+        tracing::warn!(
+            target: CLIENT,
+            exception = %exception,
+            "Session 0x{id:x} for sever {server}, Closing socket connection. Attempting reconnect except it is a SessionExpiredException."
+        );
+    }
+
+    /// The client ended a connection by itself: the server was silent for too long.
+    fn tell_silence(&self, now: Now) {
+        let id = self.client.session().map_or(0, |session| session.id);
+        let silent_ms = now.monotonic.since(self.client.last_heard()).as_millis();
+        let what =
+            format!("Client session timed out, have not heard from server in {silent_ms}ms for session id 0x{id:x}");
+        tracing::warn!(target: CLIENT, "{what}");
+        let exception = format!("org.apache.zookeeper.ClientCnxn$SessionTimeoutException: {what}");
+        self.tell_loss(&self.server, &LinkLoss::Failed(exception));
+    }
+
+    /// The session was granted, or taken up again.
+    fn tell_connected(&mut self) {
+        let id = self.client.session().map_or(0, |session| session.id);
+        self.session = id;
+        tracing::info!(
+            target: CLIENT,
+            "Session establishment complete on server {}, session id = 0x{id:x}, negotiated timeout = {}",
+            self.server,
+            self.client.timeout_ms()
+        );
+        if !self.established {
+            tracing::info!(target: KAFKA_CLIENT, "[ZooKeeperClient Kafka server] Connected.");
+        }
+    }
+
     /// Takes effects until there are none: what an effect leads to may have effects of its own.
     fn take_effects(&mut self, now: Now, news: &mut Vec<News>) {
         loop {
@@ -260,22 +364,38 @@ impl Link {
             Effect::Event(_) if self.closes_earlier => {}
             Effect::Connect(host) => self.effects.push(ZooKeeperEffect::Connect(host)),
             Effect::Send(bytes) => self.effects.push(ZooKeeperEffect::Send(bytes)),
-            Effect::Disconnect => self.effects.push(ZooKeeperEffect::Disconnect),
+            Effect::Disconnect => {
+                if self.stage == Stage::Open && !self.client.is_over() {
+                    self.tell_silence(now);
+                }
+                self.effects.push(ZooKeeperEffect::Disconnect);
+            }
             Effect::Event(Event::Reply(id, result)) => self.replied(id, result, now, news),
             Effect::Event(Event::Watch(_, path)) => {
                 if let Some(path) = path.strip_prefix(self.chroot.as_str()) {
                     news.push(News::Watch(path.to_owned()));
                 }
             }
-            Effect::Event(Event::State(State::Connected | State::ConnectedReadOnly)) if !self.established => {
-                self.established = true;
+            Effect::Event(Event::State(State::Connected | State::ConnectedReadOnly)) => {
+                self.tell_connected();
+                if std::mem::replace(&mut self.established, true) {
+                    return;
+                }
                 self.make_chroot(now.monotonic);
                 if let Some(session) = self.client.session() {
                     news.push(News::Established(session.id));
                 }
             }
-            Effect::Event(Event::State(State::Expired)) => news.push(News::Expired),
-            Effect::Event(Event::State(_)) => {}
+            Effect::Event(Event::State(State::Expired)) if self.stage == Stage::Open => {
+                let id = self.session;
+                tracing::warn!(
+                    target: CLIENT,
+                    "Unable to reconnect to ZooKeeper service, session 0x{id:x} has expired"
+                );
+                news.push(News::Expired);
+            }
+            // A lost connection was told when it was noticed; the other ends are those that were asked for.
+            Effect::Event(Event::State(State::Disconnected | State::Expired | State::AuthFailed | State::Closed)) => {}
         }
     }
 

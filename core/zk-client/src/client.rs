@@ -220,7 +220,7 @@ impl Client {
         client
     }
 
-    /// The session's key, once the server has given it.
+    /// The session's key, once the server has given it, until the server has said that the session is over.
     pub fn session(&self) -> Option<&SessionKey> {
         self.session.as_ref()
     }
@@ -233,6 +233,11 @@ impl Client {
     /// The newest zxid seen.
     pub fn last_zxid(&self) -> i64 {
         self.last_zxid
+    }
+
+    /// When a server was last heard, or dialled.
+    pub fn last_heard(&self) -> Monotonic {
+        self.last_heard
     }
 
     /// Whether requests are answered now.
@@ -278,6 +283,7 @@ impl Client {
     /// for the timeout.
     pub fn close(&mut self, now: Monotonic) {
         match self.link {
+            Link::Up | Link::Greeting if self.closing => {}
             Link::Over => {}
             Link::Up | Link::Greeting => {
                 self.closing = true;
@@ -442,6 +448,7 @@ impl Client {
     fn greeted(&mut self, frame: &Bytes) -> Result<(), Confused> {
         let response = ConnectResponse::decode(&mut Reader::new(frame)).map_err(|_| Confused)?;
         let Ok(timeout_ms @ 1..) = u64::try_from(response.timeout_ms) else {
+            self.session = None;
             self.end(State::Expired, ErrorCode::SessionExpired);
             return Ok(());
         };
@@ -491,6 +498,7 @@ impl Client {
             if !self.closing {
                 return Err(Confused);
             }
+            self.session = None;
             self.end(State::Closed, ErrorCode::ConnectionLoss);
             return Ok(());
         };

@@ -10,7 +10,7 @@ use super::{Level, Log};
 const ROOT: &str = "root";
 
 /// The loggers that a broker's lines come from. In the original a logger exists when its class is loaded.
-const OF_A_BROKER: [&str; 20] = [
+const OF_A_BROKER: [&str; 23] = [
     "kafka.Kafka$",
     "kafka.controller.KafkaController",
     "kafka.coordinator.group.GroupCoordinator",
@@ -24,10 +24,13 @@ const OF_A_BROKER: [&str; 20] = [
     "kafka.server.KafkaConfig",
     "kafka.server.KafkaServer",
     "kafka.server.KafkaServerStartable",
+    "kafka.server.LogDirFailureChannel",
     "kafka.server.ReplicaManager",
     "kafka.zk.KafkaZkClient",
     "kafka.zookeeper.ZooKeeperClient",
     "org.apache.kafka.common.network.Selector",
+    "org.apache.kafka.common.utils.AppInfoParser",
+    "org.apache.zookeeper.ClientCnxn",
     "state.change.logger",
     "kafka",
     "org.apache.kafka",
@@ -65,6 +68,21 @@ mod tests {
 
     use super::*;
     use crate::logging::{KAFKA_CONSOLE, KAFKA_DEFAULT, LogSettings};
+
+    /// The constants that hold such names.
+    const CONSTANTS: [&str; 11] = [
+        "ACCEPTOR",
+        "APP_INFO",
+        "CLIENT",
+        "CONFIG",
+        "KAFKA_CLIENT",
+        "LOGGER",
+        "LOG_MANAGER",
+        "MAIN",
+        "SELECTOR",
+        "SERVER",
+        "STARTABLE",
+    ];
 
     fn log(text: &str) -> Log {
         let file = Properties::parse(text.as_bytes()).unwrap();
@@ -104,9 +122,7 @@ mod tests {
             for line in text.lines().map(str::trim) {
                 let literal = line.split_once("target: \"").or_else(|| {
                     let (name, rest) = line.strip_prefix("const ")?.split_once(": &str = \"")?;
-                    ["SERVER", "ACCEPTOR", "SELECTOR", "MAIN", "CONFIG", "STARTABLE", "LOGGER"]
-                        .contains(&name)
-                        .then_some(("", rest))
+                    CONSTANTS.contains(&name).then_some(("", rest))
                 });
                 let name = literal.and_then(|(_, rest)| rest.split_once('"')).map(|(name, _)| name);
                 names.extend(name.filter(|name| !name.contains(['{', '\\'])).map(str::to_owned));

@@ -33,6 +33,22 @@ Unknown keys warn, as in the originals.
 - Java classes are not loaded. Names of built-in classes stand for our parts; any other class refuses the start.
 - A ZooKeeper request behind a `setACL` that is still under way is checked by the new ACL. The original checks it by the
   old one, or by the new one if that is already applied.
+- A broker whose file does not set `zookeeper.connection.timeout.ms` waits for ZooKeeper at its start for ever, with
+  back-off, and warns of each attempt: the order in which servers start does not matter. The original gives up after the
+  session timeout. Where the key is set, the start ends after that time as the original's does.
+- A registration in `/brokers/ids` that another session holds is waited for, up to one and a half session timeouts, with
+  a line that says so; then the start ends with the original's exception. The original ends at once, also when the other
+  session is that of the broker's own earlier life. That one is closed first here: its key is kept in `.jackdaw.session`
+  beside `meta.properties`.
+- A full disk ends nothing: appends to it get KAFKA_STORAGE_ERROR until there is room, reads go on, and the log says so
+  once when it is full and once when it is not. The original takes the whole log directory offline, and ends with the last.
+- A batch may be decompressed to 256 MiB at most: a larger one is refused as corrupt. The original has no limit but its
+  heap.
+- Text that is not UTF-8 (a topic's name) closes the connection. The original puts replacement characters for it, and
+  answers that there is no such topic.
+- A partition whose leader's log directory fails has no leader, as in the original; a failed directory is taken again at
+  the next start.
+- `kafka.request.logger` writes nothing, whatever its level: requests are not traced.
 - A `compression.type` of the broker that is not in lower case is refused when the configuration is read, not later when
   the logs start.
 ";

@@ -15,7 +15,7 @@ use kafka_proto::record::{Magic, down_convert};
 use kafka_proto::wire::Records;
 use kafka_replica::{Available, DelayedFetch, FetchPartition, FetchWait, Park, Position, WaitingList, available};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Slot};
 use crate::broker::Broker;
 use crate::dispatch::Context;
 use crate::errors;
@@ -105,11 +105,17 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     }
     let deadline = now.plus_ms(max_wait_ms);
     let lists: Vec<Arc<Partition>> = pass.waits.iter().map(|(watched, _)| watched.partition.clone()).collect();
+    let slot = fetch.answer_slot();
     let delayed = DelayedFetch { waits: pass.waits, bytes_min: min_bytes, reply: fetch };
     let lists = lists.iter().map(|partition| -> &WaitingList<WaitingFetch> { &partition.fetches });
     match broker.fetches.park(delayed, deadline, lists) {
         Park::Ready(delayed) => delayed.complete(broker),
-        Park::Waiting(_) => broker.host.alarm(deadline),
+        Park::Waiting(ticket) => {
+            if let Some(slot) = slot {
+                slot.withdraw_by(move || drop(ticket.cancel()));
+            }
+            broker.host.alarm(deadline);
+        }
     }
 }
 
@@ -276,6 +282,10 @@ impl Fetch {
     }
 
     /// Answers, once: in a session only with what changed.
+    fn answer_slot(&self) -> Option<Arc<Slot>> {
+        self.answer.lock().as_ref().and_then(Answer::slot)
+    }
+
     fn answer(&self, broker: &Broker, results: Vec<ResponsePartition>) {
         let Some(answer) = self.answer.lock().take() else { return };
         let mut response = Response::default();

@@ -9,6 +9,8 @@ use kafka_proto::{ApiKey, ErrorCode};
 
 use crate::world::{Client, World, versions};
 
+const SESSION_NOTE: &str = "/kafka/.jackdaw.session";
+
 /// Makes a topic with so many partitions.
 pub(crate) fn create_topic(world: &mut World, client: &mut Client, name: &str, partitions: i32) {
     let topic = create_topics::RequestTopic {
@@ -194,4 +196,73 @@ fn the_first_answer_names_brokers_and_topics() {
     assert_eq!((answer.brokers.len(), answer.controller_id), (1, 0));
     assert_eq!((answer.topics.len(), answer.topics[0].partitions.len()), (1, 2));
     assert!(answer.topics[0].partitions.iter().all(|partition| partition.leader_id == 0));
+}
+
+#[test]
+fn a_start_after_a_clean_stop_that_was_cut_short_does_not_wait_for_the_old_session() {
+    let mut world = World::new("");
+    let epoch = world.broker.epoch();
+    world.stop_and_kill();
+    assert!(world.broker.epoch() > epoch, "registered at once: the clock has not moved");
+    assert!(world.has_file(SESSION_NOTE));
+}
+
+#[test]
+fn a_clean_stop_takes_its_note_away_and_one_without_zookeeper_leaves_it() {
+    let mut world = World::new("");
+    world.broker.stop();
+    world.settle();
+    assert!(world.broker.zookeeper_is_over() && !world.has_file(SESSION_NOTE));
+
+    let mut world = World::new("");
+    world.lose_zookeeper();
+    world.broker.stop();
+    world.settle();
+    assert!(world.broker.zookeeper_is_over() && world.has_file(SESSION_NOTE));
+}
+
+#[test]
+fn a_broker_waits_for_zookeeper_for_ever_unless_the_file_sets_a_limit() {
+    for (lines, failure) in [
+        ("", None),
+        (
+            "zookeeper.connection.timeout.ms=4000",
+            Some("Timed out waiting for connection while in state: CONNECTING".to_owned()),
+        ),
+    ] {
+        let mut world = World::new(lines);
+        world.broker.stop();
+        world.settle();
+        world.without_zookeeper = true;
+        world.start_anew();
+        world.advance(3900);
+        assert_eq!(*world.process.failed.lock(), None);
+        world.advance(200);
+        assert_eq!(*world.process.failed.lock(), failure, "{lines}");
+        if failure.is_none() {
+            world.advance(3_600_000);
+            world.without_zookeeper = false;
+            world.advance(2000);
+            assert!(world.broker.epoch() > 0, "it came, and the broker serves");
+        }
+    }
+}
+
+#[test]
+fn partitions_in_a_directory_that_fails_at_the_start_have_no_leader() {
+    let mut world = World::new("log.dirs=/a,/b");
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 4);
+    world.restart_without("/b");
+    let mut client = world.connect();
+    let topic = describe(&mut world, &mut client, "t");
+    let mut leaders: Vec<_> = topic
+        .partitions
+        .iter()
+        .map(|partition| (partition.leader_id, partition.error_code, partition.offline_replicas.clone()))
+        .collect();
+    leaders.sort();
+    let offline = (-1, ErrorCode::LEADER_NOT_AVAILABLE, vec![0]);
+    let online = (0, ErrorCode::NONE, vec![]);
+    assert_eq!(leaders, [offline.clone(), offline, online.clone(), online]);
 }

@@ -9,7 +9,7 @@ use base::{Disk as _, Job, MemDisk, Monotonic, Next, Now, OpenMode, Part, Parts,
 use bytes::{BufMut, Bytes, BytesMut};
 use config::{BrokerConfig, Properties};
 use kafka_control::znode::Endpoint;
-use kafka_node::{Broker, Closed, Connection, Host, Loggers, ZooKeeperEffect};
+use kafka_node::{Broker, Closed, Connection, Fatal, Host, LinkLoss, Loggers, ZooKeeperEffect};
 use kafka_proto::{ApiKey, Message, Request, frame};
 use parking_lot::Mutex;
 use zk_node::{ConnectionId, DiskTask, Effect, Effects, Event, Server, ServerConfig};
@@ -63,8 +63,8 @@ impl Host for Process {
         &self.levels
     }
 
-    fn fail(&self, reason: String) {
-        *self.failed.lock() = Some(reason);
+    fn fail(&self, reason: Fatal) {
+        *self.failed.lock() = Some(reason.to_string());
     }
 }
 
@@ -84,6 +84,8 @@ pub(crate) struct World {
     /// The broker's connection at the server, if there is one.
     link: Option<ConnectionId>,
     links: u64,
+    /// Nobody answers where ZooKeeper should be.
+    pub(crate) without_zookeeper: bool,
     properties: String,
 }
 
@@ -118,6 +120,7 @@ impl World {
             zookeeper_tasks: VecDeque::new(),
             link: None,
             links: 0,
+            without_zookeeper: false,
             properties,
         };
         world.take_zookeeper(effects);
@@ -177,6 +180,41 @@ impl World {
         self.start_anew();
     }
 
+    /// The process is killed in the middle of a clean stop: its logs are shut down, and ZooKeeper has not heard of the end.
+    pub(crate) fn stop_and_kill(&mut self) {
+        self.broker.stop();
+        while self.run_jobs() {}
+        assert!(!self.broker.zookeeper_is_over(), "ZooKeeper has heard of the end");
+        self.disk.kill();
+        if let Some(link) = self.link.take() {
+            self.zookeeper_event(Event::Closed { connection: link });
+        }
+        self.start_anew();
+    }
+
+    /// Stops cleanly, and starts with a log directory that can't be read any more.
+    pub(crate) fn restart_without(&mut self, dir: &str) {
+        self.broker.stop();
+        self.settle();
+        self.disk.inject(dir, base::Fault::Read);
+        self.disk.inject(dir, base::Fault::Write);
+        self.start_anew();
+    }
+
+    /// Whether a file is on the broker's disk.
+    pub(crate) fn has_file(&self, path: &str) -> bool {
+        self.disk.metadata(path.as_ref()).unwrap().is_some()
+    }
+
+    /// The connection breaks, and there is no other.
+    pub(crate) fn lose_zookeeper(&mut self) {
+        self.without_zookeeper = true;
+        if let Some(link) = self.link.take() {
+            self.zookeeper_event(Event::Closed { connection: link });
+        }
+        self.broker.zookeeper_disconnected("zookeeper", &LinkLoss::Ended, self.process.now());
+    }
+
     /// Starts a broker on the disk of the one before.
     pub(crate) fn start_anew(&mut self) {
         self.link = None;
@@ -191,7 +229,7 @@ impl World {
             self.zookeeper_event(Event::Closed { connection: link });
         }
         self.advance_zookeeper(60_000);
-        self.broker.zookeeper_disconnected(self.process.now());
+        self.broker.zookeeper_disconnected("zookeeper", &LinkLoss::Ended, self.process.now());
         for _ in 0..10 {
             self.advance(1000);
         }
@@ -248,13 +286,17 @@ impl World {
         let some = !effects.is_empty();
         for effect in effects {
             match (effect, self.link) {
+                (ZooKeeperEffect::Connect(_), _) if self.without_zookeeper => {
+                    let refused = LinkLoss::Failed("java.net.ConnectException: Connection refused".to_owned());
+                    self.broker.zookeeper_disconnected("zookeeper", &refused, self.process.now());
+                }
                 (ZooKeeperEffect::Connect(_), _) => {
                     self.links += 1;
                     let connection = ConnectionId(self.links);
                     self.link = Some(connection);
                     let peer = "127.0.0.1:40000".parse().unwrap();
                     self.zookeeper_event(Event::Opened { connection, peer, secure: false });
-                    self.broker.zookeeper_connected(self.process.now());
+                    self.broker.zookeeper_connected("zookeeper", self.process.now());
                 }
                 (ZooKeeperEffect::Send(bytes), Some(connection)) => {
                     self.zookeeper_event(Event::Received { connection, bytes });
@@ -294,7 +336,7 @@ impl World {
                 }
                 Effect::Close(connection) if Some(connection) == self.link => {
                     self.link = None;
-                    self.broker.zookeeper_disconnected(self.process.now());
+                    self.broker.zookeeper_disconnected("zookeeper", &LinkLoss::Ended, self.process.now());
                 }
                 Effect::Disk(task) => self.zookeeper_tasks.push_back(task),
                 _ => {}

@@ -18,7 +18,6 @@ pub(crate) const PIPELINE: &str = "requests to ZooKeeper are pipelined without a
 pub(crate) const TRANSACTIONS: &str = "transactions are not served yet; transactional producers get an error";
 pub(crate) const METRICS: &str = "metrics are not published yet";
 pub(crate) const QUOTAS: &str = "client quotas are not enforced yet";
-pub(crate) const WAITS: &str = "the broker waits for ZooKeeper at its start, however long that takes";
 pub(crate) const BUILT_IN: &str = "only the built-in behaviour is served";
 pub(crate) const NO_TOKENS: &str =
     "delegation tokens are not served yet: remove the key, or keep this node on the original until they are served";

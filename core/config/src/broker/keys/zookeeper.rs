@@ -1,12 +1,12 @@
 //! Broker keys: how the broker reaches ZooKeeper.
 
-use super::reasons::{NO_SASL, NO_TLS, PIPELINE, WAITS, ZK_TLS};
+use super::reasons::{NO_SASL, NO_TLS, PIPELINE, ZK_TLS};
 use crate::key::{Key, Valid, boolean, int, list, password, string};
 
 pub(crate) static KEYS: &[Key] = &[
     string("zookeeper.connect").required().high().doc("Hosts of ZooKeeper as host:port,host:port, and behind the last one the path under which this cluster keeps its nodes, as in zk1:2181,zk2:2181/kafka."),
     int("zookeeper.session.timeout.ms").default("18000").high().doc("Session timeout that the broker asks ZooKeeper for, in milliseconds. A broker that is silent longer counts as dead."),
-    int("zookeeper.connection.timeout.ms").high().no_effect(WAITS).doc("Milliseconds that the broker waits at its start for a connection to ZooKeeper. Default: zookeeper.session.timeout.ms."),
+    int("zookeeper.connection.timeout.ms").high().doc("Milliseconds that the broker waits at its start for a connection to ZooKeeper, and then gives up. Not set: it waits for ever."),
     int("zookeeper.sync.time.ms").default("2000").no_effect("nothing read it in 2.7.1 either").doc("Milliseconds that a ZooKeeper follower may lag behind."),
     boolean("zookeeper.set.acl").default("false").high().refused(NO_SASL).doc("Protect the broker's nodes by ACLs, so that only brokers change them."),
     int("zookeeper.max.in.flight.requests").default("10").valid(&[Valid::AtLeast("1")]).high().doc("Requests that the broker sends to ZooKeeper without waiting for the answers.").no_effect(PIPELINE),
