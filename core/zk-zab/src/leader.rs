@@ -20,7 +20,7 @@ use base::Monotonic;
 use bytes::Bytes;
 
 use crate::{
-    Entry, FromLeader, FromLearner, History, LearnerInfo, LinkId, Quorum, ServerId, Zxid, epoch_of, epoch_start,
+    Entry, Epochs, FromLeader, FromLearner, History, LearnerInfo, LinkId, Quorum, ServerId, Zxid, epoch_of, epoch_start,
 };
 use learners::{Learners, Learning};
 pub use sync::{LogChunk, LogStart};
@@ -196,18 +196,18 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// A leader whose log, all of it durable and applied, is `history`: the history that its epoch begins with.
-    #[expect(clippy::too_many_arguments, reason = "what a server is made of as it is elected")]
+    /// A leader whose log, all of it durable and applied, is `history`: the history that its epoch begins with. No epoch is
+    /// on its way to a file any more.
     pub fn new(
         settings: LeaderSettings,
         quorum: Arc<Quorum>,
         config: Bytes,
         mut history: History,
-        accepted_epoch: i64,
-        current_epoch: i64,
+        epochs: &Epochs,
         now: Monotonic,
         effects: &mut Vec<LeaderEffect>,
     ) -> Self {
+        assert!(epochs.is_settled(), "an epoch of the role before is on its way to its file");
         let logged = history.last_zxid();
         history.commit(logged);
         let mut leader = Self {
@@ -215,7 +215,7 @@ impl Leader {
             quorum,
             config,
             history,
-            current_epoch,
+            current_epoch: epochs.current(),
             epoch: 0,
             stage: Stage::Discovering { accepted: BTreeMap::new() },
             stage_ends: now.plus_ms(settings.init_limit_ms),
@@ -228,7 +228,7 @@ impl Leader {
             began: now,
             resigned: false,
         };
-        leader.hear_of_epoch(settings.id, accepted_epoch, now, effects);
+        leader.hear_of_epoch(settings.id, epochs.accepted(), now, effects);
         leader
     }
 

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use base::Monotonic;
 use bytes::Bytes;
 
-use crate::{Entry, FromLeader, FromLearner, History, LearnerInfo, ServerId, Zxid, epoch_of, epoch_start};
+use crate::{Entry, Epochs, FromLeader, FromLearner, History, LearnerInfo, ServerId, Zxid, epoch_of, epoch_start};
 
 /// The protocol's version since 3.4.
 const PROTOCOL_VERSION: i32 = 0x1_0000;
@@ -177,22 +177,17 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// A learner whose log, all of it durable and applied, is `history`.
-    pub fn new(
-        settings: LearnerSettings,
-        mut history: History,
-        accepted_epoch: i64,
-        current_epoch: i64,
-        now: Monotonic,
-    ) -> Self {
+    /// A learner whose log, all of it durable and applied, is `history`. No epoch is on its way to a file any more.
+    pub fn new(settings: LearnerSettings, mut history: History, epochs: &Epochs, now: Monotonic) -> Self {
+        assert!(epochs.is_settled(), "an epoch of the role before is on its way to its file");
         let logged = history.last_zxid();
         history.commit(logged);
         Self {
             settings,
             history,
-            accepted_epoch,
-            current_epoch,
-            epoch: accepted_epoch,
+            accepted_epoch: epochs.accepted(),
+            current_epoch: epochs.current(),
+            epoch: epochs.accepted(),
             stage: Stage::Connecting,
             logged,
             unacknowledged: VecDeque::new(),

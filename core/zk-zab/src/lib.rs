@@ -16,8 +16,10 @@
 //! | the leader's side | [`Leader`] |
 //! | the follower's and the observer's side | [`Learner`] |
 //! | transactions kept in memory for learners that lag | [`History`] |
+//! | the epochs in a server's files | [`Epochs`] |
 
 mod election;
+mod epochs;
 mod history;
 mod leader;
 mod learner;
@@ -27,6 +29,7 @@ mod packet;
 mod quorum;
 
 pub use election::{Election, ElectionEffect, ElectionSettings, Electorate};
+pub use epochs::Epochs;
 pub use history::{Entry, History};
 pub use leader::{Leader, LeaderEffect, LeaderSettings, LogChunk, LogStart, Loss, Resignation};
 pub use learner::{Abandonment, Learner, LearnerEffect, LearnerSettings};

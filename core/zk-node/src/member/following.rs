@@ -122,7 +122,7 @@ impl Server {
             sync_limit_ms: ticks(&self.config, member.settings.sync_limit),
             history_len: usize::try_from(member.settings.history_len).unwrap_or(0),
         };
-        let mut zab = Learner::new(settings, history, member.accepted_epoch, member.current_epoch, now.monotonic);
+        let mut zab = Learner::new(settings, history, &member.epochs, now.monotonic);
         if member.needs_tree {
             zab.ask_for_snapshot();
         }

@@ -170,8 +170,7 @@ impl Server {
             Arc::clone(&member.quorum),
             member.config_text.clone(),
             history,
-            member.accepted_epoch,
-            member.current_epoch,
+            &member.epochs,
             now.monotonic,
             &mut wanted,
         );

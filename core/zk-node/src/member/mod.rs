@@ -26,7 +26,7 @@ use base::{Disk, Monotonic, Now};
 use bytes::{Bytes, BytesMut};
 use config::zookeeper::{Ensemble, MemberSettings, PeerType, Server as ServerLine};
 use zk_store::{Epoch, StoreError};
-use zk_zab::{Election, History, LinkId, Links, PeerState, Quorum, ServerId, Voter, Zxid, epoch_of};
+use zk_zab::{Election, Epochs, History, LinkId, Links, PeerState, Quorum, ServerId, Voter, Zxid, epoch_of};
 
 use crate::event::Outcome;
 use crate::log::Logger;
@@ -58,11 +58,7 @@ pub(crate) struct Member {
     dialled: u64,
     /// What leaves at the end of the turn.
     out: BTreeMap<LinkId, BytesMut>,
-    accepted_epoch: i64,
-    current_epoch: i64,
-    /// Epochs on their way to their files. No role begins meanwhile: it could promise, or enter, an earlier one than the file
-    /// is about to hold.
-    epoch_writes: usize,
+    epochs: Epochs,
     committed: Zxid,
     /// The log can't be cut back as a leader wanted: the next one is asked for its tree.
     needs_tree: bool,
@@ -99,7 +95,7 @@ impl Member {
         snap_dir: &Path,
         last_zxid: Zxid,
     ) -> Result<Self, StartError> {
-        let (accepted_epoch, current_epoch) = epochs(disk, snap_dir, last_zxid)?;
+        let epochs = epochs(disk, snap_dir, last_zxid)?;
         let quorum = Arc::new(quorum(&settings.ensemble));
         let config_text = Bytes::from(settings.ensemble.text());
         let (election, links) = election::machines(settings, config, &quorum, &config_text);
@@ -113,9 +109,7 @@ impl Member {
             early: BTreeMap::new(),
             dialled: 0,
             out: BTreeMap::new(),
-            accepted_epoch,
-            current_epoch,
-            epoch_writes: 0,
+            epochs,
             committed: last_zxid,
             needs_tree: false,
             phase: Phase::Settling { history: History::starting_behind(last_zxid) },
@@ -216,7 +210,7 @@ fn quorum(ensemble: &Ensemble) -> Quorum {
 }
 
 /// The two epochs from their files, which are checked against the log (`QuorumPeer.loadDataBase`).
-fn epochs(disk: &dyn Disk, snap_dir: &Path, last_zxid: Zxid) -> Result<(i64, i64), StartError> {
+fn epochs(disk: &dyn Disk, snap_dir: &Path, last_zxid: Zxid) -> Result<Epochs, StartError> {
     let of_log = epoch_of(last_zxid);
     let mut current = Epoch::Current.read(disk, snap_dir, false)?.unwrap_or(of_log);
     if of_log > current {
@@ -232,7 +226,7 @@ fn epochs(disk: &dyn Disk, snap_dir: &Path, last_zxid: Zxid) -> Result<(i64, i64
     if accepted < current {
         return Err(StartError::Epoch { what: "accepted", epoch: accepted, of_log: current });
     }
-    Ok((accepted, current))
+    Ok(Epochs::new(accepted, current))
 }
 
 impl Server {
@@ -380,7 +374,7 @@ impl Server {
     fn settle_log(&mut self, now: Now, effects: &mut Effects) {
         let Some(member) = self.role.member_mut() else { return };
         let is_settled =
-            self.journal.is_idle() && !self.matching && member.epoch_writes == 0 && self.state == State::Looking;
+            self.journal.is_idle() && !self.matching && member.epochs.is_settled() && self.state == State::Looking;
         if !matches!(member.phase, Phase::Settling { .. }) || !is_settled {
             return;
         }
@@ -392,7 +386,7 @@ impl Server {
         if let Phase::Settling { history } = std::mem::replace(&mut member.phase, idle) {
             member.phase = Phase::Looking { history };
         }
-        let epoch = member.current_epoch;
+        let epoch = member.epochs.current();
         self.log.info(Logger::Member, "LOOKING");
         self.vote(now, effects, |election, out| election.look(now.monotonic, last_zxid, epoch, out));
     }
@@ -439,7 +433,7 @@ impl Server {
     /// Writes an epoch's file; the answer comes as [`Outcome::Epoch`].
     fn store_epoch(&mut self, which: Epoch, epoch: i64, effects: &mut Effects) {
         if let Some(member) = self.role.member_mut() {
-            member.epoch_writes += 1;
+            member.epochs.write();
         }
         let (disk, dir) = (self.disk.clone(), self.dirs.snap_dir().to_owned());
         effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
@@ -456,12 +450,10 @@ impl Server {
             return self.stop(StopReason::LogFailed(reason), effects);
         }
         let Some(member) = self.role.member_mut() else { return };
-        member.epoch_writes -= 1;
-        let epoch = match stored.which {
-            Epoch::Accepted => &mut member.accepted_epoch,
-            Epoch::Current => &mut member.current_epoch,
-        };
-        *epoch = stored.epoch.max(*epoch);
+        match stored.which {
+            Epoch::Accepted => member.epochs.accepted_written(stored.epoch),
+            Epoch::Current => member.epochs.current_written(stored.epoch),
+        }
         match &mut member.phase {
             Phase::Leading(leading) => leading.epoch_stored(stored.which, stored.epoch, now.monotonic),
             Phase::Following(following) => following.epoch_stored(stored.which, stored.epoch),

@@ -69,6 +69,21 @@ fn a_promise_made_before_does_not_count_for_this_leader() {
     assert_eq!(synced, ["enter 5", "2 DIFF 4.2", "2 NEWLEADER 5", "3 DIFF 4.2", "3 NEWLEADER 5"]);
 }
 
+/// It was made with the history that its server had then. If that server has begun a later epoch since, with others, a
+/// quorum can't enter this one any more.
+#[test]
+fn a_promise_stands_when_its_server_is_gone() {
+    let mut led = Led::new(majority(1..=5), history(zxid(4, 1), [(4, 2)]));
+    led.hello(2, 2, 4);
+    led.hello(3, 3, 4);
+    led.tell(|leader, now, wanted| leader.epoch_accepted(5, now, wanted));
+    assert_eq!(led.hears(3, promise(4, zxid(4, 2))), NOTHING);
+    led.leader.closed(LinkId(3));
+    assert_eq!(led.hears(2, promise(4, zxid(4, 2))), ["enter 5", "2 DIFF 4.2", "2 NEWLEADER 5"]);
+    led.tell(|leader, now, wanted| leader.epoch_entered(5, now, wanted));
+    assert_eq!(led.hears(2, ack(zxid(5, 0))), NOTHING, "two of five");
+}
+
 #[test]
 fn a_learner_that_is_ahead_is_turned_away_while_the_epoch_is_chosen() {
     for ahead in [promise(4, zxid(4, 3)), promise(5, zxid(4, 1))] {

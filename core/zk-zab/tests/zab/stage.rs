@@ -5,8 +5,8 @@ use std::sync::Arc;
 use base::Monotonic;
 use bytes::Bytes;
 use zk_zab::{
-    Entry, FromLeader, FromLearner, History, Leader, LeaderEffect, LeaderSettings, Learner, LearnerEffect, LearnerInfo,
-    LearnerSettings, LinkId, LogChunk, LogStart, Quorum, ServerId, Zxid, epoch_start,
+    Entry, Epochs, FromLeader, FromLearner, History, Leader, LeaderEffect, LeaderSettings, Learner, LearnerEffect,
+    LearnerInfo, LearnerSettings, LinkId, LogChunk, LogStart, Quorum, ServerId, Zxid, epoch_start,
 };
 
 pub(crate) const TICK_MS: u64 = 100;
@@ -138,7 +138,7 @@ impl Led {
     pub(crate) fn with(settings: LeaderSettings, quorum: Quorum, history: History) -> Self {
         let mut effects = Vec::new();
         let (now, config) = (Monotonic::from_ms(0), Bytes::from_static(b"servers"));
-        let leader = Leader::new(settings, Arc::new(quorum), config, history, 4, 4, now, &mut effects);
+        let leader = Leader::new(settings, Arc::new(quorum), config, history, &Epochs::new(4, 4), now, &mut effects);
         Self { leader, now_ms: 0, first: effects.iter().map(leader_wants).collect() }
     }
 
@@ -244,7 +244,10 @@ impl Taught {
             sync_limit_ms: SYNC_LIMIT_MS,
             history_len: HISTORY_LEN,
         };
-        Self { learner: Learner::new(settings, history, accepted_epoch, 4, Monotonic::from_ms(0)), now_ms: 0 }
+        Self {
+            learner: Learner::new(settings, history, &Epochs::new(accepted_epoch, 4), Monotonic::from_ms(0)),
+            now_ms: 0,
+        }
     }
 
     /// One that has made its promise for epoch 5.

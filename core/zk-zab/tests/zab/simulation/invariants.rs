@@ -11,6 +11,8 @@ use super::disk::{Disk, last};
 pub(crate) struct Onlooker {
     /// Committed by established leaders.
     pub(crate) committed: Vec<Entry>,
+    /// In which epoch each of them was.
+    committed_in: Vec<i64>,
     leaders: BTreeMap<i64, (ServerId, u64)>,
     /// The history that each epoch begins with.
     initial: BTreeMap<i64, Vec<Entry>>,
@@ -31,13 +33,24 @@ impl Onlooker {
         assert!(quorum.is_quorum(has_entered), "epoch {epoch} is led, and no quorum has entered it");
     }
 
-    /// A leader has the promise of a quorum, for good: the epoch begins with its history.
-    pub(crate) fn begins(&mut self, epoch: i64, history: &[Entry], quorum: &Quorum, disks: &BTreeMap<ServerId, &Disk>) {
+    /// A leader has the promise of a quorum, for good: the epoch begins with its history. Gives whether a later epoch has
+    /// gone ahead already.
+    pub(crate) fn begins(
+        &mut self,
+        epoch: i64,
+        history: &[Entry],
+        quorum: &Quorum,
+        disks: &BTreeMap<ServerId, &Disk>,
+    ) -> bool {
+        // A promise stands though its server has promised a later epoch since: this one begins then beside that one, too late
+        // to be entered by a quorum, and has nothing of it.
+        let earlier = self.committed_in.partition_point(|earlier| *earlier < epoch);
         let has_promised = |id: ServerId| disks.get(&id).is_some_and(|disk| disk.accepted_epoch >= epoch);
         assert!(quorum.is_quorum(has_promised), "epoch {epoch} begins, and no quorum has promised it for good");
         let other = self.initial.insert(epoch, history.to_vec());
         assert!(other.is_none(), "two leaders have the promise of a quorum for epoch {epoch}");
-        assert_prefix(&self.committed, history, "the leader of the next epoch lacks what is committed");
+        assert_prefix(&self.committed[..earlier], history, "the leader of the next epoch lacks what is committed");
+        earlier < self.committed.len()
     }
 
     /// A server has made an epoch its own: it has the history that the epoch begins with, for good.
@@ -47,13 +60,16 @@ impl Onlooker {
     }
 
     /// Nothing committed is lost or reordered, and all of it is durable on a quorum.
-    pub(crate) fn commits(&mut self, log: &[Entry], zxid: Zxid, quorum: &Quorum, disks: &BTreeMap<ServerId, &Disk>) {
-        let len = log.partition_point(|entry| entry.zxid <= zxid);
-        let known = self.committed.len().min(len);
+    pub(crate) fn commits(&mut self, epoch: i64, log: &[Entry], quorum: &Quorum, disks: &BTreeMap<ServerId, &Disk>) {
+        let known = self.committed.len().min(log.len());
         assert_prefix(&self.committed[..known], log, "a commit changes history");
         // A leader that is about to lose its place may be behind another that knows more.
         if known == self.committed.len() {
-            self.committed.extend_from_slice(&log[known..len]);
+            for (later, initial) in self.initial.range(epoch + 1..) {
+                assert_prefix(log, initial, &format!("epoch {later} began without what epoch {epoch} commits now"));
+            }
+            self.committed.extend_from_slice(&log[known..]);
+            self.committed_in.resize(self.committed.len(), epoch);
         }
         self.is_durable(quorum, disks);
     }

@@ -86,6 +86,13 @@ fn assert_seen(seen: &BTreeMap<&'static str, u64>, what: &[&str]) {
 const USUAL: [&str; 10] =
     ["DIFF", "TRUNC", "SNAP", "log read", "log missing", "congested", "established", "resigned", "crash", "silent"];
 
+fn groups() -> Quorum {
+    let voter = |weight, group| Voter { weight, group };
+    let voters = [(1, 1, 1), (2, 1, 1), (3, 2, 2), (4, 1, 2), (5, 1, 3), (6, 0, 3)];
+    let voters = voters.map(|(id, weight, group)| (id, voter(weight, group)));
+    Quorum::hierarchical(0, BTreeMap::from(voters), [])
+}
+
 fn majority(voters: ServerId, observers: ServerId) -> Quorum {
     Quorum::majority(0, 1..=voters, voters + 1..=voters + observers)
 }
@@ -109,10 +116,19 @@ fn five_servers() {
 
 #[test]
 fn three_groups_of_servers_one_without_weight() {
-    let voter = |weight, group| Voter { weight, group };
-    let voters = [(1, 1, 1), (2, 1, 1), (3, 2, 2), (4, 1, 2), (5, 1, 3), (6, 0, 3)];
-    let voters = voters.map(|(id, weight, group)| (id, voter(weight, group)));
-    assert_seen(&run(|| Quorum::hierarchical(0, BTreeMap::from(voters), [])), &USUAL);
+    assert_seen(&run(groups), &USUAL);
+}
+
+/// Epoch 2 begins after epoch 3: its leader has a promise of a server that has gone on to the leader of epoch 3, with the
+/// history that this server had then. Nothing is lost, as it can't be entered by a quorum.
+#[test]
+fn an_epoch_begins_beside_a_later_one() {
+    assert!(run_one(1233, majority(5, 0)).contains_key("begun late"));
+}
+
+#[test]
+fn an_epoch_begins_beside_a_later_one_among_groups() {
+    assert!(run_one(2853, groups()).contains_key("begun late"));
 }
 
 #[test]

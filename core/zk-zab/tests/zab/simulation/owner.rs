@@ -165,7 +165,7 @@ impl World {
     pub(crate) fn settle(&mut self, id: ServerId) {
         let now = self.now();
         let server = self.of(id);
-        if !server.log_is_idle() || !matches!(server.role, Role::Settling(_)) {
+        if !server.log_is_idle() || !server.epochs.is_settled() || !matches!(server.role, Role::Settling(_)) {
             return;
         }
         server.apply(i64::MAX);
@@ -181,7 +181,7 @@ impl World {
         }
         let mut votes = Vec::new();
         let server = self.of(id);
-        let epoch = server.current_epoch;
+        let epoch = server.epochs.current();
         server.election.look(now, zxid, epoch, &mut votes);
         self.vote(id, votes);
         self.plan_wake(id);
@@ -242,15 +242,14 @@ impl World {
             panic!("{id} was not looking");
         };
         server.term += 1;
-        let (accepted, current) = (server.accepted_epoch, server.current_epoch);
         if state == PeerState::Leading {
             let mut wanted = Vec::new();
             let config = bytes::Bytes::new();
-            let zab = Leader::new(leader_settings, quorum, config, history, accepted, current, now, &mut wanted);
+            let zab = Leader::new(leader_settings, quorum, config, history, &server.epochs, now, &mut wanted);
             server.role = Role::Leading(Box::new(Leading { zab, established: None }));
             self.lead(id, wanted);
         } else {
-            let mut zab = Learner::new(learner_settings, history, accepted, current, now);
+            let mut zab = Learner::new(learner_settings, history, &server.epochs, now);
             if std::mem::take(&mut server.needs_snapshot) {
                 zab.ask_for_snapshot();
             }
@@ -284,7 +283,9 @@ impl World {
                 LeaderEffect::AcceptEpoch(epoch) => self.ask_disk(id, Work::Accept(epoch)),
                 LeaderEffect::EnterEpoch(epoch) => {
                     let disks = self.servers.iter().map(|(id, server)| (*id, &server.disk)).collect();
-                    self.onlooker.begins(epoch, &self.servers[&id].disk.all, &self.quorum, &disks);
+                    if self.onlooker.begins(epoch, &self.servers[&id].disk.all, &self.quorum, &disks) {
+                        self.count("begun late");
+                    }
                     self.ask_disk(id, Work::Enter(epoch));
                 }
                 LeaderEffect::SendSnapshot { link } => self.plan_tree(id, link),
@@ -292,10 +293,10 @@ impl World {
                 LeaderEffect::Established { epoch } => {
                     let disks = self.servers.iter().map(|(id, server)| (*id, &server.disk)).collect();
                     self.onlooker.established(epoch, (id, term), &self.quorum, &disks);
-                    self.leader_commits(id, i64::MAX);
                     let server = self.of(id);
                     server.leading().expect("it leads").established = Some(epoch);
                     server.election.update_vote(epoch);
+                    self.leader_commits(id, i64::MAX);
                     self.plan_write(id);
                 }
                 LeaderEffect::Commit(zxid) => self.leader_commits(id, zxid),
@@ -310,7 +311,8 @@ impl World {
         server.apply(zxid);
         let disks = self.servers.iter().map(|(id, server)| (*id, &server.disk)).collect();
         let server = &self.servers[&id];
-        self.onlooker.commits(&server.tree, zxid, &self.quorum, &disks);
+        let epoch = server.leads().expect("nobody else commits");
+        self.onlooker.commits(epoch, &server.tree, &self.quorum, &disks);
         self.onlooker.shows(id, &server.tree, since);
     }
 
@@ -465,7 +467,7 @@ impl World {
                 }
             }
             Work::Accept(epoch) => {
-                server.accepted_epoch = *epoch;
+                server.epochs.accepted_written(*epoch);
                 match &mut server.role {
                     Role::Leading(leading) => leading.zab.epoch_accepted(*epoch, now, &mut leads),
                     Role::Following(following) => following.zab.epoch_accepted(*epoch, &mut follows),
@@ -473,7 +475,7 @@ impl World {
                 }
             }
             Work::Enter(epoch) => {
-                server.current_epoch = *epoch;
+                server.epochs.current_written(*epoch);
                 match &mut server.role {
                     Role::Leading(leading) => leading.zab.epoch_entered(*epoch, now, &mut leads),
                     Role::Following(following) => following.zab.epoch_entered(*epoch, &mut follows),

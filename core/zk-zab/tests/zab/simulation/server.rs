@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use zk_zab::{Election, Entry, History, Leader, Learner, LinkId, ServerId, Zxid};
+use zk_zab::{Election, Entry, Epochs, History, Leader, Learner, LinkId, ServerId, Zxid};
 
 use super::disk::{Disk, Work, last};
 
@@ -60,8 +60,7 @@ pub(crate) struct Server {
     pub(crate) tree: Vec<Entry>,
     /// Logged, not applied.
     pub(crate) pending: VecDeque<Entry>,
-    pub(crate) accepted_epoch: i64,
-    pub(crate) current_epoch: i64,
+    pub(crate) epochs: Epochs,
     pub(crate) needs_snapshot: bool,
     /// The earliest wake-up that is under way.
     pub(crate) wake: Option<u64>,
@@ -124,7 +123,7 @@ impl Server {
         self.boot += 1;
         self.alive = true;
         self.reload();
-        (self.accepted_epoch, self.current_epoch) = (self.disk.accepted_epoch, self.disk.current_epoch);
+        self.epochs = Epochs::new(self.disk.accepted_epoch, self.disk.current_epoch);
         let kept = kept.min(self.disk.all.len() - self.disk.base);
         let (older, newer) = self.disk.all.split_at(self.disk.all.len() - kept);
         let mut history = History::starting_behind(last(older));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use base::{Monotonic, Random};
 use bytes::Bytes;
 use zk_zab::{
-    Election, ElectionSettings, Electorate, Entry, FromLeader, FromLearner, History, LeaderSettings, LearnerSettings,
-    LinkId, Quorum, ServerId,
+    Election, ElectionSettings, Electorate, Entry, Epochs, FromLeader, FromLearner, History, LeaderSettings,
+    LearnerSettings, LinkId, Quorum, ServerId,
 };
 
 use super::disk::{Disk, Work};
@@ -179,8 +179,7 @@ impl World {
             role: Role::Looking(History::default()),
             tree: Vec::new(),
             pending: VecDeque::new(),
-            accepted_epoch: 0,
-            current_epoch: 0,
+            epochs: Epochs::new(0, 0),
             needs_snapshot: false,
             wake: None,
         }
@@ -488,6 +487,9 @@ impl World {
     pub(crate) fn ask_disk(&mut self, id: ServerId, work: Work) {
         let (now_ms, took) = (self.now_ms, 1 + self.random.below(6));
         let server = self.of(id);
+        if work.is_epoch() {
+            server.epochs.write();
+        }
         let lane = usize::from(work.is_epoch());
         let took = if server.slow_lanes[lane] { took * 25 } else { took };
         let at = server.lanes[lane].max(now_ms) + took;
