@@ -210,19 +210,24 @@ fn quorum(ensemble: &Ensemble) -> Quorum {
 }
 
 /// The two epochs from their files, which are checked against the log (`QuorumPeer.loadDataBase`).
+///
+/// A log may be ahead of the current epoch: a crash in the middle of taking a leader's history over leaves that. The server
+/// has promised the epoch then, and has not entered it: it goes on in the earlier one, with what it has. The original, which
+/// keeps in memory what it is given up to that point, refuses to start.
 fn epochs(disk: &dyn Disk, snap_dir: &Path, last_zxid: Zxid) -> Result<Epochs, StartError> {
     let of_log = epoch_of(last_zxid);
+    let promised = Epoch::Accepted.read(disk, snap_dir, false)?;
     let mut current = Epoch::Current.read(disk, snap_dir, false)?.unwrap_or(of_log);
     if of_log > current {
         // A crash after the history was taken over and before the file had its name.
         let pending = Epoch::Current.read(disk, snap_dir, true)?;
-        current = pending.filter(|pending| *pending == of_log).ok_or(StartError::Epoch {
-            what: "current",
-            epoch: current,
-            of_log,
-        })?;
+        if pending == Some(of_log) {
+            current = of_log;
+        } else if promised.is_none_or(|promised| promised < of_log) {
+            return Err(StartError::Epoch { what: "current", epoch: current, of_log });
+        }
     }
-    let accepted = Epoch::Accepted.read(disk, snap_dir, false)?.unwrap_or(of_log.max(current));
+    let accepted = promised.unwrap_or(of_log.max(current));
     if accepted < current {
         return Err(StartError::Epoch { what: "accepted", epoch: accepted, of_log: current });
     }
@@ -499,4 +504,38 @@ fn milliseconds(setting: i64) -> u64 {
 /// `limit` ticks in milliseconds.
 fn ticks(config: &ServerConfig, limit: i32) -> u64 {
     u64::from(config.tick_time_ms) * u64::try_from(limit).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{MemDisk, Slow};
+    use zk_zab::epoch_start;
+
+    use super::*;
+
+    /// What a start makes of the files `acceptedEpoch`, `currentEpoch` and `currentEpoch.tmp`, and a log of epoch 5.
+    fn started(accepted: Option<i64>, current: Option<i64>, pending: Option<i64>) -> Result<(i64, i64), String> {
+        let (disk, slow) = (MemDisk::new(), Slow::allowed());
+        let files = [("/acceptedEpoch", accepted), ("/currentEpoch", current), ("/currentEpoch.tmp", pending)];
+        for (path, epoch) in files {
+            if let Some(epoch) = epoch {
+                disk.replace(Path::new(path), epoch.to_string().as_bytes(), &slow).unwrap();
+            }
+        }
+        let epochs = epochs(&disk, Path::new("/"), epoch_start(5) + 3).map_err(|error| error.to_string())?;
+        Ok((epochs.accepted(), epochs.current()))
+    }
+
+    #[test]
+    fn epochs_are_checked_against_the_log() {
+        assert_eq!(started(None, None, None), Ok((5, 5)), "files of before there were epochs");
+        assert_eq!(started(Some(6), Some(5), None), Ok((6, 5)));
+        assert_eq!(started(Some(5), Some(4), Some(5)), Ok((5, 5)), "the epoch was entered but for the file's name");
+        assert_eq!(started(Some(5), Some(4), None), Ok((5, 4)), "the epoch was being taken over");
+        assert_eq!(started(Some(7), Some(4), Some(4)), Ok((7, 4)), "its history was, by the leader of a later one");
+        let stale = |what, epoch| Err(format!("The {what} epoch, {epoch}, is older than the last zxid's epoch, 5"));
+        assert_eq!(started(Some(4), Some(4), None), stale("current", 4), "the files are another server's");
+        assert_eq!(started(None, Some(4), None), stale("current", 4));
+        assert_eq!(started(Some(4), Some(5), None), stale("accepted", 4));
+    }
 }
