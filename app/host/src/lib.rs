@@ -15,7 +15,7 @@ mod zookeeper_settings;
 pub use clock::Clock;
 pub use disk::{DiskThreads, Priority, RealDisk, RealFile, SerialLane};
 pub use kafka::{Kafka, KafkaError, resolve};
-pub use kafka_node::Fatal;
+pub use kafka_node::{Fatal, StartError};
 pub use net::{BindError, Connection, EventLoops, Framed, Handler, Limits, Listener, Service, Wants};
 pub use process::{StopSignal, StopSignals, raise_descriptor_limit};
 pub use system::System;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::{BrokerConfig, Properties};
 use host::logging::{Level, Log, capture_events};
-use host::{Fatal, Kafka, KafkaError, StopSignals, System};
+use host::{Fatal, Kafka, KafkaError, StartError, StopSignals, System};
 
 use crate::java::Java;
 use crate::zookeeper_server::block_on;
@@ -35,8 +35,8 @@ enum Refused {
     Usage(String),
     /// The configuration, before anything has started.
     Config(String),
-    /// The start of the broker with this id: the exception.
-    Start(i32, String),
+    /// The start of the broker with this id, if that is certain by then: the exception.
+    Start(Option<i32>, String),
     /// What had started came to an end.
     Halted(String),
 }
@@ -75,7 +75,8 @@ fn tell(refused: &Refused, log: &Log) {
             log.write_with(Level::Error, MAIN, "Exiting Kafka due to fatal exception", Some(text.clone()));
         }
         Refused::Start(id, exception) => {
-            let head = format!("[KafkaServer id={id}] Fatal error during KafkaServer startup. Prepare to shutdown");
+            let prefix = id.map_or_else(String::new, |id| format!("[KafkaServer id={id}] "));
+            let head = format!("{prefix}Fatal error during KafkaServer startup. Prepare to shutdown");
             log.write_with(Level::Error, SERVER, head, Some(exception.clone()));
             log.write(Level::Error, STARTABLE, "Exiting Kafka.");
         }
@@ -132,7 +133,7 @@ fn serve(file: Properties, log: &Log) -> Result<i32, Refused> {
     let exception = |text| format!("org.apache.kafka.common.config.ConfigException: {text}");
     let config = load(file, log).map_err(|text| Refused::Config(exception(text)))?;
     let id = config.settings().broker_id.unwrap_or(-1);
-    let start = |source| refused_start(id, &KafkaError::System(source));
+    let start = |source| refused(id, &KafkaError::System(source));
     let system = System::start().map_err(start)?;
     let random = System::random().map_err(start)?;
     let code = block_on(async {
@@ -145,13 +146,13 @@ fn serve(file: Properties, log: &Log) -> Result<i32, Refused> {
         let broker = tokio::select! {
             started = starting => {
                 let started = started.expect("the start panics for no input, and is never cancelled");
-                started.map_err(|error| refused_start(id, &error))?
+                started.map_err(|error| refused(id, &error))?
             }
             signal = signals.next() => std::process::exit(signal.exit_code()),
         };
         let signal = tokio::select! {
             fatal = broker.failed() => return Err(match &*fatal {
-                Fatal::Start(error) => Refused::Start(broker.id(), format!("{}: {error}", error.exception())),
+                Fatal::Start(error) => refused_start(broker.id(), error),
                 Fatal::Halted(reason) => Refused::Halted(reason.clone()),
             }),
             signal = signals.next() => signal,
@@ -167,15 +168,18 @@ fn serve(file: Properties, log: &Log) -> Result<i32, Refused> {
     code
 }
 
+fn refused_start(id: i32, error: &StartError) -> Refused {
+    Refused::Start(error.is_behind_id().then_some(id), format!("{}: {error}", error.exception()))
+}
+
 /// What was refused before there was a broker.
-fn refused_start(id: i32, error: &KafkaError) -> Refused {
-    let exception = match error {
-        KafkaError::Start(error) => error.exception(),
+fn refused(id: i32, error: &KafkaError) -> Refused {
+    match error {
+        KafkaError::Start(error) => refused_start(id, error),
         KafkaError::Bind { .. } | KafkaError::Resolve { .. } | KafkaError::System(_) => {
-            "org.apache.kafka.common.KafkaException"
+            Refused::Start(Some(id), format!("org.apache.kafka.common.KafkaException: {error}"))
         }
-    };
-    Refused::Start(id, format!("{exception}: {error}"))
+    }
 }
 
 /// The broker's settings; what is to be said of them goes to the log.

@@ -258,7 +258,7 @@ fn a_broker_tells_what_it_tries_and_gives_up_after_the_connection_timeout() {
         "WARN Session 0x0 for sever 127.0.0.1/127.0.0.1:{closed}, Closing socket connection. Attempting reconnect except it is a \
          SessionExpiredException. (org.apache.zookeeper.ClientCnxn)\njava.net.ConnectException: Connection refused\n"
     );
-    let fatal = "ERROR [KafkaServer id=7] Fatal error during KafkaServer startup. Prepare to shutdown (kafka.server.KafkaServer)\n\
+    let fatal = "ERROR Fatal error during KafkaServer startup. Prepare to shutdown (kafka.server.KafkaServer)\n\
                  kafka.zookeeper.ZooKeeperClientTimeoutException: Timed out waiting for connection while in state: CONNECTING\n";
     for expected in [refused.as_str(), fatal] {
         assert!(stdout.contains(expected), "expected {expected:?}, got:\n{stdout}");

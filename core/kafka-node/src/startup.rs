@@ -125,6 +125,11 @@ impl StartError {
             }
         }
     }
+
+    /// Whether the broker's id is certain by then: from there on the original puts it in front of its lines.
+    pub const fn is_behind_id(&self) -> bool {
+        matches!(self, Self::Log(_) | Self::AlreadyRegistered { .. } | Self::ZooKeeper { .. })
+    }
 }
 
 impl Startup {
