@@ -343,6 +343,12 @@ impl Service for Client {
         }
     }
 
+    fn left(&mut self) {
+        if let Some(client) = &mut self.client {
+            client.peer_left();
+        }
+    }
+
     fn closed(&mut self) {
         // Its place among the connections is free from now on, however long an answer that is under way still holds the socket.
         self.client = None;

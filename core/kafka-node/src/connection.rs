@@ -65,6 +65,8 @@ pub struct Connection {
     /// `socket.request.max.bytes`.
     request_bytes_max: usize,
     last_active: Monotonic,
+    /// Nobody takes the answers.
+    left: bool,
     /// Counted as long as the connection lives.
     place: Place,
 }
@@ -88,8 +90,14 @@ impl Connection {
             bytes_in_flight: 0,
             request_bytes_max,
             last_active: now.monotonic,
+            left: false,
             place,
         }
+    }
+
+    /// The client has closed its side, and takes no answers: what it sent before is handled without waiting for them.
+    pub fn peer_left(&mut self) {
+        self.left = true;
     }
 
     /// Handles what is in `input` as far as the order allows, and appends finished answers to `output`.
@@ -98,6 +106,9 @@ impl Connection {
             return Err(Closed("it made room for others (max.connections)".to_owned()));
         }
         loop {
+            if self.left {
+                self.abandon();
+            }
             self.collect(output)?;
             let Some(frame_len) = self.next_frame(input)? else { return Ok(Wants::Input) };
             let key = peek_key(input);
@@ -121,6 +132,13 @@ impl Connection {
     /// Who is at the other end.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Gives up the answers that are under way. A fetch of a client that left would hold its partitions' lists, and room, until its
+    /// time is up.
+    fn abandon(&mut self) {
+        self.in_flight.drain(..).for_each(|request| request.slot.abandon());
+        self.bytes_in_flight = 0;
     }
 
     /// Moves the answers that are there, up to the first that is not, to the output.
@@ -180,8 +198,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // A fetch of a client that left would hold its partitions' lists, and room, until its time is up.
-        self.in_flight.iter().for_each(|request| request.slot.abandon());
+        self.abandon();
     }
 }
 

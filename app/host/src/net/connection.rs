@@ -16,6 +16,7 @@ use std::time::Duration;
 use base::Part;
 use bytes::BytesMut;
 use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -29,6 +30,8 @@ const CHUNK_LENGTH: usize = 256 * 1024;
 const CHUNK_LENGTH_MIN: usize = 8 * 1024;
 /// Reads in one turn of the task, after which others come first.
 const READS_MAX: usize = 8;
+/// How often a paused connection is looked at: whether its peer is still there.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long a closed connection may take to read what is left for it.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -52,6 +55,9 @@ pub trait Handler: Send + Unpin + 'static {
 
     /// The waker that [`Connection::waker`] gave was used.
     fn woken(&mut self) {}
+
+    /// The peer of a paused connection has closed its side, behind what it sent last. Comes within a second or so.
+    fn left(&mut self) {}
 
     /// More than [`Limits::output_max`] waits to be sent, or no longer so.
     fn congested(&mut self, _congested: bool) {}
@@ -204,6 +210,7 @@ impl Connection {
             congested: false,
             limits,
             deadline: None,
+            look: None,
             last_read: Instant::now(),
         }
         .await;
@@ -242,6 +249,8 @@ struct Task<H: Handler> {
     congested: bool,
     limits: Limits,
     deadline: Option<Pin<Box<Sleep>>>,
+    /// The next look for a paused connection's peer.
+    look: Option<Pin<Box<Sleep>>>,
     last_read: Instant,
 }
 
@@ -252,6 +261,7 @@ enum Sending {
     /// May the task read, and is a close under way?
     Open {
         read: bool,
+        paused: bool,
         closing: bool,
         unsent: bool,
         congested: bool,
@@ -268,14 +278,16 @@ impl<H: Handler> Future for Task<H> {
             if woken && !task.ended {
                 task.handler.woken();
             }
-            let (read, closing, unsent, congested) = match task.look_at_sending(context) {
+            let (read, paused, closing, unsent, congested) = match task.look_at_sending(context) {
                 Sending::Dead => return Poll::Ready(()),
                 Sending::Closed => {
                     // A failure means that the peer was faster.
                     let _ = rustix::net::shutdown(task.reader.as_ref(), rustix::net::Shutdown::Both);
                     return Poll::Ready(());
                 }
-                Sending::Open { read, closing, unsent, congested } => (read, closing, unsent, congested),
+                Sending::Open { read, paused, closing, unsent, congested } => {
+                    (read, paused, closing, unsent, congested)
+                }
             };
             if congested != task.congested && !task.ended {
                 task.congested = congested;
@@ -287,6 +299,10 @@ impl<H: Handler> Future for Task<H> {
             if task.is_overdue(closing || task.ended, context) {
                 task.connection.state.lock().failure.get_or_insert(io::ErrorKind::TimedOut.into());
                 return Poll::Ready(());
+            }
+            if paused && !closing && !task.ended && task.has_left(context) {
+                task.handler.left();
+                continue;
             }
             if !read {
                 return Poll::Pending;
@@ -327,7 +343,7 @@ impl<H: Handler> Task<H> {
         state.congested = congested;
         let held_up = congested && !self.limits.reads_when_congested;
         let read = !held_up && !state.paused && !state.closing && !self.ended;
-        Sending::Open { read, closing: state.closing, unsent: !written, congested }
+        Sending::Open { read, paused: state.paused, closing: state.closing, unsent: !written, congested }
     }
 
     /// Tells the handler, once, that nothing arrives any more.
@@ -335,6 +351,22 @@ impl<H: Handler> Task<H> {
         if !std::mem::replace(&mut self.ended, true) {
             self.handler.closed();
         }
+    }
+
+    /// Looks now and then whether the peer has closed its side. What it sent before is not read while the connection is paused, and
+    /// the end behind it would not be seen.
+    fn has_left(&mut self, context: &mut Context<'_>) -> bool {
+        let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK)));
+        while look.as_mut().poll(context).is_ready() {
+            look.as_mut().reset(Instant::now() + LOOK);
+            let stream: &TcpStream = self.reader.as_ref();
+            let mut polled = [PollFd::new(stream, PollFlags::RDHUP)];
+            // A look that fails is made again.
+            if rustix::event::poll(&mut polled, Some(&Timespec::default())).is_ok_and(|count| count > 0) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Reads once; whether there may be more.

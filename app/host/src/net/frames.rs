@@ -33,6 +33,9 @@ pub trait Service: Send + Unpin + 'static {
     /// bytes came and when the connection's waker was used.
     fn turn(&mut self, input: &mut BytesMut, output: &mut Parts) -> Wants;
 
+    /// The peer has closed its side, while [`Wants::Wake`] holds back what it sent: nobody takes the answers any more.
+    fn left(&mut self) {}
+
     /// The connection ends.
     fn closed(&mut self) {}
 }
@@ -139,6 +142,11 @@ impl<S: Service> Handler for Framed<S> {
         self.run();
     }
 
+    fn left(&mut self) {
+        self.service.left();
+        self.run();
+    }
+
     fn closed(&mut self) {
         self.service.closed();
         self.connection.close();
@@ -149,17 +157,20 @@ impl<S: Service> Handler for Framed<S> {
 mod tests {
     use std::io::{Read, Write};
     use std::net::TcpStream as Client;
+    use std::sync::mpsc;
 
     use base::Part;
-    use bytes::Buf;
+    use bytes::{Buf, Bytes};
 
     use super::*;
     use crate::{EventLoops, Limits, Listener};
 
-    /// Answers each frame with the frame; `wait` is answered when its turn comes a second time.
+    /// Answers each frame with the frame; `wait` is answered when its turn comes a second time, and `park` to nobody but who left.
     struct Echo {
         connection: Arc<Connection>,
         waited: bool,
+        left: bool,
+        taken: mpsc::Sender<Bytes>,
     }
 
     impl Service for Echo {
@@ -177,23 +188,45 @@ mod tests {
                     std::thread::spawn(move || waker.wake());
                     return Wants::Wake;
                 }
-                output.push(Part::Bytes(input.split_to(4 + length).freeze()));
+                if &input[4..4 + length] == b"park" && !self.left {
+                    return Wants::Wake;
+                }
+                let frame = input.split_to(4 + length).freeze();
+                // Mostly nobody asks.
+                let _ = self.taken.send(frame.slice(4..));
+                output.push(Part::Bytes(frame));
             }
             Wants::Input
+        }
+
+        fn left(&mut self) {
+            self.left = true;
+        }
+
+        fn closed(&mut self) {
+            let _ = self.taken.send(Bytes::from_static(b"closed"));
         }
     }
 
     fn with_client(test: impl FnOnce(Client)) {
+        with_witness(|client, _| test(client));
+    }
+
+    /// What the service has taken is told too.
+    fn with_witness(test: impl FnOnce(Client, mpsc::Receiver<Bytes>)) {
+        let (taken, told) = mpsc::channel();
         let loops = EventLoops::start(1).unwrap();
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).unwrap();
         let address = listener.address();
-        let serve = |stream, peer, _| {
+        let serve = move |stream, peer, _| {
+            let taken = taken.clone();
             Connection::serve(stream, peer, Limits::default(), |connection| {
-                Framed::new(connection, Echo { connection: Arc::clone(connection), waited: false })
+                let connection_of_echo = Arc::clone(connection);
+                Framed::new(connection, Echo { connection: connection_of_echo, waited: false, left: false, taken })
             })
         };
         listener.serve(&loops, serve, |error| panic!("{error}"));
-        test(Client::connect(address).unwrap());
+        test(Client::connect(address).unwrap(), told);
         loops.stop();
     }
 
@@ -237,6 +270,19 @@ mod tests {
             let mut answers = vec![0; all.len()];
             client.read_exact(&mut answers).unwrap();
             assert_eq!(answers, all);
+        });
+    }
+
+    #[test]
+    fn who_left_behind_a_parked_request_holds_nothing_up() {
+        with_witness(|mut client, told| {
+            client.write_all(&[frame(b"park"), frame(b"behind")].concat()).unwrap();
+            // More than is read at once.
+            client.write_all(&frame(&vec![1; 300_000])).unwrap();
+            drop(client);
+            let taken: Vec<Bytes> = (0..4).map(|_| told.recv().unwrap()).collect();
+            assert_eq!((&taken[0][..], &taken[1][..], taken[2].len()), (&b"park"[..], &b"behind"[..], 300_000));
+            assert_eq!(&taken[3][..], b"closed");
         });
     }
 

@@ -143,6 +143,20 @@ fn a_fetch_of_a_client_that_left_waits_no_longer() {
 }
 
 #[test]
+fn what_a_client_that_left_sent_behind_its_fetch_is_handled_at_once() {
+    let (mut world, mut client) = with_topic();
+    let mut leaving = world.connect();
+    leaving.send(&world, &fetch_request(0, 600_000), 11);
+    leaving.send(&world, &produce_request(batch(&["last words"]), 0), 8);
+    leaving.send(&world, &fetch_request(1, 600_000), 11);
+    world.settle();
+    assert_eq!((end_offset(&mut world, &mut client), world.broker.fetches_waiting()), (0, 1));
+    leaving.leave(&world);
+    world.settle();
+    assert_eq!((end_offset(&mut world, &mut client), world.broker.fetches_waiting()), (1, 0));
+}
+
+#[test]
 fn answers_come_in_the_order_of_the_requests() {
     let (mut world, _) = with_topic();
     let mut client = world.connect();

@@ -421,6 +421,12 @@ impl Client {
         result.map(drop)
     }
 
+    /// The client closes its side; the broker takes a turn.
+    pub(crate) fn leave(&mut self, world: &World) {
+        self.connection.peer_left();
+        self.turn(world).unwrap();
+    }
+
     /// The next answer, if it is there.
     pub(crate) fn receive<R: Request>(&mut self, world: &World, version: i16) -> Option<R::Response> {
         self.try_receive::<R>(world, version).unwrap()
