@@ -93,7 +93,7 @@ impl Java {
         let text = found.as_deref().unwrap_or(default.as_bytes());
         let settings = LogSettings::parse(&Properties::parse(text)?, &self.properties, &mut complaints);
         for complaint in complaints {
-            eprintln!("log4j:WARN {complaint}");
+            eprintln!("log4j:ERROR {complaint}");
         }
         Ok(Log::start(settings)?)
     }

@@ -122,9 +122,11 @@ fn load(java: &Java, arguments: &[String], log: &Log) -> Result<(ZooKeeperSettin
     let address = settings.client_address.as_ref().map(|address| {
         // The original resolves it while it reads the file.
         resolve(&address.host, address.port).map_err(|error| {
+            let error = error.to_string();
+            let reason = error.rsplit(": ").next().unwrap_or_default();
             let exception = format!(
                 "org.apache.zookeeper.server.quorum.QuorumPeerConfig$ConfigException: Error processing {}\n\
-                 Caused by: java.net.UnknownHostException: {}: {error}",
+                 Caused by: java.net.UnknownHostException: {}: {reason}",
                 arguments.first().map_or("", String::as_str),
                 address.host
             );

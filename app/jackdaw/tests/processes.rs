@@ -246,6 +246,18 @@ fn a_log_file_that_cannot_be_opened_stops_nothing() {
 }
 
 #[test]
+fn a_layout_of_an_unknown_class_is_told_and_its_lines_are_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "log4j.rootLogger=INFO, c\nlog4j.appender.c=org.apache.log4j.ConsoleAppender\n\
+                log4j.appender.c.layout=com.example.JsonLayout\n";
+    let log4j = format!("-Dlog4j.configuration=file:{}", write(&dir.path().join("log4j.properties"), text));
+    let config = broker_config(dir.path(), "zookeeper.connect=localhost:1\nlog.dirs=/proc/nowhere");
+    let (code, stdout, stderr) = run(&[&log4j, "kafka.Kafka", &config]);
+    assert_eq!((code, stderr.as_str()), (1, "log4j:ERROR Could not instantiate class [com.example.JsonLayout].\n"));
+    assert!(stdout.contains("Failed to create or validate data directory /proc/nowhere\n"), "{stdout}");
+}
+
+#[test]
 fn a_broker_tells_what_it_tries_and_gives_up_after_the_connection_timeout() {
     let dir = tempfile::tempdir().unwrap();
     let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
@@ -275,6 +287,9 @@ fn a_zookeeper_that_cannot_start_ends_with_the_originals_codes() {
         assert_eq!(code, 2, "{stdout}{stderr}");
         assert!(stderr.contains("Invalid config, exiting abnormally"), "{stderr}");
         assert!(stdout.contains("Reading configuration from: "), "{stdout}");
+        // The reason behind it is the name service's.
+        let unknown = "Caused by: java.net.UnknownHostException: nowhere.invalid: ";
+        assert_eq!(stdout.contains(unknown), text == unresolved, "{stdout}");
     }
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let taken = taken.local_addr().unwrap().port();

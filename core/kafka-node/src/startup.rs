@@ -83,14 +83,9 @@ pub enum StartError {
     /// No id is configured and none may be generated.
     #[error("broker.id is -1 and broker.id.generation.enable is false: set one of them")]
     NoBrokerId,
-    /// Another live session holds the registration.
-    #[error(
-        "A broker is already registered on the path /brokers/ids/{id}. This probably indicates that you either have configured a brokerid that is already in use, or else you have shutdown this broker and restarted it faster than the zookeeper timeout so it appears to be re-registering."
-    )]
-    AlreadyRegistered {
-        /// The broker id.
-        id: i32,
-    },
+    /// Another session holds the registration, and lives.
+    #[error("KeeperErrorCode = NodeExists")]
+    AlreadyRegistered,
     /// No server answered within `zookeeper.connection.timeout.ms`, which the file sets.
     #[error("Timed out waiting for connection while in state: CONNECTING")]
     ConnectionTimeout,
@@ -118,7 +113,7 @@ impl StartError {
             Self::InconsistentBrokerId { .. } => "kafka.common.InconsistentBrokerIdException",
             Self::InconsistentMetadata { .. } => "kafka.common.InconsistentBrokerMetadataException",
             Self::ConnectionTimeout => "kafka.zookeeper.ZooKeeperClientTimeoutException",
-            Self::AlreadyRegistered { .. } => "org.apache.zookeeper.KeeperException$NodeExistsException",
+            Self::AlreadyRegistered => "org.apache.zookeeper.KeeperException$NodeExistsException",
             Self::ConnectString(_) => "java.lang.IllegalArgumentException",
             Self::MissingClusterId { .. } | Self::NoBrokerId | Self::Log(_) | Self::ZooKeeper { .. } => {
                 "org.apache.kafka.common.KafkaException"
@@ -128,7 +123,7 @@ impl StartError {
 
     /// Whether the broker's id is certain by then: from there on the original puts it in front of its lines.
     pub const fn is_behind_id(&self) -> bool {
-        matches!(self, Self::Log(_) | Self::AlreadyRegistered { .. } | Self::ZooKeeper { .. })
+        matches!(self, Self::Log(_) | Self::AlreadyRegistered | Self::ZooKeeper { .. })
     }
 }
 
@@ -474,7 +469,7 @@ impl Broker {
         let mut since = self.waits_to_register_since.lock();
         if since.is_none() {
             let path = znode::broker(self.id());
-            let owner = owner.map_or_else(String::new, |owner| format!(" 0x{owner:x}"));
+            let owner = owner.map_or_else(String::new, |owner| format!(" ('{owner}')"));
             tracing::info!(
                 target: SERVER,
                 "[KafkaServer id={}] {path} belongs to another session{owner}: that of an earlier life of this broker, or of another \
@@ -484,8 +479,15 @@ impl Broker {
             );
         }
         let waited_ms = now.monotonic.since(*since.get_or_insert(now.monotonic)).as_millis();
-        if waited_ms > u128::from(patience_ms) {
-            return self.host.fail(StartError::AlreadyRegistered { id: self.id() }.into());
+        if let Some(owner) = owner
+            && waited_ms > u128::from(patience_ms)
+        {
+            tracing::error!(
+                target: "kafka.zk.KafkaZkClient$CheckedEphemeral",
+                "Error while creating ephemeral at {}, node already exists and owner '{owner}' does not match current session '{session}'",
+                znode::broker(self.id())
+            );
+            return self.host.fail(StartError::AlreadyRegistered.into());
         }
         drop(since);
         self.schedule(now.monotonic.plus_ms(REGISTRATION_RETRY_MS), move |broker, now| broker.register(session, now));

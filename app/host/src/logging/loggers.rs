@@ -10,7 +10,7 @@ use super::{Level, Log};
 const ROOT: &str = "root";
 
 /// The loggers that a broker's lines come from. In the original a logger exists when its class is loaded.
-const OF_A_BROKER: [&str; 23] = [
+const OF_A_BROKER: [&str; 24] = [
     "kafka.Kafka$",
     "kafka.controller.KafkaController",
     "kafka.coordinator.group.GroupCoordinator",
@@ -27,6 +27,7 @@ const OF_A_BROKER: [&str; 23] = [
     "kafka.server.LogDirFailureChannel",
     "kafka.server.ReplicaManager",
     "kafka.zk.KafkaZkClient",
+    "kafka.zk.KafkaZkClient$CheckedEphemeral",
     "kafka.zookeeper.ZooKeeperClient",
     "org.apache.kafka.common.network.Selector",
     "org.apache.kafka.common.utils.AppInfoParser",

@@ -222,6 +222,20 @@ fn a_clean_stop_takes_its_note_away_and_one_without_zookeeper_leaves_it() {
 }
 
 #[test]
+fn a_second_broker_with_the_same_id_waits_for_a_while_and_gives_up() {
+    let mut world = World::new("");
+    let epoch = world.broker.epoch();
+    world.start_another("zookeeper.session.timeout.ms=4000");
+    for _ in 0..60 {
+        assert_eq!(*world.process.failed.lock(), None);
+        world.advance(100);
+    }
+    world.advance(200);
+    assert_eq!(world.process.failed.lock().as_deref(), Some("KeeperErrorCode = NodeExists"));
+    assert!(world.broker.epoch() < epoch, "it never registered");
+}
+
+#[test]
 fn a_broker_waits_for_zookeeper_for_ever_unless_the_file_sets_a_limit() {
     for (lines, failure) in [
         ("", None),

@@ -192,6 +192,13 @@ impl World {
         self.start_anew();
     }
 
+    /// Another broker with the same id and these further lines comes up on a disk of its own, while this one's session lives.
+    pub(crate) fn start_another(&mut self, lines: &str) {
+        self.disk = MemDisk::new();
+        self.properties = format!("{}\n{lines}", self.properties);
+        self.start_anew();
+    }
+
     /// Stops cleanly, and starts with a log directory that can't be read any more.
     pub(crate) fn restart_without(&mut self, dir: &str) {
         self.broker.stop();
