@@ -17,6 +17,7 @@ use crate::connection::{Request, Waiting};
 use crate::log::Logger;
 use crate::read::decode;
 use crate::reply::{self, Header};
+use crate::server::State;
 use crate::{ConnectionId, Effects, Server, written};
 
 /// What is on the way from prep to apply.
@@ -267,7 +268,9 @@ impl Server {
         let mut events = std::mem::take(&mut self.pipeline.events);
         let result = self.tree.apply(header, txn, &mut events);
         self.pipeline.prep.applied(header.zxid);
-        if let Some(digest) = digest {
+        // A tree that a leader has sent may hold parts of what came while it was on its way. By the time that clients are
+        // served it has all of it.
+        if let Some(digest) = digest.as_ref().filter(|_| self.state != State::Looking) {
             self.pipeline.note_digest(header.zxid, self.tree.digest());
             if digest.tree_digest != self.tree.digest() {
                 self.digest_mismatch(header.zxid);

@@ -123,12 +123,16 @@ impl Leader {
         self.log_read(link, LogChunk { start: LogStart::Missing, entries: Vec::new() }, effects);
     }
 
-    /// The whole tree, as of `zxid`, is on its way.
+    /// The whole tree is on its way: it was walked through from `zxid` on, and may hold in parts what was committed meanwhile. The
+    /// learner has a state of the history when it has all of that, and is told NEWLEADER not before.
     pub fn snapshot_sent(&mut self, link: LinkId, zxid: Zxid, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
+        let committed = self.history.committed();
         let Some(learner) = self.learners.get_mut(link) else { return };
         if learner.stage == Learning::Receiving {
             learner.stage = Learning::Catching;
             learner.sent = zxid;
+            // The tree may hold anything of what was committed while it was being sent.
+            learner.target = committed;
             learner.heard = now;
             self.push(link, effects);
         }

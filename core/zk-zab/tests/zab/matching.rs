@@ -166,6 +166,20 @@ fn a_tree_is_a_place_to_go_on_from() {
     assert_eq!(led.hears(3, ack(zxid(5, 0))), ["3 PROPOSAL 5.5", "3 UPTODATE"]);
 }
 
+/// It may hold parts of 5.3 to 5.8, which memory does not reach back to.
+#[test]
+fn a_learner_has_all_that_its_tree_may_hold_before_newleader() {
+    let mut led = led();
+    assert_eq!(led.comes_back(3, -1), ["3 tree"]);
+    led.commits(3..=8);
+    led.now_ms = TICK_MS;
+    let sent = led.tell(|leader, now, wanted| leader.snapshot_sent(LinkId(3), zxid(5, 2), now, wanted));
+    assert_eq!(sent, ["3 log behind 5.2"]);
+    let rest = led.read(3, LogStart::Found, &[(5, 3), (5, 4)]);
+    assert_eq!(rest.last().map(String::as_str), Some("3 NEWLEADER 5"));
+    assert!(rest.contains(&"3 COMMIT 5.8".to_owned()), "{rest:?}");
+}
+
 #[test]
 fn a_setting_sends_every_one_the_tree() {
     let mut led =
