@@ -124,6 +124,7 @@ impl Server {
             Ok(durable) => {
                 self.pipeline.durable = durable.last_zxid;
                 self.member_logged(durable.last_zxid);
+                self.seal_snapshot(effects);
                 let Some((began, count)) = took else { return };
                 let took_ms = now.monotonic.ms().saturating_sub(began.ms());
                 self.stats.sync_ms.add(took_ms);

@@ -1,5 +1,9 @@
 //! Snapshots while requests go on: the tree is encoded in slices between events, each slice is written by a disk thread
 //! before the next one is made, so that neither side waits for the other and little is in memory.
+//!
+//! A snapshot gets its name when the own log is durable up to all that it holds. A member applies what a quorum has logged,
+//! its own log or not: after a crash the snapshot would stand alone, the log would go on behind it with a hole before it,
+//! and a learner that this server leads one day would be given that log.
 
 use base::{Monotonic, Next, Now};
 use bytes::BytesMut;
@@ -25,8 +29,13 @@ pub(crate) struct TreeWalk {
 /// What is written next.
 pub(crate) struct Slice {
     bytes: BytesMut,
-    /// Whether it is the last one; then with the digest of the tree as it is now.
-    last: Option<Option<SnapshotDigest>>,
+}
+
+/// What stands behind a tree when all of it is written.
+pub(crate) struct Seal {
+    /// The newest transaction of which the nodes may hold something.
+    zxid: i64,
+    digest: Option<SnapshotDigest>,
 }
 
 impl TreeWalk {
@@ -49,11 +58,11 @@ impl TreeWalk {
     }
 
     /// Encodes the next nodes behind what is in `bytes`; gives itself back if there are more.
-    pub(crate) fn slice(mut self, tree: &mut Tree, mut bytes: BytesMut) -> (Slice, Option<Self>) {
+    pub(crate) fn slice(mut self, tree: &mut Tree, mut bytes: BytesMut) -> (Slice, Result<Self, Seal>) {
         let body = &mut self.body;
         let next = tree.walk_slice(self.walk, SLICE_NODES_MAX, SLICE_BYTES_MAX, |node| body.node(&mut bytes, &node));
         if next == Next::More {
-            return (Slice { bytes, last: None }, Some(self));
+            return (Slice { bytes }, Ok(self));
         }
         tree.walk_end(self.walk);
         self.body.end(&mut bytes);
@@ -62,7 +71,7 @@ impl TreeWalk {
             version: TxnDigest::VERSION,
             digest: tree.digest(),
         });
-        (Slice { bytes, last: Some(digest) }, None)
+        (Slice { bytes }, Err(Seal { zxid: tree.last_zxid(), digest }))
     }
 }
 
@@ -72,13 +81,17 @@ impl Slice {
         &self.bytes
     }
 
-    /// Writes it: the writer again, or the snapshot if that was all.
-    pub(crate) fn write(self, mut writer: SnapshotWriter, slow: &base::Slow) -> Result<Written, StoreError> {
+    /// Writes it, and gives the writer back.
+    pub(crate) fn write(self, mut writer: SnapshotWriter, slow: &base::Slow) -> Result<SnapshotWriter, StoreError> {
         writer.write(&self.bytes, slow)?;
-        match self.last {
-            None => Ok(Written::Slice(Box::new(writer))),
-            Some(digest) => writer.finish(digest, slow).map(|_| Written::Whole),
-        }
+        Ok(writer)
+    }
+}
+
+impl Seal {
+    /// Ends the snapshot, and gives it its name.
+    pub(crate) fn put(self, writer: SnapshotWriter, slow: &base::Slow) -> Result<(), StoreError> {
+        writer.finish(self.digest, slow).map(|_| ())
     }
 }
 
@@ -89,11 +102,37 @@ pub(crate) enum Written {
     Whole,
 }
 
+impl From<SnapshotWriter> for Written {
+    fn from(writer: SnapshotWriter) -> Self {
+        Self::Slice(Box::new(writer))
+    }
+}
+
 /// The snapshot that is being taken.
 pub(crate) struct Running {
-    /// Gone when all is encoded and the end is being written.
-    walk: Option<TreeWalk>,
+    stage: Stage,
     began: Monotonic,
+}
+
+/// How far it is.
+enum Stage {
+    /// Nodes are being written, and there are more.
+    Walking(TreeWalk),
+    /// The last nodes are being written.
+    Ending(Seal),
+    /// All nodes are written, and the own log is behind them.
+    Written(Seal, Box<SnapshotWriter>),
+    /// It is getting its name.
+    Sealing,
+}
+
+impl Stage {
+    fn after(rest: Result<TreeWalk, Seal>) -> Self {
+        match rest {
+            Ok(walk) => Self::Walking(walk),
+            Err(seal) => Self::Ending(seal),
+        }
+    }
 }
 
 impl Server {
@@ -109,13 +148,13 @@ impl Server {
         let (slice, rest) = walk.slice(&mut self.tree, bytes);
         self.snapshot_serial += 1;
         let serial = self.snapshot_serial;
-        self.snapshot = Some(Running { walk: rest, began: now.monotonic });
+        self.snapshot = Some(Running { stage: Stage::after(rest), began: now.monotonic });
         let name = self.dirs.snap_dir().join(format!("snapshot.{zxid:x}"));
         self.log.info(Logger::Snapshot, format!("Snapshotting: {zxid:#x} to {}", name.display()));
         let (disk, dir, compression) = (self.disk.clone(), self.dirs.snap_dir().to_owned(), self.config.compression);
         effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
             let writer = SnapshotWriter::create(disk, &dir, zxid, compression, slow);
-            Outcome::Snapshot(serial, writer.and_then(|writer| slice.write(writer, slow)))
+            Outcome::Snapshot(serial, writer.and_then(|writer| slice.write(writer, slow)).map(Written::from))
         })));
     }
 
@@ -130,7 +169,7 @@ impl Server {
         match written {
             // One that was given up: what there is of its file goes at the next start.
             Ok(_) if serial != self.snapshot_serial => {}
-            Ok(Written::Slice(writer)) => self.next_slice(*writer, effects),
+            Ok(Written::Slice(writer)) => self.next_slice(writer, effects),
             Ok(Written::Whole) => {
                 let Some(running) = self.snapshot.take() else { return };
                 let took_ms = now.monotonic.ms().saturating_sub(running.began.ms());
@@ -145,24 +184,47 @@ impl Server {
         }
     }
 
-    fn next_slice(&mut self, writer: SnapshotWriter, effects: &mut Effects) {
-        let Some(walk) = self.snapshot.as_mut().and_then(|running| running.walk.take()) else { return };
-        let (slice, rest) = walk.slice(&mut self.tree, BytesMut::with_capacity(SLICE_BYTES_MAX));
-        if let Some(running) = &mut self.snapshot {
-            running.walk = rest;
+    fn next_slice(&mut self, writer: Box<SnapshotWriter>, effects: &mut Effects) {
+        let Some(running) = &mut self.snapshot else { return };
+        match std::mem::replace(&mut running.stage, Stage::Sealing) {
+            Stage::Walking(walk) => {
+                let (slice, rest) = walk.slice(&mut self.tree, BytesMut::with_capacity(SLICE_BYTES_MAX));
+                running.stage = Stage::after(rest);
+                let serial = self.snapshot_serial;
+                effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
+                    Outcome::Snapshot(serial, slice.write(*writer, slow).map(Written::from))
+                })));
+            }
+            Stage::Ending(seal) => {
+                running.stage = Stage::Written(seal, writer);
+                self.seal_snapshot(effects);
+            }
+            stage @ (Stage::Written(..) | Stage::Sealing) => running.stage = stage,
         }
-        let serial = self.snapshot_serial;
-        effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
-            Outcome::Snapshot(serial, slice.write(writer, slow))
-        })));
     }
 
-    /// Gives up a snapshot whose nodes are not all encoded: the tree is about to hold what may be taken back.
-    pub(crate) fn stop_snapshots(&mut self) {
-        if let Some(walk) = self.snapshot.as_mut().and_then(|running| running.walk.take()) {
-            walk.abandon(&mut self.tree);
-            self.snapshot = None;
-            self.snapshot_serial += 1;
+    /// Gives a snapshot its name, if the own log holds for good all that it holds.
+    pub(crate) fn seal_snapshot(&mut self, effects: &mut Effects) {
+        let durable = self.pipeline.durable;
+        let Some(running) = &mut self.snapshot else { return };
+        if !matches!(&running.stage, Stage::Written(seal, _) if seal.zxid <= durable) {
+            return;
         }
+        if let Stage::Written(seal, writer) = std::mem::replace(&mut running.stage, Stage::Sealing) {
+            let serial = self.snapshot_serial;
+            effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
+                Outcome::Snapshot(serial, seal.put(*writer, slow).map(|()| Written::Whole))
+            })));
+        }
+    }
+
+    /// Gives up a snapshot that has not got all its nodes, or waits for the log: the tree is about to hold what may be taken
+    /// back, or to be another one.
+    pub(crate) fn stop_snapshots(&mut self) {
+        let Some(running) = self.snapshot.take_if(|running| !matches!(running.stage, Stage::Sealing)) else { return };
+        if let Stage::Walking(walk) = running.stage {
+            walk.abandon(&mut self.tree);
+        }
+        self.snapshot_serial += 1;
     }
 }

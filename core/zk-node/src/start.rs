@@ -26,7 +26,7 @@ use crate::member::Member;
 use crate::pipeline::Pipeline;
 use crate::role::Role;
 use crate::server::State;
-use crate::snapshot::{TreeWalk, Written};
+use crate::snapshot::TreeWalk;
 use crate::stats::ServerStats;
 use crate::throttle::TokenBucket;
 use crate::words::Whitelist;
@@ -278,9 +278,10 @@ fn first_snapshot(
     let mut writer = SnapshotWriter::create(disk.clone(), dirs.snap_dir(), walk.zxid(), config.compression, slow)?;
     loop {
         let (slice, rest) = walk.slice(tree, std::mem::take(&mut bytes));
-        match (slice.write(writer, slow)?, rest) {
-            (Written::Slice(again), Some(more)) => (writer, walk) = (*again, more),
-            _ => return Ok(()),
+        writer = slice.write(writer, slow)?;
+        match rest {
+            Ok(more) => walk = more,
+            Err(seal) => return seal.put(writer, slow),
         }
     }
 }

@@ -18,7 +18,8 @@ pub struct LogPiece {
 }
 
 /// Reads what the log holds behind `after`, up to `up_to` and some `bytes_max`, at least one record if there is one. A record
-/// that is still being written ends the piece.
+/// that is still being written ends the piece, and so does a hole: an original's snapshot may be ahead of its log when the
+/// power goes off, and the log goes on behind it.
 pub fn read_piece(
     disk: &dyn Disk,
     log_dir: &Path,
@@ -30,6 +31,7 @@ pub fn read_piece(
     let all = logs(disk, log_dir)?;
     let mut piece = LogPiece { start: None, records: Vec::new() };
     let mut bytes = 0;
+    let mut last = None;
     for (first, path) in logs_beyond(&all, after) {
         if *first > after && piece.start.is_none() {
             return Ok(piece);
@@ -40,14 +42,22 @@ pub fn read_piece(
                 piece.start = Some(record.zxid);
                 continue;
             }
-            if record.zxid > up_to || bytes >= bytes_max {
+            let has_hole = last.or(piece.start).is_some_and(|last| !follows(record.zxid, last));
+            if record.zxid > up_to || bytes >= bytes_max || has_hole {
                 return Ok(piece);
             }
+            last = Some(record.zxid);
             bytes += record.payload.len();
             piece.records.push(record);
         }
     }
     Ok(piece)
+}
+
+/// Whether `zxid` may be the next one behind `last`: in an epoch none is left out.
+const fn follows(zxid: i64, last: i64) -> bool {
+    let is_first = zxid & 0xffff_ffff == 1;
+    zxid == last + 1 || (is_first && zxid > last)
 }
 
 #[cfg(test)]
@@ -61,10 +71,15 @@ mod tests {
 
     /// Logs of the zxids 5 to 7, and 8 to 9.
     fn disk() -> Arc<MemDisk> {
+        disk_of(5..10)
+    }
+
+    /// A new file begins with zxid 8.
+    fn disk_of(zxids: impl IntoIterator<Item = i64>) -> Arc<MemDisk> {
         let disk = Arc::new(MemDisk::new());
         disk.create_dir_all(Path::new("/log")).unwrap();
         let mut log = TxnLog::new(disk.clone(), Path::new("/log"), LogConfig::default(), 4);
-        for zxid in 5..10 {
+        for zxid in zxids {
             if zxid == 8 {
                 log.roll();
             }
@@ -90,5 +105,20 @@ mod tests {
         assert_eq!(piece(9, 100, 1 << 20), (Some(9), vec![]));
         assert_eq!(piece(20, 100, 1 << 20), (Some(9), vec![]), "what was asked for is not there");
         assert_eq!(piece(4, 100, 1 << 20), (None, vec![]), "the log begins later");
+    }
+
+    #[test]
+    fn a_hole_ends_a_piece_and_an_epochs_end_is_none() {
+        const EPOCH: i64 = 1 << 32;
+        let read = |zxids: &[i64], after| {
+            let disk = disk_of(zxids.iter().copied());
+            let piece = read_piece(&*disk, Path::new("/log"), after, i64::MAX, 1 << 20, &Slow::allowed()).unwrap();
+            (piece.start, piece.records.iter().map(|record| record.zxid).collect::<Vec<_>>())
+        };
+        assert_eq!(read(&[5, 6, 8, 9], 5), (Some(5), vec![6]));
+        assert_eq!(read(&[5, 6, 8, 9], 6), (Some(6), vec![]));
+        assert_eq!(read(&[5, 6, 8, 9], 8), (Some(8), vec![9]));
+        assert_eq!(read(&[5, 6, EPOCH + 1, EPOCH + 2], 6), (Some(6), vec![EPOCH + 1, EPOCH + 2]));
+        assert_eq!(read(&[5, 6, EPOCH + 3], 5), (Some(5), vec![6]));
     }
 }

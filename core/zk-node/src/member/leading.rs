@@ -392,13 +392,13 @@ impl Server {
             let (slice, rest) = walk.slice(&mut self.tree, BytesMut::new());
             let Some(member) = self.role.member_mut() else { return };
             member.send(link, slice.body());
-            let is_over = rest.is_none();
+            let is_over = rest.is_err();
             if is_over {
                 member.send(link, &wire::signature_bytes());
             }
             let Some(leading) = member.leading() else { return };
             if let Some(learner) = leading.learners.get_mut(&link) {
-                learner.walk = rest;
+                learner.walk = rest.ok();
             }
             leading.zab.alive(link, now.monotonic);
             if is_over {
