@@ -24,6 +24,7 @@ cargo xtask COMMAND
                    contains NAME)
   fuzz [TARGET] [--seconds N]
                    gives every decoder bytes that no peer should send, 3 seconds each unless told otherwise
+  sim [ARGS]       whole ensembles under seeds: --minutes N looks for a seed that breaks a rule, --seed N runs one again
   bench [ARGS]     Jackdaw, the originals and a bare loop, side by side; writes docs/benchmarks.md
 ";
 
@@ -46,6 +47,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "tidy" => tidy::check(),
         "interop" => interop::run(rest),
         "fuzz" => fuzz::run(rest),
+        "sim" => sim(rest),
         "bench" => bench(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
@@ -75,4 +77,10 @@ fn bench(arguments: &[String]) -> Result<()> {
     let mut command = cargo(["run", "--release", "--package", "bench", "--"]);
     command.args(arguments);
     step("bench", command)
+}
+
+fn sim(arguments: &[String]) -> Result<()> {
+    let mut command = cargo(["run", "--release", "--package", "sim", "--"]);
+    command.args(arguments);
+    step("sim", command)
 }

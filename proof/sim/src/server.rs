@@ -1,0 +1,102 @@
+//! One server of the world: its process, disk, clock, and what it has to do.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use base::{MemDisk, Random, Slow};
+use zk_node::{DiskTask, Effects, Event, Lane, Server, ServerConfig};
+
+use crate::clock::Clock;
+use crate::settings::ServerId;
+
+/// A server, running or not.
+pub(crate) struct Machine {
+    pub(crate) id: ServerId,
+    /// Counts its lives.
+    pub(crate) boot: u64,
+    pub(crate) server: Option<Server>,
+    pub(crate) config: ServerConfig,
+    pub(crate) disk: MemDisk,
+    /// How long a piece of work may take at most.
+    pub(crate) disk_us: u64,
+    pub(crate) clock: Clock,
+    /// Work for the disk, by lane; the first of each is under way.
+    pub(crate) lanes: [VecDeque<DiskTask>; 2],
+    /// What has happened since the last turn.
+    pub(crate) inbox: Vec<Event>,
+    pub(crate) has_turn: bool,
+    /// When it is to be woken.
+    pub(crate) wake_us: Option<u64>,
+    /// Nothing of it moves until then.
+    pub(crate) stalled_us: u64,
+    /// It was made to fail, and may stop.
+    pub(crate) disk_failed: bool,
+    /// What it says of itself: whether it serves, and as what.
+    pub(crate) mode: Option<(String, i64)>,
+    /// Names of connections that came to it.
+    pub(crate) accepted: u64,
+}
+
+impl Machine {
+    pub(crate) fn new(id: ServerId, config: ServerConfig, random: &mut Random) -> Self {
+        Self {
+            id,
+            boot: 0,
+            server: None,
+            config,
+            disk: MemDisk::new(),
+            disk_us: 500,
+            clock: Clock::new(random),
+            lanes: [VecDeque::new(), VecDeque::new()],
+            inbox: Vec::new(),
+            has_turn: false,
+            wake_us: None,
+            stalled_us: 0,
+            disk_failed: false,
+            mode: None,
+            accepted: 0,
+        }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// Starts the process on what the disk holds.
+    pub(crate) fn start(&mut self, now_us: u64, random: &mut Random) -> Result<Effects, String> {
+        self.boot += 1;
+        let mut effects = Effects::new();
+        let seed = Random::from_seed(random.next_u64());
+        let (disk, now) = (Arc::new(self.disk.clone()), self.clock.now(now_us));
+        let server = Server::open(self.config.clone(), disk, seed, now, &mut effects, &Slow::allowed());
+        self.server = Some(server.map_err(|error| format!("server {} can't start: {error}", self.id))?);
+        Ok(effects)
+    }
+
+    /// The process is gone.
+    pub(crate) fn end(&mut self) {
+        self.server = None;
+        self.lanes = [VecDeque::new(), VecDeque::new()];
+        self.inbox.clear();
+        (self.wake_us, self.stalled_us, self.mode, self.has_turn) = (None, 0, None, false);
+    }
+
+    /// The power goes off in the middle of whatever the disk does.
+    pub(crate) fn power_off(&mut self, random: &mut Random) {
+        for lane in &mut self.lanes {
+            if let Some(task) = lane.pop_front().filter(|_| random.below(2) == 0) {
+                self.disk.power_off_after(random.below(8));
+                task.run(&Slow::allowed());
+            }
+        }
+        self.end();
+        self.disk.crash(random);
+    }
+
+    pub(crate) const fn lane(task: &DiskTask) -> usize {
+        match task.lane() {
+            Lane::Log => 0,
+            Lane::Background => 1,
+        }
+    }
+}
