@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -171,6 +171,55 @@ fn a_second_ctrl_c_ends_a_stop_that_waits() {
     assert_eq!(broker.wait().code(), Some(130));
 }
 
+/// Resident memory of a process, in bytes.
+fn resident(process: &Process) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+#[test]
+fn clients_that_never_speak_or_never_read_cost_little_and_harm_nobody() {
+    let data = tempfile::tempdir().unwrap();
+    let (_dev, line) = dev(data.path());
+    let dir = tempfile::tempdir().unwrap();
+    let zookeeper_port = port(&line, "ZooKeeper listens on");
+    let log_dir = dir.path().join("logs").display().to_string();
+    let lines =
+        format!("zookeeper.connect=localhost:{zookeeper_port}/other\nlog.dirs={log_dir}\nconnections.max.idle.ms=2000");
+    let mut broker = Process::start(&["kafka-server-start", &broker_config(dir.path(), &lines)]);
+    let awaiting = broker.await_line("Awaiting socket connections on ");
+    let (_, address) = awaiting.split_once("connections on ").unwrap();
+    let (address, _) = address.split_once(". (").unwrap();
+    broker.await_line("started (kafka.server.KafkaServer)");
+
+    let mut silent = TcpStream::connect(address).unwrap();
+    silent.set_read_timeout(Some(TIME_MAX)).unwrap();
+    // ApiVersions, version 0: the answer is many times as long.
+    let request = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff];
+    let before = resident(&broker);
+    let mut deaf = TcpStream::connect(address).unwrap();
+    deaf.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let many = request.repeat(5000);
+    // Until the broker takes no more, or at most what would be 200 MiB of answers.
+    let mut peak = before;
+    for _ in 0..120 {
+        if deaf.write_all(&many).is_err() {
+            break;
+        }
+        peak = peak.max(resident(&broker));
+    }
+    let mut other = TcpStream::connect(address).unwrap();
+    other.set_read_timeout(Some(TIME_MAX)).unwrap();
+    other.write_all(&request).unwrap();
+    let mut head = [0; 8];
+    other.read_exact(&mut head).unwrap();
+    assert_eq!(head[4..], [0, 0, 0, 7], "others are served");
+    peak = peak.max(resident(&broker));
+    assert!(peak - before < 32 << 20, "{} bytes for one that does not read", peak - before);
+    assert_eq!(silent.read(&mut head).unwrap(), 0, "who never speaks is let go");
+}
+
 #[test]
 fn a_broker_that_cannot_start_says_what_the_original_says() {
     let dir = tempfile::tempdir().unwrap();
@@ -300,6 +349,9 @@ fn a_zookeeper_that_cannot_start_ends_with_the_originals_codes() {
         let servers = "server.1=127.0.0.1:1:2\nserver.2=127.0.0.1:1:2\n";
         run(&["zookeeper-server-start", &config(&format!("dataDir={data}\nsyncLimit=5\n{servers}{lines}"))])
     };
+    let text = format!("dataDir={data}\ninitLimit=5\nsyncLimit=5\nserver.1=127.0.0.1:1:2\nserver.2=127.0.0.1:1:2\n");
+    let (code, stdout, _) = run(&["zookeeper-server-start", &config(&text)]);
+    assert!(code == 2 && stdout.contains("IllegalArgumentException: myid file is missing"), "{code} {stdout}");
     let (code, stdout, _) = member("1", "");
     assert!(code == 2 && stdout.contains("IllegalArgumentException: initLimit is not set"), "{code} {stdout}");
     let (code, stdout, stderr) = member("3", "initLimit=5\n");
