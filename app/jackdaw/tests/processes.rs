@@ -291,7 +291,9 @@ fn a_log_file_that_cannot_be_opened_stops_nothing() {
         "{stderr}"
     );
     assert!(stderr.contains("/file/server.log (Not a directory)"), "{stderr}");
-    assert!(stdout.contains("Failed to create or validate data directory /proc/nowhere"), "{stdout}");
+    let refused = "ERROR Failed to create or validate data directory /proc/nowhere (kafka.server.LogDirFailureChannel)\n\
+                   java.io.IOException: creating /proc/nowhere: No such file or directory";
+    assert!(stdout.contains(refused), "{stdout}");
 }
 
 #[test]

@@ -42,6 +42,7 @@ Unknown keys warn, as in the originals.
   beside `meta.properties`.
 - A full disk ends nothing: appends to it get KAFKA_STORAGE_ERROR until there is room, reads go on, and the log says so
   once when it is full and once when it is not. The original takes the whole log directory offline, and ends with the last.
+  A stop on a full disk is no clean one, as its last index entries have no room, and a start fails until there is some.
 - A batch may be decompressed to 256 MiB at most: a larger one is refused as corrupt. The original has no limit but its
   heap.
 - Text that is not UTF-8 (a topic's name) closes the connection. The original puts replacement characters for it, and
