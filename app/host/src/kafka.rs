@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use base::{Job, Monotonic, Now, Parts, Random};
+use base::{Job, Monotonic, Now, Parts, Random, reason};
 use bytes::BytesMut;
 use config::BrokerConfig;
 use config::broker::Endpoint as ConfiguredEndpoint;
@@ -422,12 +422,6 @@ fn bind(endpoint: &ConfiguredEndpoint) -> Result<Listener, KafkaError> {
 /// buffer to the connection, and no client can tell.
 fn buffer_length(config: &BrokerConfig, key: &str, value: i32) -> Option<usize> {
     usize::try_from(value).ok().filter(|length| *length > 0 && config.file().get(key).is_some())
-}
-
-/// What the system says of an error, without its number.
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 /// The address of a host's name, IPv4 first as the JVM prefers it.

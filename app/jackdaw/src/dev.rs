@@ -116,12 +116,12 @@ fn serve(options: &Options) -> Result<i32, String> {
         let broker = start_broker(options, &servers.addresses, &system)?;
         tokio::select! {
             () = broker.started() => announce(&servers.addresses, &broker, options),
-            reason = servers.one_stopped() => return Err(format!("ZooKeeper ended: {reason:?}")),
+            reason = servers.one_stopped() => return Err(format!("ZooKeeper ended: {reason}")),
             fatal = broker.failed() => return Err(fatal.to_string()),
             signal = signals.next() => return Ok(signal.exit_code()),
         }
         let signal = tokio::select! {
-            reason = servers.one_stopped() => return Err(format!("ZooKeeper ended: {reason:?}")),
+            reason = servers.one_stopped() => return Err(format!("ZooKeeper ended: {reason}")),
             fatal = broker.failed() => return Err(fatal.to_string()),
             signal = signals.next() => signal,
         };
@@ -131,7 +131,7 @@ fn serve(options: &Options) -> Result<i32, String> {
         };
         tokio::select! {
             reason = stop => if reason != StopReason::Requested {
-                return Err(format!("ZooKeeper ended: {reason:?}"));
+                return Err(format!("ZooKeeper ended: {reason}"));
             },
             signal = signals.next() => std::process::exit(signal.exit_code()),
             () = tokio::time::sleep(STOP_MAX) => {}

@@ -237,7 +237,7 @@ fn run_until_stopped(server: &ZooKeeper, log: &Log) -> i32 {
 fn ended(reason: &StopReason, log: &Log) -> i32 {
     match reason {
         StopReason::Requested => log.write(Level::Info, MAIN, "Exiting normally"),
-        failed => log.write(Level::Error, MAIN, format!("Exiting abnormally: {failed:?}")),
+        failed => log.write(Level::Error, MAIN, format!("Exiting abnormally: {failed}")),
     }
     reason.exit_code()
 }

@@ -9,6 +9,7 @@ mod disk;
 mod mem_disk;
 mod parts;
 mod random;
+mod reason;
 mod text;
 mod timers;
 
@@ -18,5 +19,6 @@ pub use disk::{Disk, DiskEntry, File, FileLock, Job, Metadata, Next, OpenMode, S
 pub use mem_disk::{Fault, MemDisk, SlowCall};
 pub use parts::{Part, Parts};
 pub use random::Random;
+pub use reason::{reason, reason_at};
 pub use text::Str;
 pub use timers::{TimerKey, Timers};

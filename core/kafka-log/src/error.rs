@@ -1,7 +1,7 @@
 //! What can go wrong with a log, by what the caller does about it.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::TopicPartition;
@@ -112,7 +112,7 @@ pub enum LogError {
         why: &'static str,
     },
     /// `KAFKA_STORAGE_ERROR` (56): the disk failed; its log directory goes offline.
-    #[error("{what} {path}: {reason}", path = path.display(), reason = unnamed(source, path))]
+    #[error("{what} {path}: {reason}", path = path.display(), reason = base::reason_at(source, path))]
     Storage {
         /// What was tried.
         what: &'static str,
@@ -129,25 +129,5 @@ impl LogError {
             io::ErrorKind::WouldBlock => Self::Cold,
             _ => Self::Storage { what, path: path.into(), source: Arc::new(source) },
         }
-    }
-}
-
-/// The error's text without the path in front, which disks mostly put there.
-fn unnamed(error: &io::Error, path: &Path) -> String {
-    let text = error.to_string();
-    let rest = text.strip_prefix(&path.display().to_string()).and_then(|rest| rest.strip_prefix(": "));
-    rest.map(str::to_owned).unwrap_or(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_storage_error_names_its_file_once() {
-        let text = |error| LogError::storage("writing", "/logs/a", io::Error::other(error)).to_string();
-        assert_eq!(text("/logs/a: no room"), "writing /logs/a: no room");
-        assert_eq!(text("/logs/b: no room"), "writing /logs/a: /logs/b: no room");
-        assert_eq!(text("no room"), "writing /logs/a: no room");
     }
 }

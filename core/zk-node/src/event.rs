@@ -184,6 +184,15 @@ pub enum StopReason {
     SnapshotFailed(String),
 }
 
+impl fmt::Display for StopReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Requested => "it was asked to end",
+            Self::LogFailed(reason) | Self::SnapshotFailed(reason) => reason.as_str(),
+        })
+    }
+}
+
 impl StopReason {
     /// The exit code of the process, as in the original's `ExitCode`.
     pub const fn exit_code(&self) -> i32 {

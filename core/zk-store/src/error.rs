@@ -20,7 +20,7 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// The folder could not be made.
-    #[error("Unable to create {role} directory {}: {source}", dir.display())]
+    #[error("Unable to create {role} directory {}: {}", dir.display(), base::reason_at(source, dir))]
     CreateDir {
         /// `data` (the log) or `snap`.
         role: &'static str,
@@ -30,7 +30,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Nothing can be written there.
-    #[error("Cannot write to {role} directory {}: {source}", dir.display())]
+    #[error("Cannot write to {role} directory {}: {}", dir.display(), base::reason_at(source, dir))]
     NotWritable {
         /// `data` (the log) or `snap`.
         role: &'static str,
@@ -52,7 +52,7 @@ pub enum StoreError {
     #[error("Snapshot directory has log files. Check if dataLogDir and dataDir configuration is correct.")]
     SnapDirHasLogs,
     /// The disk said no.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {}", path.display(), base::reason_at(source, path))]
     Io {
         /// What was tried, as in "read".
         action: &'static str,

@@ -60,9 +60,7 @@ impl Sink {
             _ => Ok(None),
         };
         let open = open.unwrap_or_else(|(path, error)| {
-            let text = error.to_string();
-            let reason = text.split(" (os error").next().unwrap_or(&text);
-            let exception = format!("java.io.FileNotFoundException: {} ({reason})", path.display());
+            let exception = format!("java.io.FileNotFoundException: {} ({})", path.display(), base::reason(&error));
             // Nobody may be listening.
             let _ = writeln!(io::stderr(), "log4j:ERROR setFile(null,true) call failed.\n{exception}");
             appender.target = Target::Nowhere;

@@ -43,6 +43,8 @@ Unknown keys warn, as in the originals.
 - A full disk ends nothing: appends to it get KAFKA_STORAGE_ERROR until there is room, reads go on, and the log says so
   once when it is full and once when it is not. The original takes the whole log directory offline, and ends with the last.
   A stop on a full disk is no clean one, as its last index entries have no room, and a start fails until there is some.
+- A ZooKeeper whose transaction log can't be written ends with exit code 1, and every acknowledged write is there when it is
+  started again. The original ends with 0, as after a stop in good order.
 - A batch may be decompressed to 256 MiB at most: a larger one is refused as corrupt. The original has no limit but its
   heap.
 - Text that is not UTF-8 (a topic's name) closes the connection. The original puts replacement characters for it, and
