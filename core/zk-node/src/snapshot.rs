@@ -228,3 +228,51 @@ impl Server {
         self.snapshot_serial += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use base::{Disk, MemDisk, Monotonic, Random, Slow};
+
+    use super::*;
+    use crate::{Event, ServerConfig};
+
+    const NOW: Now = Now { monotonic: Monotonic::from_ms(1000), wall_ms: 1_600_000_000_000 };
+    const SNAPSHOT: &str = "/data/version-2/snapshot.5";
+
+    /// Runs what the disk is to do, and all that follows from it.
+    fn run(server: &mut Server, mut effects: Effects) {
+        while !effects.is_empty() {
+            for effect in std::mem::take(&mut effects) {
+                if let Effect::Disk(task) = effect {
+                    server.handle(Event::Disk(task.run(&Slow::allowed())), NOW, &mut effects);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_snapshot_gets_its_name_when_the_log_is_behind_all_that_it_holds() {
+        let disk = Arc::new(MemDisk::new());
+        let (config, mut effects) = (ServerConfig::new("/data"), Effects::new());
+        let random = Random::from_seed(1);
+        let mut server =
+            Server::open(config, disk.clone(), random, NOW, &mut effects, &Slow::allowed()).expect("an empty disk");
+        run(&mut server, effects);
+        // Five transactions are committed and applied; four are durable here.
+        server.tree.set_last_zxid(5);
+        server.pipeline.durable = 4;
+        let exists = || disk.metadata(Path::new(SNAPSHOT)).unwrap().is_some();
+        let mut effects = Effects::new();
+        server.begin_snapshot(NOW, &mut effects);
+        run(&mut server, effects);
+        assert!(!exists(), "the fifth may be lost");
+        let mut effects = Effects::new();
+        server.pipeline.durable = 5;
+        server.seal_snapshot(&mut effects);
+        run(&mut server, effects);
+        assert!(exists());
+    }
+}
