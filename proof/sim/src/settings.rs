@@ -22,6 +22,8 @@ pub(crate) struct Draw {
     history_len: i32,
     snapshot_count: u32,
     purges: bool,
+    /// Whether the last of five or more servers has no vote.
+    observes: bool,
 }
 
 impl Draw {
@@ -30,6 +32,7 @@ impl Draw {
             history_len: one_of(random, [3, 20, 500]),
             snapshot_count: one_of(random, [30, 100, 1000]),
             purges: random.below(3) == 0,
+            observes: random.below(3) == 0,
         }
     }
 }
@@ -47,7 +50,12 @@ pub(crate) fn server(id: ServerId, servers: ServerId, draw: &Draw) -> Result<Ser
         draw.snapshot_count
     );
     for other in 1..=servers {
-        text.push_str(&format!("server.{other}=s{other}:{QUORUM_PORT}:3888\n"));
+        let is_observer = draw.observes && servers >= 5 && other == servers;
+        let role = if is_observer { ":observer" } else { "" };
+        text.push_str(&format!("server.{other}=s{other}:{QUORUM_PORT}:3888{role}\n"));
+        if is_observer && other == id {
+            text.push_str("peerType=observer\n");
+        }
     }
     let mut read = |path: &str| match path {
         "zoo.cfg" => Ok(text.clone().into_bytes()),

@@ -582,7 +582,7 @@ impl World {
 }
 
 /// What the servers' lines say that a run went through.
-const COUNTED: [(&str, &str); 10] = [
+const COUNTED: [(&str, &str); 11] = [
     ("Getting a diff from the leader", "DIFF"),
     ("Use txnlog for peer", "log read"),
     ("Truncating log to get in sync", "TRUNC"),
@@ -590,6 +590,7 @@ const COUNTED: [(&str, &str); 10] = [
     ("The log can't be read for a learner", "log refused"),
     ("LEADING", "elected"),
     ("FOLLOWING", "follows"),
+    ("OBSERVING", "observes"),
     ("Expiring session", "expired"),
     ("Snapshotting", "snapshot"),
     ("Purge task completed", "purge"),

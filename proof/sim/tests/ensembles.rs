@@ -70,7 +70,9 @@ fn three_servers() {
 
 #[test]
 fn five_servers() {
-    assert_seen(&seeds(5, FAULTS_MS, 80), &USUAL);
+    let seen = seeds(5, FAULTS_MS, 80);
+    assert_seen(&seen, &USUAL);
+    assert_seen(&seen, &["observes"]);
 }
 
 #[test]
