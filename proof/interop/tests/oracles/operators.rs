@@ -75,7 +75,7 @@ fn init_scripts_start_find_and_stop_both_servers() {
         assert!(step.trim_end().ends_with(&format!("exit {code}")), "{name}: not {code}:\n{step}");
     };
     expect("zookeeper start", &["ZooKeeper JMX enabled by default", "Starting zookeeper ... STARTED"], 0);
-    expect("zookeeper log", &[&format!("binding to port 0.0.0.0:{zookeeper_port}")], 0);
+    expect("zookeeper log", &[&format!("binding to port 0.0.0.0/0.0.0.0:{zookeeper_port}")], 0);
     expect("zookeeper again", &["already running as process"], 1);
     expect("zookeeper status", &["Mode: standalone"], 0);
     expect("zookeeper status by link", &["Mode: standalone"], 0);
