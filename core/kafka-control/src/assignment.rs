@@ -8,6 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base::Random;
 
+use crate::operation::ZNODE_BYTES_MAX;
+
+/// No topic has more: the shortest entry of its znode, `"0":[0],`, has 8 bytes.
+const PARTITIONS_MAX: i64 = ZNODE_BYTES_MAX as i64 / 8;
+
 /// A broker that may hold replicas, and its rack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerRack {
@@ -23,6 +28,12 @@ pub enum AssignmentError {
     /// INVALID_PARTITIONS.
     #[error("Number of partitions must be larger than 0.")]
     Partitions,
+    /// INVALID_PARTITIONS. Ours: the original tries, and runs out of memory or asks ZooKeeper in vain for ever.
+    #[error("A topic can't have {wanted} partitions: its znode has room for {PARTITIONS_MAX} at the most.")]
+    TooManyPartitions {
+        /// All partitions that the topic would have.
+        wanted: i64,
+    },
     /// INVALID_REPLICATION_FACTOR.
     #[error("Replication factor must be larger than 0.")]
     ReplicationFactor,
@@ -79,6 +90,10 @@ pub fn assign_replicas(
     };
     if wanted > brokers.len() {
         return Err(AssignmentError::TooFewBrokers { wanted, brokers: brokers.len() });
+    }
+    let all = i64::from(partitions) + existing.map_or(0, |(_, count)| i64::from(count));
+    if all > PARTITIONS_MAX {
+        return Err(AssignmentError::TooManyPartitions { wanted: all });
     }
     let mut sorted = brokers.to_vec();
     sorted.sort_by_key(|broker| broker.id);
@@ -241,6 +256,14 @@ mod tests {
             Err(AssignmentError::TooFewBrokers { wanted: 3, brokers: 2 })
         );
         assert_eq!(assign_replicas(&two, 1, 1, None, &mut random), Err(AssignmentError::Racks));
+        let one = brokers(&[(0, None)]);
+        for (added, existing) in
+            [(i32::MAX, None), (130_944, None), (i32::MAX, Some((0, i32::MAX))), (1, Some((0, 130_943)))]
+        {
+            let wanted = i64::from(added) + existing.map_or(0, |(_, count)| i64::from(count));
+            let refused = assign_replicas(&one, added, 1, existing, &mut random);
+            assert_eq!(refused, Err(AssignmentError::TooManyPartitions { wanted }));
+        }
     }
 
     #[test]

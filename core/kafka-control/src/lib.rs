@@ -21,4 +21,4 @@ pub use message::{
     BrokerMessage, EPOCH_DURING_DELETE, LEADER_DURING_DELETE, MessageBody, NO_LEADER, PartitionState, StoppedReplica,
     TopicPartition,
 };
-pub use operation::{CreateMode, Failure, Operation, Outcome, Reply, ZnodeStat};
+pub use operation::{CreateMode, Failure, Operation, Outcome, Reply, ZNODE_BYTES_MAX, ZnodeStat};

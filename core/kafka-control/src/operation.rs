@@ -73,6 +73,22 @@ pub enum Operation {
     Multi(Vec<Operation>),
 }
 
+impl Operation {
+    /// Whether no server takes it, see [`Failure::TooLarge`].
+    pub fn is_too_large(&self) -> bool {
+        self.data_len() > ZNODE_BYTES_MAX
+    }
+
+    fn data_len(&self) -> usize {
+        match self {
+            Self::Create { data, .. } | Self::SetData { data, .. } => data.as_ref().map_or(0, Bytes::len),
+            Self::Multi(operations) => operations.iter().map(Self::data_len).sum(),
+            Self::Delete { .. } | Self::Check { .. } | Self::GetData { .. } => 0,
+            Self::Exists { .. } | Self::GetChildren { .. } => 0,
+        }
+    }
+}
+
 /// The part of a znode's stat that Kafka reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ZnodeStat {
@@ -131,10 +147,16 @@ pub enum Failure {
     /// The session is over, and with it everything that was still under way.
     #[error("session expired")]
     SessionExpired,
+    /// Not sent: no server takes data of more than [`ZNODE_BYTES_MAX`]. It would close the connection, whenever it is asked again.
+    #[error("more than {ZNODE_BYTES_MAX} bytes for a znode")]
+    TooLarge,
     /// Any other error code.
     #[error("error {0}")]
     Other(i32),
 }
+
+/// The longest data that is sent for one znode: `jute.maxbuffer` of a server by default, less the room for the rest of the request.
+pub const ZNODE_BYTES_MAX: usize = 0xf_ffff - 1024;
 
 /// What one operation came to.
 pub type Outcome = Result<Reply, Failure>;

@@ -2,6 +2,7 @@
 //!
 //! Any broker may create a topic that a client asked for; the controller sees the znode and gives it leaders.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ impl TopicError {
 impl From<AssignmentError> for TopicError {
     fn from(error: AssignmentError) -> Self {
         let code = match error {
-            AssignmentError::Partitions => ErrorCode::INVALID_PARTITIONS,
+            AssignmentError::Partitions | AssignmentError::TooManyPartitions { .. } => ErrorCode::INVALID_PARTITIONS,
             AssignmentError::ReplicationFactor | AssignmentError::TooFewBrokers { .. } => {
                 ErrorCode::INVALID_REPLICATION_FACTOR
             }
@@ -188,14 +189,14 @@ impl Broker {
             let text = format!("A partition reassignment is in progress for the topic '{name}'.");
             return Err(TopicError::new(ErrorCode::REASSIGNMENT_IN_PROGRESS, text));
         }
-        match count - old {
-            ..0 => {
+        match count.cmp(&old) {
+            Ordering::Less => {
                 return invalid(format!(
                     "Topic currently has {old} partitions, which is higher than the requested {count}."
                 ));
             }
-            0 => return invalid(format!("Topic already has {old} partitions.")),
-            1.. => {}
+            Ordering::Equal => return invalid(format!("Topic already has {old} partitions.")),
+            Ordering::Greater => {}
         }
         let brokers = self.brokers_with_racks();
         let first = existing.0.get(&0).map(|assignment| assignment.replicas.clone()).unwrap_or_default();

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use base::{Monotonic, Now, Str};
+use base::{Monotonic, Now, Str, once};
 use bytes::Bytes;
 use kafka_control::{CreateMode, Event as ControllerEvent, Failure, Operation, Outcome, Reply, ZnodeStat, znode};
 use parking_lot::Mutex;
@@ -123,9 +123,17 @@ impl Broker {
         if operations.is_empty() {
             return then(self, Vec::new(), now);
         }
+        let count = operations.len();
+        if operations.iter().any(Operation::is_too_large) {
+            // Told by another turn, as all answers are: the caller may hold what `then` takes.
+            let broker = self.clone();
+            self.host.submit(once(move |_| {
+                then(&broker, vec![Err(Failure::TooLarge); count], broker.host.now());
+            }));
+            return;
+        }
         let mut link = self.zookeeper.0.lock();
         let Some(link) = link.as_mut() else { return };
-        let count = operations.len();
         let outcomes = vec![Err(Failure::ConnectionLoss); count];
         let batch = Arc::new(Mutex::new(Batch { outcomes, missing: count, then: Some(Box::new(then)) }));
         for (index, operation) in operations.into_iter().enumerate() {

@@ -52,6 +52,8 @@ Unknown keys warn, as in the originals.
 - A partition whose leader's log directory fails has no leader, as in the original; a failed directory is taken again at
   the next start.
 - `kafka.request.logger` writes nothing, whatever its level: requests are not traced.
+- A topic whose znode would be longer than 1,047,551 bytes is refused at once. The original sends it to ZooKeeper again and
+  again, which closes the connection each time; at millions of partitions it runs out of memory.
 - A `compression.type` of the broker that is not in lower case is refused when the configuration is read, not later when
   the logs start.
 ";

@@ -113,6 +113,40 @@ fn refusals_have_the_originals_words() {
 }
 
 #[test]
+fn what_no_znode_has_room_for_is_refused() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 1);
+    for (partitions, code, text) in [
+        (i32::MAX, ErrorCode::INVALID_PARTITIONS, "2147483647 partitions"),
+        // Few enough to be looked at, too many to be written.
+        (130_000, ErrorCode::UNKNOWN_SERVER_ERROR, "more than 1047551 bytes for a znode"),
+    ] {
+        let topic = create_topics::RequestTopic {
+            name: Str::from("large"),
+            num_partitions: partitions,
+            replication_factor: 1,
+            ..create_topics::RequestTopic::default()
+        };
+        let request =
+            create_topics::Request { topics: vec![topic], timeout_ms: 1000, ..create_topics::Request::default() };
+        let answer = world.ask(&mut client, &request, 5).topics.remove(0);
+        assert_eq!(answer.error_code, code);
+        assert!(answer.error_message.as_deref().unwrap_or_default().contains(text), "{:?}", answer.error_message);
+        let grow = create_partitions::RequestTopic { name: Str::from("t"), count: partitions, assignments: None };
+        let request = create_partitions::Request { topics: vec![grow], timeout_ms: 1000, validate_only: false };
+        let answer = world.ask(&mut client, &request, 3).results.remove(0);
+        assert_eq!(answer.error_code, code);
+    }
+    let grow = create_partitions::RequestTopic { name: Str::from("t"), count: i32::MIN, assignments: None };
+    let request = create_partitions::Request { topics: vec![grow], timeout_ms: 1000, validate_only: false };
+    assert_eq!(world.ask(&mut client, &request, 3).results[0].error_code, ErrorCode::INVALID_PARTITIONS);
+    // The session is unharmed.
+    create_topic(&mut world, &mut client, "u", 3);
+    assert_eq!(describe(&mut world, &mut client, "u").partitions.len(), 3);
+}
+
+#[test]
 fn a_topic_asked_for_is_made() {
     let mut world = World::new("num.partitions=3");
     let mut client = world.connect();

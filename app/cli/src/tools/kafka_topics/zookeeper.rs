@@ -329,7 +329,9 @@ fn admin_operation(message: impl std::fmt::Display) -> Thrown {
 
 fn assignment(error: &AssignmentError) -> Thrown {
     let class = match error {
-        AssignmentError::Partitions => "org.apache.kafka.common.errors.InvalidPartitionsException",
+        AssignmentError::Partitions | AssignmentError::TooManyPartitions { .. } => {
+            "org.apache.kafka.common.errors.InvalidPartitionsException"
+        }
         AssignmentError::ReplicationFactor | AssignmentError::TooFewBrokers { .. } => {
             "org.apache.kafka.common.errors.InvalidReplicationFactorException"
         }
