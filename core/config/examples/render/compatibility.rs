@@ -54,6 +54,9 @@ Unknown keys warn, as in the originals.
 - `kafka.request.logger` writes nothing, whatever its level: requests are not traced.
 - A topic whose znode would be longer than 1,047,551 bytes is refused at once. The original sends it to ZooKeeper again and
   again, which closes the connection each time; at millions of partitions it runs out of memory.
+- A ZooKeeper request with a null path is answered with a marshalling error (-5). The original answers some of them with bad
+  arguments (-8), and does `sync` and `addWatch`. A SASL token that is null is answered, not met with a closed connection, and a
+  client's own `createSession` request is refused and its connection closed, where the original lets it through.
 - A `compression.type` of the broker that is not in lower case is refused when the configuration is read, not later when
   the logs start.
 ";
