@@ -228,8 +228,10 @@ impl Plain {
                 (regex(r"\b1[5-9]\d{11}\b"), "MS"),
                 (regex(r"console-consumer-\d+"), "console-consumer-N"),
                 (regex(r"0x[0-9a-f]{6,}"), "0xN"),
-                // Told by a thread of its own: in the original it may come too late, to be seen in the next case or not at all.
-                (regex(r"\nWATCHER::\n\nWatchedEvent state:SyncConnected type:None path:null\n"), ""),
+                // Told by a thread of its own, in two pieces: in the original they may stand amid another text, or come too late, to be
+                // seen in the next case or not at all.
+                (regex(r"\nWATCHER::\n"), ""),
+                (regex(r"\nWatchedEvent state:SyncConnected type:None path:null\n"), ""),
             ],
             dropped: regex(
                 r"^\s+at |^\s*\.\.\. \d+ more|^$|^ \([A-Za-z.$]+\)$|\(org\.apache\.kafka\.clients\.NetworkClient\)$|\(org\.apache\.zookeeper\.ClientCnxn\)$|^EndOfStreamException|while closing send thread",
