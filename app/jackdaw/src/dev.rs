@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::Properties;
-use host::logging::{KAFKA_DEFAULT, Log, LogSettings, capture_events};
+use host::logging::{KAFKA_DEFAULT, Log, LogSettings, capture_events, end_process_on_panic};
 use host::{Kafka, KafkaError, StopSignals, System};
 use zk_node::StopReason;
 
@@ -105,6 +105,8 @@ fn bracketed(host: &str) -> String {
 }
 
 fn serve(options: &Options) -> Result<i32, String> {
+    // Several servers with a log each: the console has it.
+    end_process_on_panic(None);
     let data_dir = options.data_dir.display();
     let create = std::fs::create_dir_all(&options.data_dir);
     create.map_err(|error| format!("cannot use {data_dir} (--data-dir): {error}"))?;

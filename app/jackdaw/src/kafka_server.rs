@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use config::{BrokerConfig, Properties};
-use host::logging::{Level, Log, capture_events};
+use host::logging::{Level, Log, capture_events, end_process_on_panic};
 use host::{Fatal, Kafka, KafkaError, StartError, StopSignals, System};
 
 use crate::java::Java;
@@ -55,6 +55,7 @@ pub(crate) fn run(java: &Java, arguments: &[String]) -> i32 {
         }
     };
     capture_events(&log);
+    end_process_on_panic(Some(log.clone()));
     for (level, note) in java.notes() {
         log.write(level, MAIN, note);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::ZooKeeperSettings;
 use config::zookeeper::MemberSettings;
-use host::logging::{Level, Log};
+use host::logging::{Level, Log, end_process_on_panic};
 use host::{Listener, StopSignals, System, ZooKeeper, bind_peer_ports, resolve};
 use zk_node::{PeerPort, StopReason};
 
@@ -40,6 +40,7 @@ pub(crate) fn run(java: &Java, arguments: &[String]) -> i32 {
             return UNEXPECTED_ERROR;
         }
     };
+    end_process_on_panic(Some(log.clone()));
     let code = run_logged(java, arguments, &log);
     log.flush();
     code

@@ -7,14 +7,17 @@ mod appender;
 mod capture;
 mod layout;
 mod loggers;
+mod panics;
 mod settings;
 mod writer;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use capture::capture_events;
+pub use panics::end_process_on_panic;
 pub use settings::{KAFKA_CONSOLE, KAFKA_DEFAULT, LogSettings, ZOOKEEPER_DEFAULT};
 
 use parking_lot::RwLock;
@@ -150,5 +153,10 @@ impl Log {
     /// Waits until all lines so far are written.
     pub fn flush(&self) {
         self.writer.flush();
+    }
+
+    /// As [`Log::flush`], but for this long at the most.
+    fn flush_within(&self, limit: Duration) {
+        self.writer.flush_within(limit);
     }
 }

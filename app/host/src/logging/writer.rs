@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -67,6 +68,17 @@ impl Writer {
         let mut queue = self.shared.queue.lock();
         while queue.writing || !queue.records.is_empty() {
             self.shared.none.wait(&mut queue);
+        }
+    }
+
+    /// Gives up when the time is over: the thread that asks may be the writer's own, or hold its queue.
+    pub(super) fn flush_within(&self, limit: Duration) {
+        let end = Instant::now() + limit;
+        let Some(mut queue) = self.shared.queue.try_lock_until(end) else { return };
+        while queue.writing || !queue.records.is_empty() {
+            if self.shared.none.wait_until(&mut queue, end).timed_out() {
+                return;
+            }
         }
     }
 }
