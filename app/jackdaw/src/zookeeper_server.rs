@@ -55,6 +55,7 @@ fn run_logged(java: &Java, arguments: &[String], log: &Log) -> i32 {
         Err(code) => return code,
     };
     if let Some(member) = &settings.member {
+        log.set_server_id(member.id);
         log.write(Level::Info, MAIN, format!("Starting quorum peer, myid={}", member.id));
     }
     let purge = &settings.purge;

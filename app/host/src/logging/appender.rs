@@ -205,6 +205,7 @@ mod tests {
 
     fn record(message: &'static str, wall_ms: i64) -> Record {
         Record {
+            server_id: None,
             level: Level::Info,
             logger: "a".into(),
             message: message.into(),

@@ -30,7 +30,9 @@ enum What {
     Thread,
     /// `%L`, `%M`, `%F`: lines of Java that we don't have; a number, since log parsers expect one.
     Line,
-    /// `%x`, and `%X{...}`: contexts that nobody sets.
+    /// `%X{myid}`: of a member of an ensemble.
+    ServerId,
+    /// `%x`, and any other `%X{...}`: contexts that nobody sets.
     Empty,
 }
 
@@ -101,6 +103,7 @@ fn conversion_of(text: &str) -> (Piece, &str) {
         'C' => What::Logger(option.and_then(|parts| parts.parse().ok())),
         't' => What::Thread,
         'L' | 'M' | 'F' => What::Line,
+        'X' if option == Some("myid") => What::ServerId,
         'x' | 'X' => What::Empty,
         'n' => What::Text("\n".to_owned()),
         '%' => What::Text("%".to_owned()),
@@ -140,6 +143,11 @@ impl What {
             }
             Self::Thread => line.push_str(&record.thread),
             Self::Line => line.push('0'),
+            Self::ServerId => {
+                if let Some(id) = record.server_id {
+                    let _ = write!(line, "{id}");
+                }
+            }
             Self::Empty => {}
         }
     }
@@ -211,8 +219,13 @@ mod tests {
     use super::*;
 
     fn line(pattern: &str) -> String {
+        line_of_server(pattern, None)
+    }
+
+    fn line_of_server(pattern: &str, server_id: Option<i64>) -> String {
         let wall_ms = Local.with_ymd_and_hms(2026, 1, 1, 12, 0, 0).unwrap().timestamp_millis() + 7;
         let record = Record {
+            server_id,
             level: Level::Info,
             logger: "kafka.server.KafkaServer".into(),
             message: "[KafkaServer id=0] started".into(),
@@ -235,6 +248,7 @@ mod tests {
             line("%d{ISO8601} [myid:%X{myid}] - %-5p [%t:%C{1}@%L] - %m%n"),
             "2026-01-01 12:00:00,007 [myid:] - INFO  [main:KafkaServer@0] - [KafkaServer id=0] started\n"
         );
+        assert_eq!(line_of_server("[myid:%X{myid}] %X{other}-", Some(2)), "[myid:2] -");
     }
 
     #[test]

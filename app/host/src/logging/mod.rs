@@ -13,7 +13,7 @@ mod writer;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use capture::capture_events;
@@ -103,6 +103,8 @@ pub(crate) struct Record {
     exception: Option<String>,
     thread: Cow<'static, str>,
     wall_ms: i64,
+    /// `%X{myid}`
+    server_id: Option<i64>,
 }
 
 /// The log of one server. Clones share it.
@@ -111,13 +113,20 @@ pub struct Log {
     /// Levels change while the process runs.
     settings: Arc<RwLock<LogSettings>>,
     writer: Arc<Writer>,
+    server_id: Arc<OnceLock<i64>>,
 }
 
 impl Log {
     /// Opens the files that `settings` name and starts the writer.
     pub fn start(settings: LogSettings) -> std::io::Result<Self> {
         let writer = Writer::start(settings.appenders())?;
-        Ok(Self { settings: Arc::new(RwLock::new(settings)), writer: Arc::new(writer) })
+        Ok(Self { settings: Arc::new(RwLock::new(settings)), writer: Arc::new(writer), server_id: Arc::default() })
+    }
+
+    /// From now on `%X{myid}` is this number, which a member of an ensemble has from its file `myid`.
+    pub fn set_server_id(&self, id: i64) {
+        // A process has one for good.
+        let _ = self.server_id.set(id);
     }
 
     /// Whether a line of this logger and level would be written.
@@ -146,7 +155,9 @@ impl Log {
         drop(settings);
         let thread = std::thread::current().name().map_or(Cow::Borrowed("main"), |name| Cow::Owned(name.to_owned()));
         let wall_ms = chrono::Utc::now().timestamp_millis();
-        let record = Record { level, logger: logger.into(), message: message.into(), exception, thread, wall_ms };
+        let server_id = self.server_id.get().copied();
+        let record =
+            Record { level, logger: logger.into(), message: message.into(), exception, thread, wall_ms, server_id };
         self.writer.push(record, appenders);
     }
 

@@ -114,7 +114,9 @@ fn members(options: &Options, count: u8) -> Result<Vec<Plan>, String> {
         let dir = options.data_dir.join(format!("zookeeper-{id}"));
         file.set("dataDir", dir.display().to_string());
         let settings = member_settings(&file, &dir, id)?;
-        Ok(Plan { settings, peers, log: log(options, &format!("zookeeper-{id}.log"))? })
+        let log = log(options, &format!("zookeeper-{id}.log"))?;
+        log.set_server_id(id.into());
+        Ok(Plan { settings, peers, log })
     };
     (1..=count).zip(ports).map(member).collect()
 }
