@@ -57,6 +57,9 @@ Unknown keys warn, as in the originals.
 - A ZooKeeper request with a null path is answered with a marshalling error (-5). The original answers some of them with bad
   arguments (-8), and does `sync` and `addWatch`. A SASL token that is null is answered, not met with a closed connection, and a
   client's own `createSession` request is refused and its connection closed, where the original lets it through.
+- A member of an ensemble that is killed while it takes over a leader's history may leave a log that is an epoch ahead of its file
+  `currentEpoch`. Ours starts from that; a server of the original refuses (`The current epoch, N, is older than the last zxid`). Before
+  such a server goes back to the original, let ours follow once, or empty its `version-2` folders.
 - A `compression.type` of the broker that is not in lower case is refused when the configuration is read, not later when
   the logs start.
 ";
