@@ -290,10 +290,11 @@ fn decode_create(reader: &mut Reader<'_>) -> Result<CreateTxn, DecodeError> {
     })
 }
 
-/// Nothing, a digest alone, or a record: whatever reads to the end of the entry, with a digest or without, is a record.
+/// Nothing, a digest alone, or a record. A digest that reads as a record names no paths: its first number, 2, is its version.
 fn decode_close_session(reader: &mut Reader<'_>) -> Option<CloseSessionTxn> {
     let start = reader.clone();
-    let txn = CloseSessionTxn::decode(reader).ok().filter(|_| matches!(reader.remaining(), 0 | DIGEST_BYTES));
+    let is_record = |txn: &CloseSessionTxn| txn.paths_to_delete.iter().all(|path| path.starts_with('/'));
+    let txn = CloseSessionTxn::decode(reader).ok().filter(is_record);
     if txn.is_none() {
         *reader = start;
     }

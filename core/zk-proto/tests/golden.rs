@@ -84,6 +84,21 @@ fn old_entries_are_read() {
 }
 
 #[test]
+fn a_digest_that_reads_as_paths_is_a_digest() {
+    for digest in [
+        // One "path" of four bytes; two empty ones.
+        TxnDigest { version: 1, tree_digest: 0x4_0000_00ff },
+        TxnDigest { version: 2, tree_digest: 0 },
+    ] {
+        let close = entry(Txn::CloseSession(None), Some(digest));
+        assert_eq!(decoded(&close.to_bytes()), Ok(close.clone()));
+        // What is behind it changes nothing.
+        let followed = Bytes::from([&close.to_bytes()[..], &[0xff; 5]].concat());
+        assert_eq!(decoded(&followed), Ok(close));
+    }
+}
+
+#[test]
 fn unknown_types_are_errors() {
     let none = Bytes::new();
     assert!(matches!(Txn::decode(OpCode::GetData.code(), &mut Reader::new(&none)), Err(DecodeError::Value { .. })));
