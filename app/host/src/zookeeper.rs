@@ -147,6 +147,18 @@ impl ZooKeeper {
         peers::accept(listener, port, &system.loops, *peer_keep_alive, serial, &self.shared, failed);
     }
 
+    /// Tells the log that it serves, unless it has ended already: no such line may come behind the one that says why.
+    pub fn tell_started(&self, logger: &'static str) {
+        // Its end is told under the same lock.
+        let machine = self.shared.machine.lock();
+        if self.shared.stopped.borrow().is_none() {
+            self.shared.log.write(Level::Info, logger, "started");
+        }
+        drop(machine);
+        // Who found it busy has left something.
+        self.shared.run_turn(&mut Vec::new());
+    }
+
     /// Asks the server to stop in good order.
     pub fn stop(&self) {
         self.shared.collect(0, Input::Event(Event::Stop));

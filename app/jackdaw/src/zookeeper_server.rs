@@ -191,14 +191,14 @@ pub(crate) fn start(
     let config = host::zookeeper_config(settings, address.map_or(-1, |address| i32::from(address.port())));
     let random = System::random().map_err(|error| (UNEXPECTED_ERROR, error.to_string()))?;
     let server = ZooKeeper::open(config, system.clone(), log.clone(), random)
-        .map_err(|error| (DATA_DIR_UNAVAILABLE, error.to_string()))?;
+        .map_err(|error| (error.exit_code(), error.to_string()))?;
     if let Some(listener) = listener {
         server.serve(listener, false);
     }
     for (port, listener) in peers {
         server.serve_peers(listener, port);
     }
-    log.write(Level::Info, SERVER, "started");
+    server.tell_started(SERVER);
     Ok((server, address))
 }
 

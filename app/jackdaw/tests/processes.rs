@@ -370,3 +370,40 @@ fn a_zookeeper_that_cannot_start_ends_with_the_originals_codes() {
     let (code, stdout, stderr) = run(&["zookeeper-server-start", &config(text)]);
     assert_eq!(code, 3, "{stdout}{stderr}");
 }
+
+/// As on a full disk: where a snapshot is to be written, it can't be.
+#[test]
+fn a_snapshot_that_cannot_be_written_at_the_start_ends_the_server_before_it_says_that_it_started() {
+    const STARTED: &str = "started (org.apache.zookeeper.server.ZooKeeperServer)";
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data/version-2");
+    let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let text =
+        format!("dataDir={}/data\nclientPort={}\nclientPortAddress=127.0.0.1\n", dir.path().display(), free.port());
+    let config = write(&dir.path().join("zoo.cfg"), &text);
+    let in_the_way = |zxid: i64| data.join(format!(".snapshot.{zxid}.tmp/full"));
+    std::fs::create_dir_all(in_the_way(0)).unwrap();
+    let (code, stdout, stderr) = run(&["zookeeper-server-start", &config]);
+    assert!(
+        code == 1 && stderr.contains("Unexpected exception, exiting abnormally: cannot "),
+        "{code} {stdout}{stderr}"
+    );
+    assert!(!stdout.contains(STARTED), "{stdout}");
+
+    std::fs::remove_dir_all(data.join(".snapshot.0.tmp")).unwrap();
+    let mut server = Process::start(&["zookeeper-server-start", &config]);
+    server.await_line(STARTED);
+    let (code, _, stderr) = run(&["zkCli", "-server", &free.to_string(), "create", "/a"]);
+    assert!(code == 0, "{stderr}");
+    server.signal("KILL");
+    server.wait();
+    // The session, the node, the session's end: up to where the log reaches is left to it.
+    (1..=3).for_each(|zxid| std::fs::create_dir_all(in_the_way(zxid)).unwrap());
+    // Which thread is first differs from run to run.
+    for _ in 0..20 {
+        let (code, stdout, stderr) = run(&["zookeeper-server-start", &config]);
+        assert_eq!(code, 10, "{stdout}{stderr}");
+        let (_, behind) = stdout.split_once("Severe unrecoverable error, exiting").unwrap();
+        assert!(!behind.contains(STARTED), "{stdout}");
+    }
+}

@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 use crate::LogError;
 use crate::home::{BlockCache, BlockKey, Home, LazyFile};
 use crate::partition::FileKind;
+use crate::shared::is_full;
 
 /// An entry of an index. `base` is the segment's base offset, from which stored offsets count.
 pub(crate) trait Entry: Copy + PartialEq + Send + Sync {
@@ -155,14 +156,17 @@ impl<E: Entry> Index<E> {
         Ok(self.written(home)?.last)
     }
 
-    /// Adds an entry, larger than the last one. Meets the page cache every 512 entries.
+    /// Adds an entry, larger than the last one. Meets the page cache every 512 entries; they wait in memory while the disk is full.
     pub(crate) fn append(&self, home: &Home, entry: E) -> Result<(), LogError> {
         self.written(home)?;
         let mut state = self.state.write();
         state.tail.push(entry);
-        match state.tail.len() < TAIL_MAX {
-            true => Ok(()),
-            false => self.write_tail(home, &mut state),
+        if !state.tail.len().is_multiple_of(TAIL_MAX) {
+            return Ok(());
+        }
+        match self.write_tail(home, &mut state) {
+            Err(error) if is_full(&error) => Ok(()),
+            written => written,
         }
     }
 
@@ -258,18 +262,20 @@ impl<E: Entry> Index<E> {
         Ok(self.in_block(&block, index % Self::BLOCK_ENTRIES))
     }
 
-    /// Keeps the first `entries`. The file is cut, with any zeros behind its entries.
+    /// Keeps the first `entries`. The file is cut, with any zeros behind its entries. Needs no room on the disk.
     pub(crate) fn truncate(&self, home: &Home, entries: u32, slow: &Slow) -> Result<(), LogError> {
-        let last = match entries.checked_sub(1) {
+        let written = self.written(home)?.entries;
+        let in_file = entries.min(written);
+        let last = match in_file.checked_sub(1) {
             Some(index) => self.get(home, index)?,
             None => None,
         };
-        self.write_out(home)?;
         let mut state = self.state.write();
         let file = self.file.get(home)?;
-        let cut = file.truncate(u64::from(entries) * E::SIZE as u64, slow);
+        let cut = file.truncate(u64::from(in_file) * E::SIZE as u64, slow);
         cut.map_err(|error| self.file.failed(home, "truncating", error))?;
-        state.written = Some(Written { entries, last, number: home.cache.next_index() });
+        state.tail.truncate((entries - in_file) as usize);
+        state.written = Some(Written { entries: in_file, last, number: home.cache.next_index() });
         Ok(())
     }
 

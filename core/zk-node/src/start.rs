@@ -53,6 +53,16 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// The exit code of `QuorumPeerMain`: 3 where the data directories can't be used, 1 for all else.
+    pub const fn exit_code(&self) -> i32 {
+        match self {
+            Self::Store(error) if error.is_of_directory() => 3,
+            _ => 1,
+        }
+    }
+}
+
 /// In the high byte of session ids: what the original gives a server that is alone.
 const STANDALONE_SESSION_SERVER: u8 = 1;
 

@@ -115,6 +115,28 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the folders themselves can't be used, not what is in them (`DatadirException`).
+    pub const fn is_of_directory(&self) -> bool {
+        match self {
+            Self::MissingDir { .. }
+            | Self::CreateDir { .. }
+            | Self::NotWritable { .. }
+            | Self::Locked { .. }
+            | Self::LogDirHasSnapshots
+            | Self::SnapDirHasLogs => true,
+            Self::Io { .. }
+            | Self::Failed { .. }
+            | Self::Corrupt { .. }
+            | Self::Decode { .. }
+            | Self::NoSnapshot
+            | Self::NoValidSnapshot { .. }
+            | Self::CannotTruncate { .. }
+            | Self::EpochFile { .. } => false,
+        }
+    }
+}
+
 /// Adds what was tried, and on what, to an error of the disk.
 pub(crate) trait Context<T> {
     fn context(self, action: &'static str, path: &Path) -> Result<T, StoreError>;

@@ -121,11 +121,7 @@ impl Log {
             .file()
             .and_then(|file| file.write_at(&slices, position).map_err(|error| segment.failed("writing", error)));
         written.map_err(|error| self.write_failed(state, error, after))?;
-        match segment.grown(&growth, config) {
-            // The entry waits in memory for a disk with room.
-            Err(error) if is_full(&error) => {}
-            grown => grown.inspect_err(|error| after.failed = Some(error.clone()))?,
-        }
+        segment.grown(&growth, config).inspect_err(|error| after.failed = Some(error.clone()))?;
         after.epochs_changed |= self.note_epochs(&batches, config);
         let indexed =
             state.producers.apply(update, |done, last_stable_offset| segment.end_transaction(done, last_stable_offset));

@@ -20,7 +20,7 @@ use crate::home::Home;
 use crate::partition::FileKind;
 use crate::producers::{CompletedTransaction, EndMarker, Producers, Verdict, is_expired};
 use crate::segment::Segment;
-use crate::shared::Shared;
+use crate::shared::{Shared, is_full};
 use crate::types::{Level, OffsetPosition, Origin};
 use crate::view::{Mark, View};
 use crate::{LogConfig, LogError, TopicPartition, snapshot};
@@ -401,9 +401,20 @@ impl Loader<'_> {
         let Some(segment) = self.segments.last().cloned() else { return Ok(()) };
         self.say(Level::Warn, &format!("Rebuilding the indexes of segment {base_offset}"));
         let mut producers = self.rebuild_producers(base_offset)?;
-        match self.recover_segment(&segment, base_offset, &mut producers)? {
-            Recovered::Ends { .. } => Ok(()),
-            Recovered::Overflows => self.split_last(),
+        let rebuilt =
+            self.recover_segment(&segment, base_offset, &mut producers).and_then(|recovered| match recovered {
+                // No later recovery need come by here: on a full disk, entries must not stay in memory alone.
+                Recovered::Ends { .. } => segment.write_out().map(|()| recovered),
+                Recovered::Overflows => Ok(recovered),
+            });
+        match rebuilt {
+            Ok(Recovered::Ends { .. }) => Ok(()),
+            Ok(Recovered::Overflows) => self.split_last(),
+            Err(error) => {
+                // Half an index looks like a whole one: without any, the next start builds it anew.
+                self.remove(&FileKind::OffsetIndex.name(base_offset))?;
+                Err(error)
+            }
         }
     }
 
@@ -445,7 +456,11 @@ impl Loader<'_> {
             segment.cut_file(valid, self.slow)?;
         }
         segment.set_size(valid);
-        segment.close_indexes()?;
+        match segment.close_indexes() {
+            // The entries wait in memory. The recovery point stays in front of them until a flush has written them.
+            Err(error) if is_full(&error) => self.say(Level::Warn, &format!("The disk is full: {error}")),
+            closed => closed?,
+        }
         Ok(Recovered::Ends { offset, cut: len - valid })
     }
 

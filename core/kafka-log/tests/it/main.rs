@@ -4,6 +4,7 @@
 mod appends;
 mod concurrency;
 mod crashes;
+mod full_disk;
 mod golden;
 mod overflow;
 mod support;

@@ -1,0 +1,120 @@
+//! Starts on a disk without a free byte: what is there is served, and nothing of it is harmed.
+
+use std::sync::Arc;
+
+use base::{Disk, MemDisk, Slow};
+use kafka_log::{Log, LogConfig, LogError};
+
+use crate::support::{DIR, Records, World, content, last_offsets, read};
+
+const BATCHES: i64 = 3_000;
+
+/// An index entry for each batch but the first, and several segments.
+fn config() -> LogConfig {
+    LogConfig { index_interval_bytes: 1, segment_bytes: 100_000, retention_ms: -1, ..LogConfig::default() }
+}
+
+fn append(log: &Log, world: &World, number: i64) -> Result<i64, LogError> {
+    let records = Records { timestamp: 1_600_000_000_000 + number * 10, ..Records::default() };
+    records.append(log, world.now).map(|info| info.first_offset)
+}
+
+/// Appends, and ends as by `kill -9`: the last index entries of each file were in memory alone.
+fn killed(disk: &MemDisk) {
+    let world = World::on(disk, &config());
+    let log = world.log(&config());
+    for number in 0..BATCHES {
+        append(&log, &world, number).unwrap();
+    }
+    disk.kill();
+}
+
+fn assert_whole(log: &Log) {
+    let mut next = 0;
+    while next < BATCHES {
+        for last in last_offsets(&read(log, next).unwrap()) {
+            assert!(last == next || last + 1 == next || last < next, "{last} comes behind {next}");
+            next = next.max(last + 1);
+        }
+    }
+    for number in (0..BATCHES).step_by(97) {
+        let found = log.offset_for_timestamp(1_600_000_000_000 + number * 10).unwrap().unwrap();
+        assert_eq!(found.offset, number);
+    }
+}
+
+fn index_name(log: &Log) -> String {
+    format!("t-0/{:020}.index", log.active_segment())
+}
+
+fn start(disk: &MemDisk) -> (World, Arc<Log>) {
+    let world = World::on(disk, &config());
+    let log = world.log(&config());
+    (world, log)
+}
+
+#[test]
+fn a_killed_broker_serves_reads_and_takes_appends_once_there_is_room() {
+    let disk = MemDisk::new();
+    killed(&disk);
+    disk.set_free_bytes(Some(0));
+    let (world, log) = start(&disk);
+    assert!(world.broker.failed.lock().unwrap().is_empty());
+    assert_whole(&log);
+    assert!(content(&disk, &index_name(&log)).is_empty(), "its entries are in memory");
+    assert!(matches!(append(&log, &world, BATCHES), Err(LogError::AppendsRefused { .. })));
+    assert!(log.flush(world.now, &Slow::allowed()).is_err());
+    assert_eq!(log.recovery_point(), 0, "what is in memory is not durable");
+
+    disk.set_free_bytes(None);
+    world.run_jobs();
+    assert_eq!(append(&log, &world, BATCHES).unwrap(), BATCHES);
+    log.flush(world.now, &Slow::allowed()).unwrap();
+    assert_eq!(log.recovery_point(), BATCHES + 1);
+    assert!(!content(&disk, &index_name(&log)).is_empty());
+}
+
+#[test]
+fn a_start_after_a_start_on_a_full_disk_recovers_again() {
+    let disk = MemDisk::new();
+    killed(&disk);
+    for free in [0, 3_000, 9_000, 0] {
+        disk.set_free_bytes(Some(free));
+        let (world, log) = start(&disk);
+        assert_whole(&log);
+        world.logs.shutdown(&Slow::allowed());
+        assert!(disk.metadata(format!("{DIR}/.kafka_cleanshutdown").as_ref()).unwrap().is_none(), "no clean stop");
+        disk.kill();
+    }
+    disk.set_free_bytes(None);
+    let (world, log) = start(&disk);
+    assert_whole(&log);
+    world.logs.shutdown(&Slow::allowed());
+    disk.kill();
+    assert_whole(&start(&disk).1);
+}
+
+#[test]
+fn an_index_that_is_missing_and_has_no_room_is_built_by_the_next_start() {
+    let disk = MemDisk::new();
+    killed(&disk);
+    let (world, _) = start(&disk);
+    world.logs.shutdown(&Slow::allowed());
+    disk.kill();
+    for file in ["00000000000000000000.index", "00000000000000000000.timeindex"] {
+        disk.remove_file(format!("{DIR}/t-0/{file}").as_ref(), &Slow::allowed()).unwrap();
+    }
+    disk.set_free_bytes(Some(0));
+    assert!(matches!(World::try_on(Arc::new(disk.clone()), &config()), Err(LogError::Start(_))));
+    disk.kill();
+    disk.set_free_bytes(None);
+    assert_whole(&start(&disk).1);
+}
+
+#[test]
+fn a_directory_that_is_new_needs_no_room() {
+    let disk = MemDisk::new();
+    disk.set_free_bytes(Some(0));
+    let (world, log) = start(&disk);
+    assert!(matches!(append(&log, &world, 0), Err(LogError::AppendsRefused { .. })));
+}
