@@ -29,6 +29,7 @@ use crate::{LogConfig, LogError, TopicPartition};
 
 pub(crate) use epochs_file::write_epochs;
 pub(crate) use load::LoadFrom;
+pub(crate) use truncate::Truncation;
 pub(crate) use upkeep::FlushPolicy;
 
 /// A partition's log. Shared by all threads: appends take a short lock, reads use what was last published.

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::checkpoint::{self, PartitionOffsets};
 use crate::loading::CLEAN_SHUTDOWN;
-use crate::log::{FlushPolicy, LoadFrom, write_epochs};
+use crate::log::{FlushPolicy, LoadFrom, Truncation, write_epochs};
 use crate::metadata::{self, BrokerMetadata};
 use crate::partition::{TopicPartition, deleted_folder};
 use crate::shared::Shared;
@@ -304,8 +304,13 @@ impl LogManager {
     /// Cuts logs back to offsets, as followers do; true for each that was longer. The recovery points are on disk before anything is
     /// cut: else a crash could take new records for old ones that are known to be good.
     pub fn truncate_to(&self, targets: &[(Arc<Log>, i64)], now: Now, slow: &Slow) -> Vec<Result<bool, LogError>> {
-        self.lower_recovery_points(targets, slow);
-        targets.iter().map(|(log, offset)| log.truncate_to(*offset, now, slow)).collect()
+        let begun: Vec<_> = targets.iter().map(|(log, offset)| log.begin_truncation(*offset)).collect();
+        let logs = targets.iter().map(|(log, _)| log);
+        self.checkpoint_lowered(logs.zip(&begun), slow);
+        let cut = |((log, offset), begun): (&(Arc<Log>, i64), Result<Truncation, LogError>)| {
+            log.truncate_to(&begun?, *offset, now, slow)
+        };
+        targets.iter().zip(begun).map(cut).collect()
     }
 
     /// Drops all of a log and starts it at `offset`.
@@ -316,12 +321,18 @@ impl LogManager {
         now: Now,
         slow: &Slow,
     ) -> Result<(), LogError> {
-        self.lower_recovery_points(&[(Arc::clone(log), offset.min(log.offsets().log_start))], slow);
-        log.truncate_fully_and_start_at(offset, now, slow)
+        let begun = log.begin_truncation(offset.min(log.offsets().log_start));
+        self.checkpoint_lowered([(log, &begun)].into_iter(), slow);
+        log.truncate_fully_and_start_at(&begun?, offset, now, slow)
     }
 
-    fn lower_recovery_points(&self, targets: &[(Arc<Log>, i64)], slow: &Slow) {
-        let lowered = targets.iter().filter(|(log, offset)| log.lower_recovery_point(*offset));
+    /// The recovery points on the disk must not lie behind what will be cut.
+    fn checkpoint_lowered<'a>(
+        &self,
+        begun: impl Iterator<Item = (&'a Arc<Log>, &'a Result<Truncation, LogError>)>,
+        slow: &Slow,
+    ) {
+        let lowered = begun.filter(|(_, begun)| begun.as_ref().is_ok_and(|begun| begun.lowered));
         let dirs: BTreeSet<PathBuf> = lowered.map(|(log, _)| log.log_dir()).collect();
         for dir in dirs {
             self.checkpoint(&dir, Task::RecoveryPoints, slow);

@@ -60,6 +60,13 @@ impl View {
         self.segments.partition_point(|segment| segment.base_offset <= offset).checked_sub(1)
     }
 
+    /// Whether nothing but appends to the same segments happened since `before`.
+    pub(crate) fn is_grown_from(&self, before: &Self) -> bool {
+        Arc::ptr_eq(&self.segments, &before.segments)
+            && (self.log_start, self.closed) == (before.log_start, before.closed)
+            && self.end.offset >= before.end.offset
+    }
+
     pub(crate) fn active(&self) -> &Arc<Segment> {
         self.segments.last().expect("a log has a segment at all times")
     }

@@ -32,21 +32,15 @@ impl Log {
         if magic < 1 {
             return Err(LogError::NoTimestamps { magic });
         }
-        let view = self.view.read().clone();
-        if view.closed {
-            return Err(self.closed());
-        }
-        self.report(
-            view.segments
-                .iter()
-                .find_map(|segment| match segment.retention_timestamp() {
-                    Ok(newest) if newest < timestamp => None,
-                    // The original looks at this segment only, even if its newest record lies before the log's start.
-                    Ok(_) => Some(find_timestamp(segment, timestamp, view.log_start)),
-                    Err(error) => Some(Err(error)),
-                })
-                .unwrap_or(Ok(None)),
-        )
+        self.look(|view| {
+            let found = view.segments.iter().find_map(|segment| match segment.retention_timestamp() {
+                Ok(newest) if newest < timestamp => None,
+                // The original looks at this segment only, even if its newest record lies before the log's start.
+                Ok(_) => Some(find_timestamp(segment, timestamp, view.log_start)),
+                Err(error) => Some(Err(error)),
+            });
+            found.unwrap_or(Ok(None))
+        })
     }
 
     /// ListOffsets v0: up to `offsets_max` segment starts (and the end) that were last changed at `timestamp` or before, newest
@@ -75,8 +69,7 @@ impl Log {
 
     /// Where an offset is, for counting bytes and telling segments apart.
     pub fn position_of(&self, offset: i64) -> Result<OffsetPosition, LogError> {
-        let view = self.view.read().clone();
-        self.report(self.find(&view, offset, false))
+        self.look(|view| self.find(view, offset, false))
     }
 }
 

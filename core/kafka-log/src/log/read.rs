@@ -12,31 +12,29 @@ use crate::view::{Mark, View};
 impl Log {
     /// Reads without the append lock. Nothing at the bound or behind it is an error up to the log's end: the answer is empty.
     pub fn read(&self, request: &ReadRequest) -> Result<Fetched, LogError> {
-        let view = self.view.read().clone();
-        let result = self.read_view(&view, request);
-        match result {
-            Err(LogError::Storage { .. }) if self.was_deleted(&view, request.offset) => {
-                Err(out_of_range(&view, request.offset))
-            }
-            result => self.report(result),
-        }
+        self.look(|view| self.read_view(view, request))
     }
 
-    /// A segment may be deleted while it is read: that is no failure of the disk.
-    fn was_deleted(&self, seen: &View, offset: i64) -> bool {
-        let view = self.view.read();
-        let base = |view: &View| Some(view.segments.get(view.floor(offset)?)?.base_offset);
-        view.closed || offset < view.log_start || base(seen) != base(&view)
+    /// Looks for something in what is published. A segment may be deleted or cut meanwhile: that is no failure of the disk, and
+    /// the log of now has the answer.
+    pub(super) fn look<T>(&self, look: impl Fn(&View) -> Result<T, LogError>) -> Result<T, LogError> {
+        let mut view = self.view.read().clone();
+        loop {
+            let result = if view.closed { Err(self.closed()) } else { look(&view) };
+            let Err(LogError::Storage { .. }) = result else { return result };
+            let now = self.view.read().clone();
+            if now.is_grown_from(&view) {
+                return self.report(result);
+            }
+            view = now;
+        }
     }
 
     fn read_view(&self, view: &View, request: &ReadRequest) -> Result<Fetched, LogError> {
         let offset = request.offset;
-        if view.closed {
-            return Err(self.closed());
-        }
-        let Some(floor) = view.floor(offset).filter(|_| offset >= view.log_start && offset <= view.end.offset) else {
+        if offset < view.log_start || offset > view.end.offset {
             return Err(out_of_range(view, offset));
-        };
+        }
         let bound = match request.bound {
             Bound::LogEnd => Mark::placed(view.end),
             Bound::HighWatermark => view.high_watermark,
@@ -58,7 +56,7 @@ impl Log {
             return Ok(empty(place));
         }
         let end = self.place(view, bound, request.cached_only)?;
-        for index in floor..view.segments.len() {
+        for index in view.floor(offset).unwrap_or(0)..view.segments.len() {
             let Some(segment) = view.segments.get(index).filter(|segment| segment.base_offset <= end.segment) else {
                 break;
             };

@@ -15,39 +15,18 @@ use crate::segment::Segment;
 use crate::types::{Level, OffsetPosition};
 use crate::view::{Mark, View};
 
+/// A log on its way to being cut.
+pub(crate) struct Truncation {
+    /// As it was when appends ended.
+    view: View,
+    /// Whether the recovery point stood behind the cut.
+    pub(crate) lowered: bool,
+}
+
 impl Log {
-    /// Cuts the log so that it ends at `offset`, or before it if a batch reaches behind it; false if it ended there or before.
-    pub(crate) fn truncate_to(&self, offset: i64, now: Now, slow: &Slow) -> Result<bool, LogError> {
-        let offset = offset.max(0);
-        let view = self.begin_truncation()?;
-        let result = if offset >= view.end.offset {
-            // An epoch that began at the end, and wrote nothing, is not the leader's.
-            self.epochs.write().truncate_from_end(view.end.offset);
-            self.end_truncation(None, slow).map(|()| false)
-        } else if view.segments.first().is_some_and(|first| first.base_offset > offset) {
-            self.restart_at(&view, offset, now, slow).map(|()| true)
-        } else {
-            self.cut(&view, offset, now, slow).map(|()| true)
-        };
-        self.truncated(result)
-    }
-
-    /// Drops all and starts at `offset`.
-    pub(crate) fn truncate_fully_and_start_at(&self, offset: i64, now: Now, slow: &Slow) -> Result<(), LogError> {
-        let view = self.begin_truncation()?;
-        let result = self.restart_at(&view, offset.max(0), now, slow);
-        self.truncated(result)
-    }
-
-    /// Nothing from `offset` on counts as durable any more; false if it did not before.
-    pub(crate) fn lower_recovery_point(&self, offset: i64) -> bool {
-        let mut state = self.state.lock();
-        let lowered = offset < state.recovery_point;
-        state.recovery_point = state.recovery_point.min(offset);
-        lowered
-    }
-
-    fn begin_truncation(&self) -> Result<View, LogError> {
+    /// No append is taken from here on, and nothing from `durable_max` on counts as durable. Comes before
+    /// [`Log::truncate_to`] and [`Log::truncate_fully_and_start_at`], so that the checkpoint can be written in between.
+    pub(crate) fn begin_truncation(&self, durable_max: i64) -> Result<Truncation, LogError> {
         let mut state = self.state.lock();
         match state.mode {
             Mode::Open | Mode::Trimming => {}
@@ -61,7 +40,41 @@ impl Log {
         }
         state.mode = Mode::Truncating;
         state.truncations += 1;
-        Ok(self.view.read().clone())
+        let lowered = durable_max < state.recovery_point;
+        state.recovery_point = state.recovery_point.min(durable_max);
+        Ok(Truncation { view: self.view.read().clone(), lowered })
+    }
+
+    /// Cuts the log so that it ends at `offset`, or before it if a batch reaches behind it; false if it ended there or before.
+    pub(crate) fn truncate_to(
+        &self,
+        truncation: &Truncation,
+        offset: i64,
+        now: Now,
+        slow: &Slow,
+    ) -> Result<bool, LogError> {
+        let (offset, view) = (offset.max(0), &truncation.view);
+        let result = if offset >= view.end.offset {
+            // An epoch that began at the end, and wrote nothing, is not the leader's.
+            self.epochs.write().truncate_from_end(view.end.offset);
+            self.end_truncation(None, slow).map(|()| false)
+        } else if view.segments.first().is_some_and(|first| first.base_offset > offset) {
+            self.restart_at(view, offset, now, slow).map(|()| true)
+        } else {
+            self.cut(view, offset, now, slow).map(|()| true)
+        };
+        self.truncated(result)
+    }
+
+    /// Drops all and starts at `offset`.
+    pub(crate) fn truncate_fully_and_start_at(
+        &self,
+        truncation: &Truncation,
+        offset: i64,
+        now: Now,
+        slow: &Slow,
+    ) -> Result<(), LogError> {
+        self.truncated(self.restart_at(&truncation.view, offset.max(0), now, slow))
     }
 
     /// Opens the log again, with other producers if it was cut.

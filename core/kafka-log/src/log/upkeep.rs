@@ -29,8 +29,11 @@ impl Log {
         let _one_at_a_time = self.flushing.lock();
         let (view, from, truncations, outdated) = {
             let mut state = self.state.lock();
-            if state.mode == Mode::Closed {
-                return Err(self.closed());
+            match state.mode {
+                Mode::Closed => return Err(self.closed()),
+                // What is to be cut does not become durable, and the rest is flushed when its time comes.
+                Mode::Truncating => return Ok(()),
+                Mode::Open | Mode::Trimming => {}
             }
             let view = self.view.read().clone();
             state.last_flush = now.monotonic;

@@ -1,40 +1,21 @@
 //! The purgatory under thousands of chosen orders of its threads: no request is lost, none is answered twice, nothing locks up.
 //!
-//! Its source is compiled here once more, against shuttle's locks under the name of `parking_lot`: every lock is a point where
-//! another thread may go on, and a seed replays a failure.
+//! Its source is compiled here once more, against shuttle's locks under the name of `parking_lot`: a seed replays a failure.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 #![allow(dead_code, unreachable_pub, reason = "the purgatory is a part of a crate that uses the rest of it")]
 
-// This crate is `parking_lot` to the purgatory.
-extern crate self as parking_lot;
-
-#[path = "../src/purgatory.rs"]
+#[path = "../../../core/kafka-replica/src/purgatory.rs"]
 mod purgatory;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::Monotonic;
+use parking_lot::Mutex;
 use purgatory::{Delayed, Park, Purgatory, Ticket, WaitingList};
 use shuttle::thread;
 
 const ORDERS: usize = 3000;
-
-/// A lock as `parking_lot` has it, without poisoning.
-#[derive(Debug, Default)]
-pub struct Mutex<T>(shuttle::sync::Mutex<T>);
-
-impl<T> Mutex<T> {
-    /// A free lock.
-    pub const fn new(value: T) -> Self {
-        Self(shuttle::sync::Mutex::new(value))
-    }
-
-    /// Waits for the lock.
-    pub fn lock(&self) -> shuttle::sync::MutexGuard<'_, T> {
-        self.0.lock().expect("a panic ends the run")
-    }
-}
 
 /// A partition: its lock guards the high watermark.
 #[derive(Default)]
