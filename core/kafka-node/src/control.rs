@@ -4,7 +4,7 @@
 //! Messages are carried out one after the other, in the order in which they were decided, by a job on a disk thread: new logs
 //! make folders.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use base::{Job, Next, Now, Slow};
@@ -35,24 +35,51 @@ struct Inbox {
 }
 
 /// Carries out the messages of the inbox.
-struct Drain(Arc<Broker>);
+struct Drain {
+    broker: Arc<Broker>,
+    /// The message that is due, once the settings of its new topics are read.
+    prepared: Option<BrokerMessage>,
+}
+
+impl Drain {
+    const fn new(broker: Arc<Broker>, prepared: Option<BrokerMessage>) -> Self {
+        Self { broker, prepared }
+    }
+}
 
 impl Job for Drain {
     fn step(&mut self, slow: &Slow) -> Next {
+        let broker = &self.broker;
+        if let Some(message) = self.prepared.take() {
+            broker.carry_out(message, slow);
+            TopicWaits::look_again(broker);
+            return Next::More;
+        }
         let message = {
-            let mut inbox = self.0.control.inbox.lock();
+            let mut inbox = broker.control.inbox.lock();
             let message = inbox.messages.pop_front();
             inbox.is_draining = message.is_some();
             message
         };
         let Some(message) = message else {
             // The host looks whether clients may come now.
-            self.0.host.zookeeper_ready();
+            broker.host.zookeeper_ready();
             return Next::Done;
         };
-        self.0.carry_out(message, slow);
-        TopicWaits::look_again(&self.0);
-        Next::More
+        let topics = match &message.body {
+            MessageBody::LeaderAndIsr(partitions) => broker.topics_without_logs(partitions),
+            MessageBody::UpdateMetadata { .. } | MessageBody::StopReplica(_) => BTreeSet::new(),
+        };
+        if topics.is_empty() {
+            self.prepared = Some(message);
+            return Next::More;
+        }
+        // Another job goes on with it.
+        broker.read_configs_of_new_topics(topics, move |broker| {
+            let drain = Drain::new(broker.clone(), Some(message));
+            broker.host.submit_for_request(Box::new(drain));
+        });
+        Next::Done
     }
 }
 
@@ -132,7 +159,7 @@ impl Broker {
         let mut inbox = self.control.inbox.lock();
         inbox.messages.extend(messages);
         if !std::mem::replace(&mut inbox.is_draining, true) {
-            self.host.submit_for_request(Box::new(Drain(self.clone())));
+            self.host.submit_for_request(Box::new(Drain::new(self.clone(), None)));
         }
     }
 

@@ -1,6 +1,7 @@
 //! What ZooKeeper tells this broker under watch: changed configs and features (upstream: `DynamicConfigManager`,
 //! `ZkNodeChangeNotificationListener`, `FinalizedFeatureChangeListener`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base::Now;
@@ -71,18 +72,40 @@ impl Broker {
         });
     }
 
+    /// Reads what new topics were made with, before they have logs: no announcement tells of it. Not told of while the broker stops.
+    pub(crate) fn read_configs_of_new_topics(
+        self: &Arc<Self>,
+        topics: BTreeSet<String>,
+        then: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) {
+        let read = |topic: &String| Operation::GetData { path: znode::entity_config("topics", topic), watch: false };
+        self.ask_zookeeper(topics.iter().map(read).collect(), move |broker, outcomes, _| {
+            if outcomes.iter().any(|outcome| matches!(outcome, Err(Failure::ConnectionLoss))) {
+                return;
+            }
+            if outcomes.iter().any(|outcome| matches!(outcome, Err(Failure::SessionExpired))) {
+                // In the next session.
+                return broker.read_configs_of_new_topics(topics, then);
+            }
+            for (topic, outcome) in topics.iter().zip(outcomes) {
+                match decode_entity(topic, outcome) {
+                    Ok(stored) => drop(broker.set_topic_overrides(topic, stored)),
+                    Err(error) => tracing::error!(target: "kafka.server.DynamicConfigManager", "{error}"),
+                }
+            }
+            then(broker);
+        });
+    }
+
     /// Reads a config znode; one that is not there is empty.
     fn read_entity(self: &Arc<Self>, path: String, then: impl FnOnce(&Arc<Self>, EntityConfig) + Send + 'static) {
         let read = Operation::GetData { path: path.clone(), watch: false };
         self.ask_zookeeper(vec![read], move |broker, outcomes, _| {
-            let stored = match outcomes.into_iter().next() {
-                Some(Ok(Reply::Data(content, _))) => {
-                    EntityConfig::decode(&path, content.as_deref().unwrap_or_default())
-                }
-                Some(Err(Failure::NoNode)) => Ok(EntityConfig::default()),
-                _ => return,
-            };
-            match stored {
+            let Some(outcome) = outcomes.into_iter().next() else { return };
+            if let Err(Failure::ConnectionLoss | Failure::SessionExpired) = outcome {
+                return;
+            }
+            match decode_entity(&path, outcome) {
                 Ok(stored) => then(broker, stored),
                 Err(error) => tracing::error!(target: "kafka.server.DynamicConfigManager", "{error}"),
             }
@@ -140,6 +163,17 @@ impl Broker {
             // Client quotas have no effect yet, which the start says; other brokers' configs are theirs.
             _ => {}
         }
+    }
+}
+
+fn decode_entity(name: &str, outcome: Outcome) -> Result<EntityConfig, String> {
+    match outcome {
+        Ok(Reply::Data(content, _)) => {
+            EntityConfig::decode(name, content.as_deref().unwrap_or_default()).map_err(|error| error.to_string())
+        }
+        Err(Failure::NoNode) => Ok(EntityConfig::default()),
+        Ok(_) => Err(format!("the config of {name}: not the answer to what was asked")),
+        Err(failure) => Err(format!("the config of {name} can't be read: {failure}")),
     }
 }
 

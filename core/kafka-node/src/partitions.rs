@@ -219,6 +219,17 @@ impl Broker {
         }
     }
 
+    /// Topics of which this broker has no log, and so knows no settings.
+    pub(crate) fn topics_without_logs(&self, states: &[PartitionState]) -> BTreeSet<String> {
+        let Some(logs) = self.logs() else { return BTreeSet::new() };
+        let hosted = self.partitions.0.read();
+        let is_new = |state: &&PartitionState| {
+            let (topic, number) = (state.partition.topic.as_str(), state.partition.partition);
+            !hosted.contains_key(topic) && logs.get(&TopicPartition::new(Str::copied(topic), number)).is_none()
+        };
+        states.iter().filter(is_new).map(|state| state.partition.topic.clone()).collect()
+    }
+
     fn open_partition(
         &self,
         logs: &LogManager,

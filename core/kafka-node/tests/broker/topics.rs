@@ -193,6 +193,30 @@ fn configs_are_changed_announced_and_described() {
     assert_eq!((config.value.as_deref(), config.config_source), (Some("1234"), 1));
 }
 
+/// What a topic is made with holds from its first record on, not from the next start or change on.
+#[test]
+fn a_new_topic_lives_by_what_it_was_made_with() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    let config =
+        |name: &str, value: &str| create_topics::RequestConfig { name: name.into(), value: Some(value.into()) };
+    let topic = create_topics::RequestTopic {
+        name: Str::from("t"),
+        num_partitions: 1,
+        replication_factor: 1,
+        configs: vec![config("max.message.bytes", "100"), config("retention.ms", "-1")],
+        ..create_topics::RequestTopic::default()
+    };
+    let request = create_topics::Request { topics: vec![topic], timeout_ms: 1000, ..create_topics::Request::default() };
+    assert_eq!(world.ask(&mut client, &request, 5).topics[0].error_code, ErrorCode::NONE);
+    let mut produce = |world: &mut World, value: &str| {
+        let request = crate::data::produce_request(crate::data::batch(&[value]), -1);
+        world.ask(&mut client, &request, 8).topics[0].partitions[0].error_code
+    };
+    assert_eq!(produce(&mut world, "short"), ErrorCode::NONE);
+    assert_eq!(produce(&mut world, &"long".repeat(100)), ErrorCode::MESSAGE_TOO_LARGE);
+}
+
 #[test]
 fn topics_are_there_after_a_restart() {
     let mut world = World::new("");
