@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base::Monotonic;
 use parking_lot::Mutex;
 use purgatory::{Delayed, Park, Purgatory, Ticket, WaitingList};
-use shuttle::thread;
+use shuttle::scheduler::PctScheduler;
+use shuttle::{Runner, thread};
 
 const ORDERS: usize = 3000;
 
@@ -93,7 +94,7 @@ fn what_happens_while_a_request_is_parked_wakes_it() {
         assert!(purgatory.is_empty(), "no deadline is left behind");
     };
     shuttle::check_random_with_seed(run, 1, ORDERS);
-    shuttle::check_pct(run, ORDERS, 3);
+    Runner::new(PctScheduler::new_from_seed(1, 3, ORDERS), shuttle::Config::default()).run(run);
 }
 
 /// An advance, the deadline and the connection's end want the same request: one gets it.
