@@ -84,7 +84,7 @@ impl ConfigError {
 }
 
 impl ErrorKind {
-    const fn class(self) -> &'static str {
+    pub(crate) const fn class(self) -> &'static str {
         match self {
             Self::Config | Self::NotServed => "org.apache.kafka.common.config.ConfigException",
             Self::IllegalArgument => "java.lang.IllegalArgumentException",

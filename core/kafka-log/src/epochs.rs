@@ -58,7 +58,7 @@ impl LeaderEpochs {
 
     /// The largest epoch not above `epoch`, and where it ends: the next one's start, or the log's end for the latest.
     pub(crate) fn end_offset_for(&self, epoch: i32, log_end_offset: i64) -> Option<EpochOffset> {
-        if epoch < 0 {
+        if epoch == -1 {
             return None;
         }
         if self.latest()?.epoch == epoch {
@@ -134,7 +134,8 @@ mod tests {
         assert_eq!(end(5), Some((4, 30)));
         assert_eq!(end(1), Some((1, 10)), "older than all known");
         assert_eq!(end(8), None);
-        assert_eq!(end(-1), None);
+        assert_eq!(end(-1), None, "no epoch");
+        assert_eq!(end(-2), Some((-2, 10)), "older than all known");
         assert_eq!(LeaderEpochs::default().end_offset_for(0, 99), None);
     }
 

@@ -28,7 +28,7 @@ pub(crate) enum Resource {
 /// The numbers of `ConfigResource.Type`.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
-const BROKER_LOGGER: i8 = 8;
+pub(crate) const BROKER_LOGGER: i8 = 8;
 
 /// Called with the result of a change.
 pub(crate) type Done = Box<dyn FnOnce(&Arc<Broker>, Result<(), TopicError>) + Send>;
@@ -38,6 +38,9 @@ impl Resource {
     pub(crate) fn described(broker: &Broker, kind: i8, name: &str) -> Result<Self, TopicError> {
         let other = match kind {
             BROKER_LOGGER if name.is_empty() => return Err(invalid("Broker id must not be empty")),
+            kind if !matches!(kind, TOPIC | BROKER | BROKER_LOGGER) => {
+                return Err(invalid(ErrorCode::INVALID_REQUEST.message()));
+            }
             BROKER_LOGGER => " but",
             _ => " or empty string, but",
         };

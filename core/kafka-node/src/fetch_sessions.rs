@@ -155,7 +155,10 @@ impl FetchSessions {
         };
         let mut partitions = Partitions::default();
         for (Wanted { name, request }, high_watermark, log_start_offset) in answered {
-            partitions.push(Cached { name, request, high_watermark, log_start_offset });
+            // One that was named twice is kept once, or it could not be forgotten.
+            if !partitions.turns.contains_key(&name) {
+                partitions.push(Cached { name, request, high_watermark, log_start_offset });
+            }
         }
         let epoch = next_epoch(INITIAL_EPOCH);
         let session = Session { id, epoch, privileged, created: now, last_used: now, partitions };

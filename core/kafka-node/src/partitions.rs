@@ -100,6 +100,14 @@ impl Partition {
         self.replica.read().check_epoch(requested, leader_only).map_err(errors::of_replica)
     }
 
+    /// As [`Partition::check_epoch`] of the leader, where -1 alone is no epoch and any other negative one is an old one.
+    pub(crate) fn check_stated_epoch(&self, requested: i32) -> Result<(), ErrorCode> {
+        if requested < -1 {
+            return Err(ErrorCode::FENCED_LEADER_EPOCH);
+        }
+        self.check_epoch(requested, true)
+    }
+
     pub(crate) fn leader_epoch(&self) -> i32 {
         self.replica.read().leader_epoch()
     }

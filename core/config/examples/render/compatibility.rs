@@ -53,6 +53,13 @@ Unknown keys warn, as in the originals.
   answers that there is no such topic.
 - A partition whose leader's log directory fails has no leader, as in the original; a failed directory is taken again at
   the next start.
+- What a request names twice is done and answered twice (Produce, Fetch, OffsetCommit, DeleteRecords and others). The original takes the
+  last mention, and never answers an AlterConfigs with a resource twice, or a JoinGroup with a protocol twice, which here counts once.
+- Some requests that make the original answer with UNKNOWN_SERVER_ERROR by accident, or close the connection, are told what is wrong:
+  unknown operations and keys of IncrementalAlterConfigs, null values in AlterConfigs, names of topics that no path can have,
+  `log.cleaner.threads=0`.
+- What is converted for a consumer from before 0.11 is as long as it is. The original fills it up to the length of what it was made from,
+  with a message that is not whole.
 - `kafka.request.logger` writes nothing, whatever its level: requests are not traced.
 - A topic whose znode would be longer than 1,047,551 bytes is refused at once. The original sends it to ZooKeeper again and
   again, which closes the connection each time; at millions of partitions it runs out of memory.

@@ -53,8 +53,7 @@ impl BrokerConfig {
     /// `AlterConfigs`, whose `proposed` is the whole of what will then be stored.
     ///
     /// # Errors
-    /// The original's message. A rule of one part of the broker gives `Invalid dynamic configuration`, and the rule as
-    /// its cause.
+    /// The original's message. A rule of one part of the broker is also the error's cause.
     pub fn validate_update(&self, scope: Scope, proposed: &Layer) -> Result<Self, ConfigError> {
         let refuse = |is_bad: IsBad, message: &str| match bad_names(proposed, is_bad) {
             names if names.is_empty() => Ok(()),
@@ -73,8 +72,12 @@ impl BrokerConfig {
             )?;
         }
         let updated = self.with_layer(scope, proposed.clone())?;
-        self.check_parts(&updated)
-            .map_err(|cause| ConfigError::config("Invalid dynamic configuration").caused_by(cause))?;
+        self.check_parts(&updated).map_err(|cause| {
+            // The original takes its own message for a key's name, and the cause for its value.
+            let value = format!("{}: {}", cause.kind().class(), cause.message());
+            let message = format!("Invalid value {value} for configuration Invalid dynamic configuration");
+            ConfigError::config(message).caused_by(cause)
+        })?;
         updated.settings().listeners.refuse_security()?;
         Ok(updated)
     }

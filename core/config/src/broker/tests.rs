@@ -308,7 +308,9 @@ fn updates_keep_the_rules() {
     assert_eq!(
         (threads.message(), threads.cause().unwrap().message()),
         (
-            "Invalid dynamic configuration",
+            "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed for \
+             num.io.threads=17, value should not be greater than double the current value 8 for configuration Invalid dynamic \
+             configuration",
             "Dynamic thread count update validation failed for num.io.threads=17, value should not be greater than double the current value 8"
         )
     );

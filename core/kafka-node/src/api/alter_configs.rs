@@ -9,7 +9,7 @@ use kafka_proto::messages::alter_configs::{Outcome, Request, Resource as Altered
 
 use crate::answer::Answer;
 use crate::dispatch::Context;
-use crate::entity_configs::Resource;
+use crate::entity_configs::{BROKER_LOGGER, Resource};
 use crate::gather::Gather;
 use crate::topics::TopicError;
 
@@ -30,11 +30,11 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
 }
 
 fn read(context: &Context<'_>, altered: Altered) -> Result<(Resource, BTreeMap<String, String>), TopicError> {
-    let resource = Resource::altered(context.broker, altered.resource_type, &altered.resource_name)?;
-    if let Resource::BrokerLogger(_) = resource {
+    if altered.resource_type == BROKER_LOGGER {
         let text = "AlterConfigs is deprecated and does not support the resource type BROKER_LOGGER";
         return Err(TopicError::new(ErrorCode::INVALID_REQUEST, text));
     }
+    let resource = Resource::altered(context.broker, altered.resource_type, &altered.resource_name)?;
     let nulls: Vec<&str> =
         altered.configs.iter().filter(|config| config.value.is_none()).map(|config| config.name.as_str()).collect();
     if !nulls.is_empty() {

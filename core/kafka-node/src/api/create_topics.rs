@@ -36,18 +36,15 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
         *counts.entry(topic.name.clone()).or_default() += 1;
     }
     for topic in topics {
-        match counts.get_mut(&topic.name) {
+        match counts.get(&topic.name) {
             Some(count) if *count > 1 => {
-                // Said once for all its entries.
-                *count = 0;
                 let error = TopicError::new(ErrorCode::INVALID_REQUEST, "Found multiple entries for this topic.");
                 gather.add(failed(topic.name, error));
             }
-            Some(1) => {
+            _ => {
                 let gather = gather.clone();
                 create(context.broker, topic, timeout_ms, validate_only, context.now, move |result| gather.add(result));
             }
-            _ => {}
         }
     }
 }

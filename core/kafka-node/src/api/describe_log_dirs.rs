@@ -1,37 +1,44 @@
 //! DescribeLogDirs (key 35, versions 0 to 2): the log directories, and how large each partition's log in them is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use base::Str;
 use kafka_log::Log;
 use kafka_proto::ErrorCode;
-use kafka_proto::messages::describe_log_dirs::{Outcome, Request, Response, ResponsePartition, ResponseTopic};
+use kafka_proto::messages::describe_log_dirs::{
+    Outcome, Request, RequestTopic, Response, ResponsePartition, ResponseTopic,
+};
 
 use crate::answer::Answer;
 use crate::dispatch::Context;
 
 pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
-    let wanted: Option<BTreeMap<Str, Vec<i32>>> =
-        request.topics.map(|topics| topics.into_iter().map(|topic| (topic.topic, topic.partition_indexes)).collect());
+    let wanted: Option<BTreeSet<(Str, i32)>> = request.topics.map(|topics| {
+        let of_topic =
+            |topic: RequestTopic| topic.partition_indexes.into_iter().map(move |index| (topic.topic.clone(), index));
+        topics.into_iter().flat_map(of_topic).collect()
+    });
     let is_wanted = |log: &Log| {
         let name = log.partition();
-        let listed =
-            wanted.as_ref().map(|wanted| wanted.get(&name.topic).is_some_and(|all| all.contains(&name.partition)));
-        listed.unwrap_or(true)
+        wanted.as_ref().is_none_or(|wanted| wanted.contains(&(name.topic.clone(), name.partition)))
     };
     let mut by_dir: BTreeMap<PathBuf, BTreeMap<Str, Vec<ResponsePartition>>> = BTreeMap::new();
     let Some(logs) = context.broker.logs() else { return answer.send(&Response::default()) };
-    for log in logs.logs().into_iter().filter(|log| is_wanted(log)) {
+    for log in logs.logs() {
+        // A topic is named even if none of its partitions is wanted.
+        let topics = by_dir.entry(log.log_dir()).or_default();
+        let partitions = topics.entry(log.partition().topic.clone()).or_default();
+        if !is_wanted(&log) {
+            continue;
+        }
         let offsets = log.offsets();
-        let partition = ResponsePartition {
+        partitions.push(ResponsePartition {
             partition_index: log.partition().partition,
             partition_size: i64::try_from(log.size()).unwrap_or(i64::MAX),
             offset_lag: (offsets.high_watermark - offsets.log_end).max(0),
             is_future_key: false,
-        };
-        let topics = by_dir.entry(log.log_dir()).or_default();
-        topics.entry(log.partition().topic.clone()).or_default().push(partition);
+        });
     }
     let results = logs.directories().into_iter().map(|(dir, online)| {
         let topics = by_dir.remove(&dir).unwrap_or_default().into_iter();

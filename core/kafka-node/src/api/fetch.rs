@@ -8,9 +8,11 @@
 use std::sync::Arc;
 
 use base::{Part, Str, once};
-use kafka_log::{Bound, Fetched, LogError, ReadRequest};
+use kafka_log::{Bound, Fetched, LogError, Offsets, ReadRequest};
 use kafka_proto::ErrorCode;
-use kafka_proto::messages::fetch::{AbortedTransaction, Request, Response, ResponsePartition, ResponseTopic};
+use kafka_proto::messages::fetch::{
+    AbortedTransaction, EpochEndOffset, Request, RequestTopic, Response, ResponsePartition, ResponseTopic,
+};
 use kafka_proto::record::{Magic, down_convert};
 use kafka_proto::wire::Records;
 use kafka_replica::{Available, DelayedFetch, FetchPartition, FetchWait, Park, Position, WaitingList, available};
@@ -43,6 +45,8 @@ pub(crate) struct Fetch {
     is_follower: bool,
     bound: Bound,
     max_bytes: u32,
+    /// `max_bytes` of the request is below zero.
+    is_negative: bool,
     wanted: Vec<Wanted>,
     session: SessionPart,
     answer: parking_lot::Mutex<Option<Answer>>,
@@ -69,6 +73,9 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let broker = context.broker;
     let settings = broker.settings();
     let is_follower = request.replica_id >= 0;
+    if !is_follower && !matches!(request.isolation_level, READ_UNCOMMITTED | READ_COMMITTED) {
+        return answer.send(&failed_whole(request.topics, ErrorCode::UNKNOWN_SERVER_ERROR));
+    }
     let session_key = (request.session_id, request.session_epoch);
     let now = context.now.monotonic;
     let fetch_context = broker.fetch_sessions.context(session_key, request.topics, &request.forgotten_topics, now);
@@ -82,7 +89,7 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let max_bytes = request.max_bytes.clamp(0, reply_bytes_max);
     let bound = match (is_follower, request.isolation_level) {
         (true, _) => Bound::LogEnd,
-        (false, 1) => Bound::LastStable,
+        (false, READ_COMMITTED) => Bound::LastStable,
         (false, _) => Bound::HighWatermark,
     };
     let fetch = Arc::new(Fetch {
@@ -90,6 +97,7 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
         is_follower,
         bound,
         max_bytes: max_bytes.unsigned_abs(),
+        is_negative: request.max_bytes < 0,
         wanted,
         session,
         answer: parking_lot::Mutex::new(Some(answer)),
@@ -142,11 +150,7 @@ impl FetchPartition for Watched {
             return Available::Now;
         }
         let offsets = self.partition.log.offsets();
-        let end = match self.bound {
-            Bound::LogEnd => offsets.log_end,
-            Bound::HighWatermark => offsets.high_watermark,
-            Bound::LastStable => offsets.last_stable,
-        };
+        let end = end_of(self.bound, &offsets);
         if end == wait.start.offset {
             return Available::Bytes(0);
         }
@@ -199,6 +203,10 @@ impl Fetch {
                     pass.is_cold = true;
                     return pass;
                 }
+                Err(Refusal::Diverging(answer)) => {
+                    pass.has_error = true;
+                    pass.results.push(*answer);
+                }
                 Err(Refusal::Code(error_code)) => {
                     pass.has_error = true;
                     pass.results.push(failed(wanted.name.partition, error_code));
@@ -231,7 +239,13 @@ impl Fetch {
             bound: self.bound,
             cached_only,
         };
+        refuse_diverging(&partition, wanted)?;
         let fetched = partition.log.read(&read)?;
+        // The original asks its segment for fewer bytes than none; at the end it asks for nothing.
+        let is_negative = self.is_negative || wanted.request.partition_max_bytes < 0;
+        if is_negative && wanted.request.fetch_offset < end_of(self.bound, &fetched.offsets) {
+            return Err(Refusal::Code(ErrorCode::UNKNOWN_SERVER_ERROR));
+        }
         let mut answer = ResponsePartition {
             partition_index: wanted.name.partition,
             high_watermark: fetched.offsets.high_watermark,
@@ -254,7 +268,11 @@ impl Fetch {
                 if !config.message_downconversion {
                     return Err(Refusal::Code(ErrorCode::UNSUPPORTED_VERSION));
                 }
-                converted(&records, magic, read.offset, read.max_bytes as usize)?
+                match fetched.first_batch_incomplete {
+                    // An old client must see that there is a message, though its limit ends inside of it.
+                    true => Records::from(start_of_a_message(records.iter().map(Part::len).sum())),
+                    false => converted(&records, magic, read.offset, read.max_bytes as usize)?,
+                }
             }
             _ => Records::from(records),
         });
@@ -291,7 +309,7 @@ impl Fetch {
         let mut response = Response::default();
         let named = self.wanted.iter().map(|wanted| &wanted.name.topic).zip(results);
         match &self.session {
-            SessionPart::None => response.topics = grouped(named),
+            SessionPart::None => response.topics = grouped(named.collect()),
             SessionPart::Begin => {
                 let results: Vec<_> = named.collect();
                 let answered = self
@@ -306,7 +324,7 @@ impl Fetch {
                 response.session_id = broker.with_random(|random| {
                     broker.fetch_sessions.begin(self.is_follower, answered.into_iter(), slots, random, now)
                 });
-                response.topics = grouped(results.into_iter());
+                response.topics = grouped(results);
             }
             SessionPart::Goes(session, epoch) => {
                 let mut session = session.lock();
@@ -314,7 +332,7 @@ impl Fetch {
                 if session.is_at(*epoch) {
                     let changed: Vec<_> =
                         named.filter(|(topic, result)| session.must_send(topic, result, true)).collect();
-                    response.topics = grouped(changed.into_iter());
+                    response.topics = grouped(changed);
                 } else {
                     response.error_code = ErrorCode::INVALID_FETCH_SESSION_EPOCH;
                 }
@@ -325,10 +343,14 @@ impl Fetch {
 }
 
 const ZSTD: u8 = 4;
+const READ_UNCOMMITTED: i8 = 0;
+const READ_COMMITTED: i8 = 1;
 
 /// Why a partition was not read.
 enum Refusal {
     Code(ErrorCode),
+    /// Without records, and at once.
+    Diverging(Box<ResponsePartition>),
     Cold,
 }
 
@@ -345,6 +367,49 @@ impl From<LogError> for Refusal {
             error => Self::Code(errors::of_log(&error)),
         }
     }
+}
+
+/// How far a reader may see.
+const fn end_of(bound: Bound, offsets: &Offsets) -> i64 {
+    match bound {
+        Bound::LogEnd => offsets.log_end,
+        Bound::HighWatermark => offsets.high_watermark,
+        Bound::LastStable => offsets.last_stable,
+    }
+}
+
+/// The answer to a request that is refused as a whole.
+fn failed_whole(topics: Vec<RequestTopic>, error_code: ErrorCode) -> Response {
+    let topics = topics.into_iter().map(|RequestTopic { topic, partitions }| {
+        let partitions = partitions.iter().map(|one| failed(one.partition_index, error_code)).collect();
+        ResponseTopic { topic, partitions }
+    });
+    Response { error_code, topics: topics.collect(), ..Response::default() }
+}
+
+/// Where the reader's log parts from this one, if it does: it has read beyond the end of the epoch that it read last (KIP-595).
+fn refuse_diverging(partition: &Partition, wanted: &Wanted) -> Result<(), Refusal> {
+    let asked = &wanted.request;
+    if asked.last_fetched_epoch < 0 {
+        return Ok(());
+    }
+    let end = partition.log.end_offset_for_epoch(asked.last_fetched_epoch).ok_or(ErrorCode::OFFSET_OUT_OF_RANGE)?;
+    let offsets = partition.log.offsets();
+    if asked.fetch_offset < offsets.log_start {
+        return Err(Refusal::Code(ErrorCode::OFFSET_OUT_OF_RANGE));
+    }
+    if end.epoch >= asked.last_fetched_epoch && end.offset >= asked.fetch_offset {
+        return Ok(());
+    }
+    Err(Refusal::Diverging(Box::new(ResponsePartition {
+        partition_index: wanted.name.partition,
+        high_watermark: offsets.high_watermark,
+        last_stable_offset: offsets.last_stable,
+        log_start_offset: offsets.log_start,
+        diverging_epoch: EpochEndOffset { epoch: end.epoch, end_offset: end.offset },
+        records: Some(Records::EMPTY),
+        ..ResponsePartition::default()
+    })))
 }
 
 fn failed(partition_index: i32, error_code: ErrorCode) -> ResponsePartition {
@@ -371,8 +436,9 @@ fn fetch_ahead(part: &Part) {
     }
 }
 
-/// Neighbours of one topic under one name.
-fn grouped<'a>(results: impl Iterator<Item = (&'a Str, ResponsePartition)>) -> Vec<ResponseTopic> {
+/// Neighbours of one topic under one name. What the broker does not know comes behind all that it does.
+fn grouped(mut results: Vec<(&Str, ResponsePartition)>) -> Vec<ResponseTopic> {
+    results.sort_by_key(|(_, result)| result.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     let mut topics: Vec<ResponseTopic> = Vec::new();
     for (topic, result) in results {
         match topics.last_mut().filter(|last| last.topic == *topic) {
@@ -406,4 +472,13 @@ fn converted(parts: &[Part], magic: Magic, offset: i64, bytes_max: usize) -> Res
         }
         Err(_) => Err(Refusal::Code(ErrorCode::CORRUPT_MESSAGE)),
     }
+}
+
+/// So many bytes, which no message ends in: an offset that is none, and a length beyond them.
+fn start_of_a_message(len: usize) -> bytes::Bytes {
+    let beyond = i32::try_from(len).unwrap_or(i32::MAX).saturating_add(1).max(61);
+    let mut bytes = vec![0xff; 8];
+    bytes.extend(beyond.to_be_bytes());
+    bytes.resize(len, 0);
+    bytes.into()
 }

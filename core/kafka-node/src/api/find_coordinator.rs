@@ -25,7 +25,7 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
             metadata.partition(GROUP_METADATA_TOPIC, partition).map(|state| state.leader_and_isr.leader)
         }
         TRANSACTION => Some(broker.id()),
-        _ => return answer.send(&failed(ErrorCode::INVALID_REQUEST)),
+        _ => return answer.send(&failed(ErrorCode::UNKNOWN_SERVER_ERROR)),
     };
     let metadata = broker.metadata.read();
     let node = leader.and_then(|id| Some((id, metadata.endpoint(id, &context.client.listener_name)?)));

@@ -12,6 +12,9 @@ use crate::dispatch::Context;
 #[expect(clippy::needless_pass_by_value, reason = "all handlers have one signature")]
 pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let failed = |error_code| Response { error_code, producer_id: -1, producer_epoch: -1, ..Response::default() };
+    if request.transactional_id.as_deref() == Some("") {
+        return answer.send(&failed(ErrorCode::INVALID_REQUEST));
+    }
     if request.transactional_id.is_some() {
         tracing::warn!(
             target: "kafka.server.KafkaApis",

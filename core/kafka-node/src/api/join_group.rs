@@ -2,6 +2,8 @@
 //!
 //! Answered when all members have joined. From version 4 on a new dynamic member is told its id first (KIP-394).
 
+use std::collections::BTreeSet;
+
 use base::Str;
 use kafka_coord::{Joiner, Reply};
 use kafka_proto::ErrorCode;
@@ -11,10 +13,13 @@ use crate::answer::Answer;
 use crate::api::{GroupCall, static_members_allowed};
 use crate::dispatch::Context;
 
-pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
+pub(super) fn handle(context: &Context<'_>, mut request: Request, answer: Answer) {
     let broker = context.broker;
     let settings = broker.groups.settings(&broker.settings());
     let timeouts = settings.session_timeout_ms_min..=settings.session_timeout_ms_max;
+    // The original never answers one that names a protocol twice, and its group is stuck.
+    let mut names = BTreeSet::new();
+    request.protocols.retain(|protocol| names.insert(protocol.name.clone()));
     let is_new = request.member_id.is_empty();
     let entry = match context.group(&request.group_id, is_new) {
         _ if request.group_instance_id.is_some() && !static_members_allowed(context) => {

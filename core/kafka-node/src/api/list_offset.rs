@@ -21,20 +21,22 @@ use crate::errors;
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
+const READ_UNCOMMITTED: i8 = 0;
+const READ_COMMITTED: i8 = 1;
 
 /// What all partitions of a request share.
 #[derive(Clone, Copy)]
 struct Manner {
     version: i16,
     is_consumer: bool,
-    read_committed: bool,
+    isolation_level: i8,
 }
 
 pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let manner = Manner {
         version: context.version,
         is_consumer: request.replica_id == -1,
-        read_committed: request.isolation_level == 1,
+        isolation_level: request.isolation_level,
     };
     let by_time = |one: &RequestPartition| !matches!(one.timestamp, LATEST | EARLIEST) || context.version == 0;
     let must_read = request.topics.iter().flat_map(|topic| &topic.partitions).any(by_time);
@@ -46,13 +48,16 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
 }
 
 fn respond(broker: &Arc<Broker>, topics: Vec<RequestTopic>, manner: Manner) -> Response {
-    let topics = topics.into_iter().map(|RequestTopic { name, partitions }| {
-        let mut counts: BTreeMap<i32, usize> = BTreeMap::new();
-        for one in &partitions {
-            *counts.entry(one.partition_index).or_default() += 1;
+    let mut counts: BTreeMap<(Str, i32), usize> = BTreeMap::new();
+    for topic in &topics {
+        for one in &topic.partitions {
+            *counts.entry((topic.name.clone(), one.partition_index)).or_default() += 1;
         }
+    }
+    let topics = topics.into_iter().map(|RequestTopic { name, partitions }| {
         let answered = partitions.iter().map(|one| {
-            let is_repeated = manner.version > 0 && counts.get(&one.partition_index).is_some_and(|count| *count > 1);
+            let mentions = counts.get(&(name.clone(), one.partition_index));
+            let is_repeated = manner.version > 0 && mentions.is_some_and(|count| *count > 1);
             let looked_up =
                 if is_repeated { Err(ErrorCode::INVALID_REQUEST) } else { look_up(broker, &name, one, manner) };
             looked_up.unwrap_or_else(|error_code| ResponsePartition {
@@ -73,19 +78,23 @@ fn look_up(
     one: &RequestPartition,
     manner: Manner,
 ) -> Result<ResponsePartition, ErrorCode> {
+    if manner.is_consumer && !matches!(manner.isolation_level, READ_UNCOMMITTED | READ_COMMITTED) {
+        return Err(ErrorCode::UNKNOWN_SERVER_ERROR);
+    }
     let partition = broker.partitions.get(broker, topic, one.partition_index)?;
-    partition.check_epoch(one.current_leader_epoch, true)?;
+    partition.check_stated_epoch(one.current_leader_epoch)?;
     let log = &partition.log;
     let offsets = log.offsets();
-    let end = match (manner.is_consumer, manner.read_committed) {
+    let end = match (manner.is_consumer, manner.isolation_level) {
         (false, _) => offsets.log_end,
-        (true, true) => offsets.last_stable,
-        (true, false) => offsets.high_watermark,
+        (true, READ_COMMITTED) => offsets.last_stable,
+        (true, _) => offsets.high_watermark,
     };
     let mut answer = ResponsePartition { partition_index: one.partition_index, ..ResponsePartition::default() };
     let code = |error: LogError| errors::of_log(&error);
     if manner.version == 0 {
-        let count = usize::try_from(one.max_num_offsets).unwrap_or(0);
+        // The original makes an array of that length.
+        let count = usize::try_from(one.max_num_offsets).map_err(|_| ErrorCode::UNKNOWN_SERVER_ERROR)?;
         let found = log.offsets_before(one.timestamp, count, broker.host.now()).map_err(code)?;
         answer.old_style_offsets = visible(found, end, manner);
         return Ok(answer);

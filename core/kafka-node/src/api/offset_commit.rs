@@ -57,10 +57,19 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
 /// The answer without what the group says: all partitions, those that don't exist with their error.
 fn outline(context: &Context<'_>, request: &Request, error: Option<ErrorCode>) -> Response {
     let metadata = context.broker.metadata.read();
+    let metadata_len_max = usize::try_from(context.broker.settings().offsets.metadata_bytes_max).unwrap_or(0);
+    // With a group, this is for the coordinator to say.
+    let is_too_large = |one: &RequestPartition| {
+        let committed = one.committed_metadata.as_deref().unwrap_or_default();
+        context.version == 0 && committed.encode_utf16().count() > metadata_len_max
+    };
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|one| {
-            let is_known = metadata.partition(&topic.name, one.partition_index).is_some();
-            let own = if is_known { ErrorCode::NONE } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
+            let own = match metadata.partition(&topic.name, one.partition_index) {
+                None => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                Some(_) if is_too_large(one) => ErrorCode::OFFSET_METADATA_TOO_LARGE,
+                Some(_) => ErrorCode::NONE,
+            };
             ResponsePartition { partition_index: one.partition_index, error_code: error.unwrap_or(own) }
         });
         ResponseTopic { name: topic.name.clone(), partitions: partitions.collect() }

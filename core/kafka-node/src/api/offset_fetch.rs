@@ -3,6 +3,8 @@
 //! A partition without an offset is -1, without an error. With `require_stable` (version 7, KIP-447) one with a commit under way
 //! or in an open transaction is UNSTABLE_OFFSET_COMMIT. Version 0 reads the offsets that old consumers keep in ZooKeeper.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use base::Str;
 use kafka_control::{Failure, Operation, Reply};
 use kafka_coord::Offsets;
@@ -47,12 +49,22 @@ fn fetch(offsets: &Offsets, topics: Option<Vec<RequestTopic>>, require_stable: b
     requested(topics, |topic, partition| one(&TopicPartition { topic: topic.clone(), partition }))
 }
 
+/// Each partition once, under one mention of its topic; a topic without partitions is not mentioned.
 fn requested(topics: Vec<RequestTopic>, one: impl Fn(&Str, i32) -> ResponsePartition) -> Vec<ResponseTopic> {
-    let topics = topics.into_iter().map(|topic| {
-        let partitions = topic.partition_indexes.iter().map(|index| one(&topic.name, *index)).collect();
-        ResponseTopic { name: topic.name, partitions }
-    });
-    topics.collect()
+    let mut answered: Vec<ResponseTopic> = Vec::with_capacity(topics.len());
+    let mut places: BTreeMap<Str, (usize, BTreeSet<i32>)> = BTreeMap::new();
+    for RequestTopic { name, partition_indexes } in
+        topics.into_iter().filter(|topic| !topic.partition_indexes.is_empty())
+    {
+        let (place, seen) = places.entry(name.clone()).or_insert_with(|| {
+            answered.push(ResponseTopic { name: name.clone(), partitions: Vec::new() });
+            (answered.len() - 1, BTreeSet::new())
+        });
+        let Some(topic) = answered.get_mut(*place) else { continue };
+        let new = partition_indexes.into_iter().filter(|index| seen.insert(*index));
+        topic.partitions.extend(new.map(|index| one(&name, index)));
+    }
+    answered
 }
 
 /// From version 2 on the whole group has the error, before each partition.
@@ -85,7 +97,7 @@ fn found(partition_index: i32, value: &CommittedOffset) -> ResponsePartition {
 }
 
 fn fetch_from_zookeeper(context: &Context<'_>, request: Request, answer: Answer) {
-    let topics = request.topics.unwrap_or_default();
+    let (group, topics) = (request.group_id, request.topics.unwrap_or_default());
     let mut reads = Vec::new();
     {
         let metadata = context.broker.metadata.read();
@@ -93,7 +105,7 @@ fn fetch_from_zookeeper(context: &Context<'_>, request: Request, answer: Answer)
             let known =
                 topic.partition_indexes.iter().filter(|index| metadata.partition(&topic.name, **index).is_some());
             for index in known {
-                let path = consumer_offset_path(&request.group_id, &topic.name, *index);
+                let path = consumer_offset_path(&group, &topic.name, *index);
                 reads.push((topic.name.clone(), *index, Operation::GetData { path, watch: false }));
             }
         }
@@ -101,9 +113,12 @@ fn fetch_from_zookeeper(context: &Context<'_>, request: Request, answer: Answer)
     let (places, operations): (Vec<_>, Vec<_>) =
         reads.into_iter().map(|(topic, index, read)| ((topic, index), read)).unzip();
     context.broker.ask_zookeeper(operations, move |_, outcomes, _| {
-        let outcomes: std::collections::BTreeMap<_, _> = places.into_iter().zip(outcomes).collect();
+        let outcomes: BTreeMap<_, _> = places.into_iter().zip(outcomes).collect();
         let one = |topic: &Str, index: i32| match outcomes.get(&(topic.clone(), index)) {
             Some(Ok(Reply::Data(content, _))) => of_znode(index, content.as_deref().unwrap_or_default()),
+            Some(_) if group.is_empty() => {
+                ResponsePartition { error_code: ErrorCode::UNKNOWN_SERVER_ERROR, ..absent(index) }
+            }
             Some(Ok(_) | Err(Failure::NoNode)) | None => unknown(index),
             Some(Err(_)) => ResponsePartition { error_code: ErrorCode::UNKNOWN_SERVER_ERROR, ..absent(index) },
         };

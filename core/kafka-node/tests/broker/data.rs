@@ -37,7 +37,7 @@ fn produce(world: &mut World, client: &mut Client, records: Bytes) -> produce::R
     world.ask(client, &produce_request(records, -1), 8).topics.remove(0).partitions.remove(0)
 }
 
-fn fetch_request(offset: i64, max_wait_ms: i32) -> fetch::Request {
+pub(crate) fn fetch_request(offset: i64, max_wait_ms: i32) -> fetch::Request {
     fetch::Request {
         replica_id: -1,
         max_wait_ms,

@@ -1,9 +1,12 @@
 //! Bytes that no client should send: each costs its own connection, and nobody else's.
 
-use kafka_proto::messages::{api_versions, metadata};
+use kafka_proto::messages::{
+    alter_configs, api_versions, create_topics, describe_configs, describe_log_dirs, fetch, find_coordinator,
+    init_producer_id, list_offset, metadata, offset_commit, offset_fetch, offset_for_leader_epoch,
+};
 use kafka_proto::{ApiKey, ErrorCode};
 
-use crate::data::{batch, produce_request};
+use crate::data::{batch, fetch_request, produce_request};
 use crate::topics::create_topic;
 use crate::world::World;
 
@@ -112,6 +115,140 @@ fn a_produce_without_a_batch_closes_as_the_original_does() {
 }
 
 /// Names of topics and of clients.
+/// As the original answers: what an oracle of proof/interop compares, of which this is what was once answered otherwise.
+#[test]
+fn values_that_no_client_sends_are_answered_as_by_the_original() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 1);
+    world.ask(&mut client, &produce_request(batch(&["a", "b"]), -1), 8);
+
+    let mut fetch = |change: &dyn Fn(&mut fetch::Request), version| {
+        let mut request = fetch_request(0, 0);
+        request.session_epoch = -1;
+        request.topics[0].partitions[0].last_fetched_epoch = -1;
+        request.topics[0].partitions[0].current_leader_epoch = -1;
+        change(&mut request);
+        let response = world.ask(&mut client, &request, version);
+        (response.error_code, response.topics[0].partitions[0].clone())
+    };
+    let of_partition = |answer: (ErrorCode, fetch::ResponsePartition)| answer.1.error_code;
+    assert_eq!(of_partition(fetch(&|request| request.max_bytes = -1, 12)), ErrorCode::UNKNOWN_SERVER_ERROR);
+    let at_end = |request: &mut fetch::Request| {
+        request.topics[0].partitions[0].partition_max_bytes = -1;
+        request.topics[0].partitions[0].fetch_offset = 2;
+    };
+    assert_eq!(of_partition(fetch(&at_end, 12)), ErrorCode::NONE, "nothing is read there");
+    let (whole, one) = fetch(&|request| request.isolation_level = 7, 12);
+    assert_eq!((whole, one.error_code), (ErrorCode::UNKNOWN_SERVER_ERROR, ErrorCode::UNKNOWN_SERVER_ERROR));
+    let last_epoch =
+        |epoch| move |request: &mut fetch::Request| request.topics[0].partitions[0].last_fetched_epoch = epoch;
+    assert_eq!(of_partition(fetch(&last_epoch(7), 12)), ErrorCode::OFFSET_OUT_OF_RANGE);
+    assert_eq!(of_partition(fetch(&last_epoch(0), 12)), ErrorCode::NONE);
+    let short = |request: &mut fetch::Request| request.topics[0].partitions[0].partition_max_bytes = 7;
+    assert_eq!(fetch(&short, 2).1.records.unwrap().len(), 7, "a message that is not whole");
+    let strangers = |request: &mut fetch::Request| {
+        let known = request.topics[0].partitions[0].clone();
+        request.topics[0].partitions.insert(0, fetch::RequestPartition { partition_index: 9, ..known });
+    };
+    assert_eq!(fetch(&strangers, 12).1.partition_index, 0, "what is unknown comes last");
+}
+
+#[test]
+fn offsets_and_epochs_that_no_client_asks_for() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 1);
+    world.ask(&mut client, &produce_request(batch(&["a", "b"]), -1), 8);
+
+    let asked = list_offset::RequestPartition {
+        current_leader_epoch: -1,
+        timestamp: -1,
+        max_num_offsets: 1,
+        partition_index: 0,
+    };
+    let mut list = |one: list_offset::RequestPartition, isolation_level, mentions, version| {
+        let topic = list_offset::RequestTopic { name: "t".into(), partitions: vec![one] };
+        let request = list_offset::Request { replica_id: -1, isolation_level, topics: vec![topic; mentions] };
+        world.ask(&mut client, &request, version).topics[0].partitions[0].error_code
+    };
+    assert_eq!(list(asked.clone(), 1, 1, 5), ErrorCode::NONE);
+    assert_eq!(list(asked.clone(), 7, 1, 5), ErrorCode::UNKNOWN_SERVER_ERROR);
+    assert_eq!(list(asked.clone(), 0, 2, 5), ErrorCode::INVALID_REQUEST, "a topic twice");
+    let of_old_epoch = list_offset::RequestPartition { current_leader_epoch: -2, ..asked.clone() };
+    assert_eq!(list(of_old_epoch, 0, 1, 5), ErrorCode::FENCED_LEADER_EPOCH);
+    assert_eq!(
+        list(list_offset::RequestPartition { max_num_offsets: -1, ..asked }, 0, 1, 0),
+        ErrorCode::UNKNOWN_SERVER_ERROR
+    );
+
+    let mut end_of = |current_leader_epoch, leader_epoch| {
+        let partition =
+            offset_for_leader_epoch::RequestPartition { partition_index: 0, current_leader_epoch, leader_epoch };
+        let topic = offset_for_leader_epoch::RequestTopic { name: "t".into(), partitions: vec![partition] };
+        let request = offset_for_leader_epoch::Request { replica_id: -1, topics: vec![topic] };
+        let answer = world.ask(&mut client, &request, 3).topics[0].partitions[0].clone();
+        (answer.error_code, answer.leader_epoch, answer.end_offset)
+    };
+    assert_eq!(end_of(-2, 0), (ErrorCode::FENCED_LEADER_EPOCH, -1, -1));
+    assert_eq!(end_of(-1, -2), (ErrorCode::NONE, -2, 0));
+}
+
+#[test]
+fn words_for_what_is_no_kind_of_anything() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 1);
+    let find = find_coordinator::Request { key: "g".into(), key_type: 7 };
+    assert_eq!(world.ask(&mut client, &find, 3).error_code, ErrorCode::UNKNOWN_SERVER_ERROR);
+    let empty = init_producer_id::Request { transactional_id: Some("".into()), ..Default::default() };
+    assert_eq!(world.ask(&mut client, &empty, 4).error_code, ErrorCode::INVALID_REQUEST);
+    let resource = describe_configs::Resource { resource_type: 9, resource_name: "t".into(), configuration_keys: None };
+    let describe = describe_configs::Request { resources: vec![resource], ..Default::default() };
+    let outcome = world.ask(&mut client, &describe, 3).results.remove(0);
+    assert_eq!(outcome.error_message.as_deref(), Some(ErrorCode::INVALID_REQUEST.message()));
+    let resource = alter_configs::Resource { resource_type: 8, resource_name: "x".into(), configs: Vec::new() };
+    let alter = alter_configs::Request { resources: vec![resource], validate_only: true };
+    let outcome = world.ask(&mut client, &alter, 1).responses.remove(0);
+    assert!(outcome.error_message.unwrap().contains("does not support the resource type BROKER_LOGGER"));
+    let dirs = describe_log_dirs::Request { topics: Some(Vec::new()) };
+    let topics = world.ask(&mut client, &dirs, 2).results.remove(0).topics;
+    assert!(topics.len() == 1 && topics[0].partitions.is_empty(), "{topics:?}");
+    let topic = create_topics::RequestTopic {
+        name: "new".into(),
+        num_partitions: 1,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    let twice = create_topics::Request { topics: vec![topic.clone(), topic], timeout_ms: 1000, validate_only: false };
+    let answers = world.ask(&mut client, &twice, 6).topics;
+    assert!(
+        answers.len() == 2 && answers.iter().all(|one| one.error_code == ErrorCode::INVALID_REQUEST),
+        "{answers:?}"
+    );
+}
+
+#[test]
+fn what_groups_are_told_of_nothing_and_of_too_much() {
+    let mut world = World::new("offset.metadata.max.bytes=5");
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 1);
+    let of = |name: &str, partitions: &[i32]| offset_fetch::RequestTopic {
+        name: name.into(),
+        partition_indexes: partitions.to_vec(),
+    };
+    let topics = Some(vec![of("none", &[]), of("t", &[0, 0, 3]), of("t", &[0, 1])]);
+    let request = offset_fetch::Request { group_id: "g".into(), topics, require_stable: false };
+    let answered = world.ask(&mut client, &request, 0).topics;
+    let partitions: Vec<i32> = answered[0].partitions.iter().map(|one| one.partition_index).collect();
+    assert_eq!((answered.len(), partitions), (1, vec![0, 3, 1]));
+    let partition = offset_commit::RequestPartition { committed_metadata: Some("longer".into()), ..Default::default() };
+    let topic = offset_commit::RequestTopic { name: "t".into(), partitions: vec![partition] };
+    let request = offset_commit::Request { group_id: "g".into(), topics: vec![topic], ..Default::default() };
+    let answer = world.ask(&mut client, &request, 0).topics.remove(0).partitions.remove(0);
+    assert_eq!(answer.error_code, ErrorCode::OFFSET_METADATA_TOO_LARGE);
+}
+
 #[test]
 fn text_that_is_no_utf8_closes_its_own_connection() {
     let mut world = World::new("");

@@ -2,139 +2,16 @@
 //! ids, ports and folders. What differs on purpose is named where it is passed over.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::path::Path;
-use std::time::{Duration, Instant};
 
-use base::{Reader, Str};
+use base::Str;
 use bytes::Bytes;
-use interop::{Original, OriginalKind, Server, free_port};
+use kafka_proto::ErrorCode;
 use kafka_proto::messages::{
-    api_versions, create_topics, delete_groups, describe_configs, describe_groups, find_coordinator, heartbeat,
-    join_group, leave_group, list_groups, metadata, offset_commit, offset_delete, offset_fetch, sync_group,
+    api_versions, delete_groups, describe_configs, describe_groups, heartbeat, join_group, leave_group, list_groups,
+    offset_commit, offset_delete, offset_fetch, sync_group,
 };
-use kafka_proto::{ErrorCode, Message, Request, frame};
 
-/// Lines of a `server.properties` that both brokers have.
-const SETTINGS: &str = "offsets.topic.num.partitions=3\noffsets.topic.replication.factor=1\ngroup.initial.rebalance.delay.ms=0\n\
-    num.partitions=2\nlog.retention.hours=20\nlog.roll.ms=700000000\nlog.cleaner.threads=2\nmax.connections.per.ip=50\n\
-    transaction.state.log.replication.factor=1\ncompression.type=lz4\nmy.own.key=7\n";
-
-/// A broker of either kind and its ZooKeeper.
-struct Side {
-    port: u16,
-    folder: tempfile::TempDir,
-    _servers: Servers,
-}
-
-#[expect(dead_code, reason = "dropping them ends them")]
-enum Servers {
-    Ours(Server, Server),
-    Theirs(Original, Original),
-}
-
-impl Side {
-    fn start(is_ours: bool) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (zookeeper_port, port) = (free_port().unwrap(), free_port().unwrap());
-        let path = |name: &str| folder.path().join(name);
-        let zoo_cfg = format!(
-            "dataDir={}\nclientPort={zookeeper_port}\nclientPortAddress=127.0.0.1\n",
-            path("zookeeper").display()
-        );
-        let properties = format!(
-            "broker.id=0\nlisteners=PLAINTEXT://127.0.0.1:{port}\nzookeeper.connect=127.0.0.1:{zookeeper_port}\n\
-             log.dirs={}\n{SETTINGS}",
-            path("kafka").display()
-        );
-        fs::write(path("zoo.cfg"), zoo_cfg).unwrap();
-        fs::write(path("server.properties"), properties).unwrap();
-        let config = |name: &str| -> &Path { Box::leak(path(name).into_boxed_path()) };
-        let servers = if is_ours {
-            let zookeeper = Server::zookeeper(config("zoo.cfg")).unwrap();
-            Servers::Ours(Server::broker(config("server.properties")).unwrap(), zookeeper)
-        } else {
-            let zookeeper = Original::start(OriginalKind::ZooKeeper, config("zoo.cfg"), zookeeper_port).unwrap();
-            Servers::Theirs(Original::start(OriginalKind::Kafka, config("server.properties"), port).unwrap(), zookeeper)
-        };
-        let side = Self { port, folder, _servers: servers };
-        side.prepare(zookeeper_port);
-        side
-    }
-
-    /// Waits for the broker to know itself, makes the topic `t`, and waits for the coordinator of groups.
-    fn prepare(&self, _: u16) {
-        let mut client = self.connect();
-        client.until(&metadata::Request::default(), 9, |reply| !reply.brokers.is_empty());
-        let topic = create_topics::RequestTopic {
-            name: "t".into(),
-            num_partitions: 2,
-            replication_factor: 1,
-            configs: vec![create_topics::RequestConfig { name: "retention.ms".into(), value: Some("1000".into()) }],
-            ..create_topics::RequestTopic::default()
-        };
-        let request = create_topics::Request { topics: vec![topic], timeout_ms: 10_000, validate_only: false };
-        assert_eq!(client.ask(&request, 5).topics[0].error_code, ErrorCode::NONE);
-        let find = find_coordinator::Request { key: "g".into(), key_type: 0 };
-        client.until(&find, 3, |reply| reply.error_code.is_none());
-        let fetch = offset_fetch::Request { group_id: "g".into(), topics: None, require_stable: false };
-        client.until(&fetch, 7, |reply| reply.error_code.is_none());
-    }
-
-    fn connect(&self) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        Client { stream, correlation_id: 0 }
-    }
-
-    /// A text without what differs from run to run.
-    fn plain(&self, text: &str) -> String {
-        text.replace(&self.folder.path().display().to_string(), "<folder>")
-            .replace(&format!("127.0.0.1:{}", self.port), "<broker>")
-    }
-}
-
-struct Client {
-    stream: TcpStream,
-    correlation_id: i32,
-}
-
-impl Client {
-    fn send<R: Request>(&mut self, request: &R, version: i16) {
-        self.correlation_id += 1;
-        let client_id = Str::from_static("script");
-        let bytes = frame::request_bytes(request, version, self.correlation_id, Some(&client_id)).unwrap();
-        self.stream.write_all(&bytes).unwrap();
-    }
-
-    fn receive<R: Request>(&mut self, version: i16) -> R::Response {
-        let mut length = [0; 4];
-        self.stream.read_exact(&mut length).unwrap();
-        let mut reply = vec![0; u32::from_be_bytes(length) as usize];
-        self.stream.read_exact(&mut reply).unwrap();
-        let reply = Bytes::from(reply);
-        let mut reader = Reader::new(&reply);
-        frame::ResponseHeader::decode(R::KEY.response_header_version(version), &mut reader).unwrap();
-        let response = R::Response::decode(version, &mut reader).unwrap();
-        assert_eq!(reader.remaining(), 0, "{:?} v{version} has bytes behind it", R::KEY);
-        response
-    }
-
-    fn ask<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
-        self.send(request, version);
-        self.receive::<R>(version)
-    }
-
-    fn until<R: Request>(&mut self, request: &R, version: i16, done: impl Fn(&R::Response) -> bool) {
-        let start = Instant::now();
-        while !done(&self.ask(request, version)) {
-            assert!(start.elapsed() < Duration::from_secs(60), "{:?} never says what is waited for", R::KEY);
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-}
+use crate::kafka_side::{Client, Side, versions};
 
 /// What was asked, and what was answered, in order.
 #[derive(Default)]
@@ -159,10 +36,6 @@ impl Transcript {
         let name = format!("<member {}>", self.members.len());
         self.members.entry(id.to_string()).or_insert(name);
     }
-}
-
-fn versions<R: Request>() -> std::ops::RangeInclusive<i16> {
-    R::KEY.versions().first..=R::KEY.versions().last
 }
 
 fn assert_equal(ours: &[String], theirs: &[String]) {

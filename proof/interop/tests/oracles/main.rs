@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod kafka_clients;
+mod kafka_hostile;
 mod kafka_replies;
+mod kafka_side;
 mod kafka_takeover;
 mod kafka_tools;
 mod kafka_znodes;
