@@ -54,34 +54,19 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Walks the records of a batch of magic 2: the hot path of produce.
+    /// Walks the records of a batch of magic 2: the hot path of produce. What may be wrong is looked at in a second walk.
     pub(super) fn walk(&mut self, batch: &Batch<'_>) -> Result<(), InvalidRecords> {
-        let records = batch.records(DECOMPRESSED_LEN_MAX)?;
-        let timestamp_type = batch.timestamp_type();
-        let stamped = timestamp_type == TimestampType::LogAppendTime;
         // With the broker's time, deltas don't count: the batch's largest timestamp is every record's.
+        let stamped = batch.timestamp_type() == TimestampType::LogAppendTime;
         let base_timestamp = batch.timestamp(0);
-        let (compacted, allowed) = (self.compacted, self.timestamps.clone());
-        let rules = self.rules;
         // What the loop changes is kept in registers.
-        let (mut index, mut consecutive) = (0_i32, true);
-        let (mut max_timestamp, mut index_of_max) = (NO_TIMESTAMP, -1);
-        records.outlines(|outline| {
+        let (mut index, mut consecutive, mut keyless) = (0_i32, true, false);
+        let (mut min_timestamp, mut max_timestamp, mut index_of_max) = (i64::MAX, NO_TIMESTAMP, -1);
+        batch.records(DECOMPRESSED_LEN_MAX)?.outlines(|outline| {
             let timestamp = if stamped { base_timestamp } else { base_timestamp.wrapping_add(outline.timestamp_delta) };
-            let keyless = compacted & (outline.key_len < 0);
-            let late = !allowed.contains(&timestamp) & (timestamp != NO_TIMESTAMP);
-            if keyless | late | stamped {
-                let offset = batch.base_offset().wrapping_add(i64::from(outline.offset_delta));
-                let seen = Seen {
-                    magic: Magic::V2,
-                    timestamp_type: Some(timestamp_type),
-                    offset,
-                    timestamp,
-                    has_key: outline.key_len >= 0,
-                };
-                self.refuse(&seen, i64::from(index), keyless, late, || describe(rules, outline, &seen));
-            }
+            keyless |= outline.key_len < 0;
             consecutive &= outline.offset_delta == index;
+            min_timestamp = min_timestamp.min(timestamp);
             if timestamp > max_timestamp {
                 (max_timestamp, index_of_max) = (timestamp, index);
             }
@@ -91,22 +76,50 @@ impl<'a> Survey<'a> {
         self.consecutive = consecutive;
         self.max_timestamp = max_timestamp;
         self.offset_of_max_timestamp = i64::from(index_of_max);
+        let late = min_timestamp < *self.timestamps.start() || max_timestamp > *self.timestamps.end();
+        match self.compacted & keyless | late | stamped {
+            true => self.find_bad(batch),
+            false => Ok(()),
+        }
+    }
+
+    /// Walks the records once more and names the bad ones.
+    #[cold]
+    fn find_bad(&mut self, batch: &Batch<'_>) -> Result<(), InvalidRecords> {
+        let rules = self.rules;
+        let mut index = 0;
+        batch.records(DECOMPRESSED_LEN_MAX)?.outlines(|outline| {
+            let seen = Seen {
+                magic: Magic::V2,
+                timestamp_type: Some(batch.timestamp_type()),
+                offset: batch.base_offset().wrapping_add(i64::from(outline.offset_delta)),
+                timestamp: batch.timestamp(outline.timestamp_delta),
+                has_key: outline.key_len >= 0,
+            };
+            self.judge(&seen, index, || describe(rules, outline, &seen));
+            index += 1;
+        })?;
         Ok(())
     }
 
     /// Takes one message of magic 0 or 1 in. `index` is its place in its batch.
     pub(super) fn message(&mut self, seen: &Seen, index: i64, describe: impl Fn() -> String) {
-        let keyless = self.compacted && !seen.has_key;
-        let late = !self.timestamps.contains(&seen.timestamp) && seen.timestamp != NO_TIMESTAMP;
-        if keyless || late || seen.timestamp_type == Some(TimestampType::LogAppendTime) {
-            self.refuse(seen, index, keyless, late, describe);
-        }
+        self.judge(seen, index, describe);
         self.consecutive &= seen.offset == self.count;
         if seen.magic > Magic::V0 && seen.timestamp > self.max_timestamp {
             self.max_timestamp = seen.timestamp;
             self.offset_of_max_timestamp = self.count;
         }
         self.count += 1;
+    }
+
+    /// Notes a record that may not be appended.
+    fn judge(&mut self, seen: &Seen, index: i64, describe: impl Fn() -> String) {
+        let keyless = self.compacted && !seen.has_key;
+        let late = !self.timestamps.contains(&seen.timestamp) && seen.timestamp != NO_TIMESTAMP;
+        if keyless || late || seen.timestamp_type == Some(TimestampType::LogAppendTime) {
+            self.refuse(seen, index, keyless, late, describe);
+        }
     }
 
     #[cold]

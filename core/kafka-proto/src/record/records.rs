@@ -107,7 +107,7 @@ impl<'a> Record<'a> {
 
 impl Outline {
     /// Steps over one record of a batch that is not compressed; behind the last one there must be nothing.
-    #[inline]
+    #[inline(always)]
     fn step(rest: &mut Cursor<'_>, is_last: bool) -> Result<Self, RecordError> {
         let start = rest.len();
         if start == 0 {
@@ -121,7 +121,7 @@ impl Outline {
         Self::parse(body, start - rest.len())
     }
 
-    #[inline]
+    #[inline(always)]
     fn parse(body: &[u8], size: usize) -> Result<Self, RecordError> {
         let mut rest = Cursor(body);
         rest.u8()?;
