@@ -56,6 +56,14 @@ impl ProducerEntry {
         }
     }
 
+    /// The batch, if it was appended already.
+    fn duplicate(&self, producer: &Producer, batch: &Summary) -> Option<AppendedBatch> {
+        let same = |known: &&AppendedBatch| {
+            known.first_sequence() == producer.base_sequence && known.last_sequence == batch.last_sequence()
+        };
+        self.batches.iter().find(same).filter(|_| self.epoch == producer.epoch).copied()
+    }
+
     fn last_sequence(&self) -> i32 {
         self.batches.last().map_or(-1, |batch| batch.last_sequence)
     }
@@ -107,6 +115,12 @@ pub(crate) struct Update {
     pub(crate) completed: SmallVec<[CompletedTransaction; 1]>,
 }
 
+impl Update {
+    fn entry(&self, producer_id: i64) -> Option<&ProducerEntry> {
+        self.entries.iter().find(|(id, _)| *id == producer_id).map(|(_, entry)| entry)
+    }
+}
+
 /// What the check of an append says.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "short-lived, and the large one is the usual case")]
@@ -151,21 +165,23 @@ impl Producers {
         self.entries.insert(producer_id, entry);
     }
 
-    /// Checks an append against the producers' state.
+    /// Checks an append against the producers' state, as it will be once the updates that wait, oldest first, are applied.
     pub(crate) fn check<'a>(
         &self,
+        waiting: &[Update],
         batches: impl Iterator<Item = Appended<'a>>,
         origin: Origin,
     ) -> Result<Verdict, LogError> {
         let mut update = Update::default();
         for (batch, marker) in batches {
             let Some(producer) = batch.producer else { continue };
+            let current = waiting.iter().rev().find_map(|update| update.entry(producer.id));
+            let current = current.or_else(|| self.entries.get(&producer.id));
             if origin == Origin::Client
-                && let Some(found) = self.duplicate(&producer, batch)
+                && let Some(found) = current.and_then(|entry| entry.duplicate(&producer, batch))
             {
                 return Ok(Verdict::Duplicate(found));
             }
-            let current = self.entries.get(&producer.id);
             let known = update.entries.iter().position(|(id, _)| *id == producer.id);
             let at = known.unwrap_or_else(|| {
                 let entry = current.cloned().unwrap_or_else(ProducerEntry::unknown);
@@ -183,14 +199,6 @@ impl Producers {
             }
         }
         Ok(Verdict::Append(update))
-    }
-
-    fn duplicate(&self, producer: &Producer, batch: &Summary) -> Option<AppendedBatch> {
-        let entry = self.entries.get(&producer.id).filter(|entry| entry.epoch == producer.epoch)?;
-        let same = |known: &&AppendedBatch| {
-            known.first_sequence() == producer.base_sequence && known.last_sequence == batch.last_sequence()
-        };
-        entry.batches.iter().find(same).copied()
     }
 
     /// Applies what [`Producers::check`] prepared. `completed` calls back for each ended transaction, with the last stable
@@ -364,7 +372,7 @@ mod tests {
         marker: Option<EndMarker>,
         origin: Origin,
     ) -> Result<Option<AppendedBatch>, LogError> {
-        match producers.check([(batch, marker)].into_iter(), origin)? {
+        match producers.check(&[], [(batch, marker)].into_iter(), origin)? {
             Verdict::Duplicate(found) => Ok(Some(found)),
             Verdict::Append(update) => {
                 producers.apply(update, |_, _| Ok::<(), LogError>(()))?;
@@ -434,7 +442,8 @@ mod tests {
         append(&mut producers, &data(1, 2, 0), None, Origin::Client).unwrap();
         assert_eq!(producers.first_unstable_offset(), Some(0));
         let mut stable = Vec::new();
-        let Verdict::Append(update) = producers.check([(&end(2, 1), marker)].into_iter(), Origin::Coordinator).unwrap()
+        let Verdict::Append(update) =
+            producers.check(&[], [(&end(2, 1), marker)].into_iter(), Origin::Coordinator).unwrap()
         else {
             panic!()
         };

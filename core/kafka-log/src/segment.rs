@@ -154,15 +154,25 @@ impl Segment {
         Ok(())
     }
 
-    /// Whether `growth` belongs in a new segment.
-    pub(crate) fn should_roll(&self, growth: &Growth, config: &LogConfig, now_ms: i64) -> Result<bool, LogError> {
-        let size = self.size();
+    /// Whether `growth` belongs in a new segment, behind appends of these sizes that are still to be written. For each of those an index
+    /// entry is counted, though not all make one: what says yes is to be asked again when they are written.
+    pub(crate) fn should_roll(
+        &self,
+        waiting: impl ExactSizeIterator<Item = u64>,
+        growth: &Growth,
+        config: &LogConfig,
+        now_ms: i64,
+    ) -> Result<bool, LogError> {
+        let entries = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+        let size = self.size() + waiting.sum::<u64>();
         if size + growth.bytes > u64::from(config.segment_bytes) || !self.can_hold(growth.last_offset) {
             return Ok(true);
         }
         let index_bytes = config.segment_index_bytes;
         // One slot of the time index is kept for the entry that closes the segment.
-        if self.offsets.len(&self.home)? >= index_bytes / 8 || self.times.len(&self.home)? + 1 >= index_bytes / 12 {
+        if self.offsets.len(&self.home)?.saturating_add(entries) >= index_bytes / 8
+            || self.times.len(&self.home)?.saturating_add(entries) + 1 >= index_bytes / 12
+        {
             return Ok(true);
         }
         if size == 0 {

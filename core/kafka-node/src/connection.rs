@@ -2,8 +2,10 @@
 //!
 //! Requests are answered in the order in which they came. A request starts when all earlier ones of its connection are
 //! answered, as in 2.7.1, whose channel is muted meanwhile, so it sees their effects. One case is pipelined: a produce
-//! behind produces is appended while they wait for their replicas, in a bounded number and size.
+//! behind produces is appended while they wait for their replicas, in a bounded number and size; those that came together are
+//! appended together.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use kafka_proto::frame::RequestHeader;
 use parking_lot::Mutex;
 
 use crate::answer::{Answer, Ending, Slot};
+use crate::api::produce;
 use crate::broker::Broker;
 use crate::connections::Place;
 use crate::dispatch;
@@ -62,6 +65,8 @@ pub struct Connection {
     /// The last answered request's, for the next one.
     spare_slot: Option<Arc<Slot>>,
     bytes_in_flight: usize,
+    /// Produce requests of this turn whose records are not appended yet.
+    produces: RefCell<produce::Run>,
     /// `socket.request.max.bytes`.
     request_bytes_max: usize,
     last_active: Monotonic,
@@ -82,6 +87,7 @@ impl Connection {
         place.set_waker(&waker);
         let request_bytes_max = usize::try_from(broker.settings().network.request_bytes_max).unwrap_or(0);
         Self {
+            produces: RefCell::default(),
             broker,
             client: Arc::new(client),
             waker,
@@ -110,17 +116,40 @@ impl Connection {
                 self.abandon();
             }
             self.collect(output)?;
-            let Some(frame_len) = self.next_frame(input)? else { return Ok(Wants::Input) };
+            let started = self.start_all(input, now);
+            self.produces.get_mut().finish(&self.broker, now);
+            match started {
+                // There may be answers by now, and room for more.
+                Ok(None) => {}
+                Ok(Some(wants)) => return Ok(wants),
+                Err(closed) => {
+                    // The answers in front of it. An error is this same one, in other words.
+                    let _ = self.collect(output);
+                    return Err(closed);
+                }
+            }
+        }
+    }
+
+    /// Starts the next request, and all produces behind a produce. What is wanted if none may start.
+    fn start_all(&mut self, input: &mut BytesMut, now: Now) -> Result<Option<Wants>, Closed> {
+        let mut wants = Some(Wants::Input);
+        while let Some(frame_len) = self.next_frame(input)? {
             let key = peek_key(input);
             if !self.may_start(key, frame_len) {
-                return Ok(Wants::Answers);
+                return Ok(wants.and(Some(Wants::Answers)));
             }
             input.advance(4);
             let frame = input.split_to(frame_len).freeze();
             self.last_active = now.monotonic;
             self.place.touch(now.monotonic);
             self.start(&frame, now)?;
+            wants = None;
+            if self.produces.get_mut().is_closed() {
+                break;
+            }
         }
+        Ok(wants)
     }
 
     /// When the connection has been idle for `connections.max.idle.ms`, unless something happens before.
@@ -189,6 +218,7 @@ impl Connection {
             client_id: header.client_id,
             version: header.api_version,
             now,
+            produces: &self.produces,
         };
         self.in_flight.push_back(InFlight { slot, key, bytes: frame.len() });
         self.bytes_in_flight += frame.len();

@@ -1,5 +1,6 @@
 //! From a frame to its API: version check, decoding, the module that handles it (upstream: `KafkaApis.handle`).
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use base::{Now, Reader, Str};
@@ -7,6 +8,7 @@ use kafka_proto::{ApiKey, Request};
 
 use crate::answer::Answer;
 use crate::api;
+use crate::api::produce;
 use crate::broker::Broker;
 use crate::connection::Client;
 
@@ -19,6 +21,8 @@ pub(crate) struct Context<'a> {
     /// Version of the request.
     pub(crate) version: i16,
     pub(crate) now: Now,
+    /// The produce requests that came with it.
+    pub(crate) produces: &'a RefCell<produce::Run>,
 }
 
 /// Hands a request to its module. An error ends the connection, and is its reason.

@@ -69,12 +69,25 @@ impl Partition {
         acks_all: bool,
         now: Now,
     ) -> Result<AppendInfo, AppendRefused> {
+        let results = self.append_all(std::iter::once(checked), origin, acks_all, now);
+        let results = results.map_err(AppendRefused::Replica)?;
+        results.into_iter().next().expect("one append has one result").map_err(AppendRefused::Log)
+    }
+
+    /// Appends what came together, each for itself; a result for each.
+    pub(crate) fn append_all(
+        &self,
+        all: impl Iterator<Item = Checked>,
+        origin: Origin,
+        acks_all: bool,
+        now: Now,
+    ) -> Result<Vec<Result<AppendInfo, LogError>>, ReplicaError> {
         let replica = self.replica.read();
         let insync_min = if acks_all { self.log.config().insync_replicas_min } else { 0 };
-        let epoch = replica.check_append(acks_all, insync_min).map_err(AppendRefused::Replica)?;
-        let info = self.log.append_as_leader(checked, epoch, origin, now).map_err(AppendRefused::Log)?;
+        let epoch = replica.check_append(acks_all, insync_min)?;
+        let results = self.log.append_all_as_leader(all, epoch, origin, now);
         self.advance_high_watermark(&replica, now);
-        Ok(info)
+        Ok(results)
     }
 
     /// The rules by which records for this partition are checked.

@@ -1,4 +1,4 @@
-//! Appending: what happens under the append lock, and what it leaves to do after it.
+//! Appending: what happens under the append lock, for one append or several that came together, and what it leaves to do after it.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::{Log, Mode, State, refresh_unstable};
 use crate::batch::{Producer, Summary};
 use crate::partition::FileKind;
-use crate::producers::{AppendedBatch, EndMarker, Verdict};
+use crate::producers::{AppendedBatch, EndMarker, Update, Verdict};
 use crate::segment::{Growth, Segment};
 use crate::shared::is_full;
 use crate::types::{AppendInfo, Level, OffsetPosition, Origin};
@@ -34,6 +34,34 @@ struct After {
     failed: Option<LogError>,
 }
 
+/// Appends under one hold of the append lock, each judged as if it came alone. Those that are taken share a write where they go into
+/// one segment.
+struct Run<'a> {
+    log: &'a Log,
+    state: &'a mut State,
+    config: &'a LogConfig,
+    origin: Origin,
+    now: Now,
+    /// As it was published last: nobody else moves segments, start or end.
+    view: View,
+    /// Behind what waits to be written.
+    end_offset: i64,
+    waiting: Vec<Waiting>,
+    /// What the appends that wait change, in their order.
+    updates: Vec<Update>,
+    results: Vec<Result<AppendInfo, LogError>>,
+    /// The results from here on hold once what waits is written.
+    settled: usize,
+    after: After,
+}
+
+/// An append that was taken and is not written yet.
+struct Waiting {
+    records: Prepared,
+    batches: Summaries,
+    growth: Growth,
+}
+
 impl Log {
     /// Appends what [`validate::check`] found good, with offsets from the log's end on and the leader's epoch.
     pub fn append_as_leader(
@@ -43,22 +71,29 @@ impl Log {
         origin: Origin,
         now: Now,
     ) -> Result<AppendInfo, LogError> {
-        let config = self.config();
-        let mut after = After::default();
-        let result = {
-            let mut state = self.state.lock();
-            let view = self.view.read().clone();
-            self.check_open(&state)
-                .and_then(|()| Ok(records.assign(view.end.offset, leader_epoch)?))
-                .and_then(|records| self.append_locked(&mut state, &view, &records, &config, origin, now, &mut after))
-        };
-        self.finish(after, now);
-        result
+        let results = self.append_all_as_leader(std::iter::once(records), leader_epoch, origin, now);
+        results.into_iter().next().expect("one append has one result")
+    }
+
+    /// Appends what came together as [`Log::append_as_leader`] would one by one; a result for each. What is refused leaves no gap,
+    /// but a write is shared: if it fails, so do all appends in it.
+    pub fn append_all_as_leader(
+        &self,
+        all: impl Iterator<Item = Checked>,
+        leader_epoch: i32,
+        origin: Origin,
+        now: Now,
+    ) -> Vec<Result<AppendInfo, LogError>> {
+        self.append_run(origin, now, |run| {
+            for records in all {
+                let end_offset = run.end_offset;
+                run.take(|_| Ok(records.assign(end_offset, leader_epoch)?));
+            }
+        })
     }
 
     /// Appends what the leader sent, with the offsets and epochs it bears. Bytes behind the last whole batch are passed over.
     pub fn append_as_follower(&self, records: &Bytes, now: Now) -> Result<AppendInfo, LogError> {
-        let config = self.config();
         let append = validate::Append {
             partition: &self.partition,
             origin: Origin::Replication,
@@ -66,18 +101,28 @@ impl Log {
             zstd_allowed: true,
             now_ms: now.wall_ms,
         };
-        let records = validate::check(records, &config, &append)?.keep_offsets();
-        let mut after = After::default();
-        let result = {
+        let records = validate::check(records, &self.config(), &append)?.keep_offsets();
+        let results = self.append_run(Origin::Replication, now, |run| {
+            run.take(|view| check_given_offsets(view, records.batches()).map(|()| records));
+        });
+        results.into_iter().next().expect("one append has one result")
+    }
+
+    fn append_run(
+        &self,
+        origin: Origin,
+        now: Now,
+        take_all: impl FnOnce(&mut Run<'_>),
+    ) -> Vec<Result<AppendInfo, LogError>> {
+        let config = self.config();
+        let (results, after) = {
             let mut state = self.state.lock();
-            let view = self.view.read().clone();
-            let origin = Origin::Replication;
-            self.check_open(&state)
-                .and_then(|()| check_given_offsets(&view, records.batches()))
-                .and_then(|()| self.append_locked(&mut state, &view, &records, &config, origin, now, &mut after))
+            let mut run = Run::begin(self, &mut state, &config, origin, now);
+            take_all(&mut run);
+            run.end()
         };
         self.finish(after, now);
-        result
+        results
     }
 
     fn check_open(&self, state: &State) -> Result<(), LogError> {
@@ -90,110 +135,12 @@ impl Log {
         }
     }
 
-    /// `view` is that of the append lock's holder.
-    #[expect(clippy::too_many_arguments, reason = "two callers; a struct would only rename them")]
-    fn append_locked(
-        &self,
-        state: &mut State,
-        view: &View,
-        records: &Prepared,
-        config: &LogConfig,
-        origin: Origin,
-        now: Now,
-        after: &mut After,
-    ) -> Result<AppendInfo, LogError> {
-        let batches: Summaries = records.batches().iter().map(summary).collect();
-        let (Some((first, _)), Some((last, _))) = (batches.first(), batches.last()) else {
-            return Ok(nothing_appended(view));
-        };
-        let growth = growth(records, last.last_offset);
-        if growth.bytes > u64::from(config.segment_bytes) {
-            return Err(LogError::BatchTooLarge { bytes: growth.bytes, segment_bytes: config.segment_bytes });
-        }
-        let update = match state.producers.check(batches.iter().map(|(batch, marker)| (batch, *marker)), origin)? {
-            Verdict::Append(update) => update,
-            Verdict::Duplicate(found) => return Ok(duplicate(&found, view)),
-        };
-        let segment = self.segment_for(state, view, first, &growth, config, now, after)?;
-        let position = segment.size();
-        let slices = records.slices().map(IoSlice::new);
-        let written = segment
-            .file()
-            .and_then(|file| file.write_at(&slices, position).map_err(|error| segment.failed("writing", error)));
-        written.map_err(|error| self.write_failed(state, error, after))?;
-        segment.grown(&growth, config).inspect_err(|error| after.failed = Some(error.clone()))?;
-        after.epochs_changed |= self.note_epochs(&batches, config);
-        let indexed =
-            state.producers.apply(update, |done, last_stable_offset| segment.end_transaction(done, last_stable_offset));
-        let end = OffsetPosition {
-            offset: growth.last_offset + 1,
-            segment: segment.base_offset,
-            position: position + growth.bytes,
-        };
-        state.producers.end_offset = end.offset;
-        if std::mem::replace(&mut state.full, false) {
-            after.full = Some(false);
-        }
-        let log_start_offset = self.publish_end(state, end, indexed.is_ok());
-        // An aborted transaction that is not indexed would be read as committed: the directory is not to be used.
-        indexed.inspect_err(|error| after.failed = Some(error.clone()))?;
-        state.dirty_since.get_or_insert(now.monotonic);
-        let flush_wanted = end.offset - state.recovery_point >= config.flush_messages;
-        after.flush |= flush_wanted;
-        Ok(AppendInfo {
-            first_offset: first.base_offset,
-            last_offset: growth.last_offset,
-            max_timestamp: growth.max_timestamp,
-            log_append_time: if config.log_append_time && origin != Origin::Replication {
-                growth.max_timestamp
-            } else {
-                -1
-            },
-            log_start_offset,
-            log_end_offset: end.offset,
-            duplicate: false,
-            flush_wanted,
-        })
-    }
-
-    /// The new end becomes visible. Returns the log's start.
-    fn publish_end(&self, state: &State, end: OffsetPosition, transactions_indexed: bool) -> i64 {
+    /// The new end becomes visible.
+    fn publish_end(&self, state: &State, end: OffsetPosition, transactions_indexed: bool) {
         let mut view = self.view.write();
         view.end = end;
         if transactions_indexed {
             refresh_unstable(state, &mut view);
-        }
-        view.log_start
-    }
-
-    /// The active segment, or a new one if the append does not belong there.
-    #[expect(clippy::too_many_arguments, reason = "one caller; a struct would only rename them")]
-    fn segment_for(
-        &self,
-        state: &mut State,
-        view: &View,
-        first: &Summary,
-        growth: &Growth,
-        config: &LogConfig,
-        now: Now,
-        after: &mut After,
-    ) -> Result<Arc<Segment>, LogError> {
-        let active = view.active();
-        if !active.should_roll(growth, config, now.wall_ms)? {
-            return Ok(Arc::clone(active));
-        }
-        // In magic 0 and 1 the first offset is not known without decompression; it is at least this.
-        let first_offset = if first.magic >= 2 { first.base_offset } else { growth.last_offset - i64::from(i32::MAX) };
-        match self.roll_locked(state, first_offset, config, now) {
-            Ok(segment) => {
-                after.rolled = true;
-                Ok(segment)
-            }
-            Err(error) if is_full(&error) => Err(self.refused_full(state, after)),
-            Err(error) => {
-                after.failed = Some(error.clone());
-                Err(error)
-            }
         }
     }
 
@@ -318,6 +265,190 @@ impl Log {
     }
 }
 
+impl<'a> Run<'a> {
+    fn begin(log: &'a Log, state: &'a mut State, config: &'a LogConfig, origin: Origin, now: Now) -> Self {
+        let view = log.view.read().clone();
+        Self {
+            log,
+            state,
+            config,
+            origin,
+            now,
+            end_offset: view.end.offset,
+            view,
+            waiting: Vec::new(),
+            updates: Vec::new(),
+            results: Vec::new(),
+            settled: 0,
+            after: After::default(),
+        }
+    }
+
+    /// Takes one append. `prepare` gives it its offsets, or finds that they don't fit.
+    fn take(&mut self, prepare: impl FnOnce(&View) -> Result<Prepared, LogError>) {
+        let open = match self.after.failed {
+            // The log is about to be closed.
+            Some(_) => Err(self.log.closed()),
+            None => self.log.check_open(self.state),
+        };
+        let result = open.and_then(|()| prepare(&self.view)).and_then(|records| self.admit(records));
+        self.results.push(result);
+    }
+
+    /// Puts an append behind those that wait, unless it is refused.
+    fn admit(&mut self, records: Prepared) -> Result<AppendInfo, LogError> {
+        let batches: Summaries = records.batches().iter().map(summary).collect();
+        let (Some((first, _)), Some((last, _))) = (batches.first(), batches.last()) else {
+            return Ok(self.nothing_appended());
+        };
+        let growth = growth(&records, last.last_offset);
+        if growth.bytes > u64::from(self.config.segment_bytes) {
+            let segment_bytes = self.config.segment_bytes;
+            return Err(LogError::BatchTooLarge { bytes: growth.bytes, segment_bytes });
+        }
+        let appended = batches.iter().map(|(batch, marker)| (batch, *marker));
+        let update = match self.state.producers.check(&self.updates, appended, self.origin)? {
+            Verdict::Append(update) => update,
+            Verdict::Duplicate(found) => return Ok(self.duplicate(&found)),
+        };
+        self.make_room(first, &growth)?;
+        let info = self.info(first.base_offset, &growth);
+        self.end_offset = info.log_end_offset;
+        self.after.flush |= info.flush_wanted;
+        self.waiting.push(Waiting { records, batches, growth });
+        self.updates.push(update);
+        if self.view.active().size() == 0 {
+            // When to roll goes by the time of the segment's first append: it is not made to wait.
+            self.write()?;
+        }
+        Ok(info)
+    }
+
+    /// Begins a new segment if an append does not belong in the active one.
+    fn make_room(&mut self, first: &Summary, growth: &Growth) -> Result<(), LogError> {
+        if !self.should_roll(growth)? {
+            return Ok(());
+        }
+        if !self.waiting.is_empty() {
+            // That goes into the old segment. How many index entries it takes is known then.
+            self.write()?;
+            if !self.should_roll(growth)? {
+                return Ok(());
+            }
+        }
+        // In magic 0 and 1 the first offset is not known without decompression; it is at least this.
+        let first_offset = if first.magic >= 2 { first.base_offset } else { growth.last_offset - i64::from(i32::MAX) };
+        match self.log.roll_locked(self.state, first_offset, self.config, self.now) {
+            Ok(_) => {
+                self.after.rolled = true;
+                self.view = self.log.view.read().clone();
+                Ok(())
+            }
+            Err(error) if is_full(&error) => Err(self.log.refused_full(self.state, &mut self.after)),
+            Err(error) => {
+                self.after.failed = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    fn should_roll(&self, growth: &Growth) -> Result<bool, LogError> {
+        let waiting = self.waiting.iter().map(|one| one.growth.bytes);
+        self.view.active().should_roll(waiting, growth, self.config, self.now.wall_ms)
+    }
+
+    /// Writes and publishes what waits. If that fails, none of it was appended.
+    fn write(&mut self) -> Result<(), LogError> {
+        let written = if self.waiting.is_empty() { Ok(()) } else { self.write_waiting() };
+        if let Err(error) = &written {
+            self.end_offset = self.view.end.offset;
+            self.results.iter_mut().skip(self.settled).filter(|result| result.is_ok()).for_each(|result| {
+                *result = Err(error.clone());
+            });
+        }
+        self.settled = self.results.len();
+        written
+    }
+
+    fn write_waiting(&mut self) -> Result<(), LogError> {
+        let (waiting, updates) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.updates));
+        let segment = Arc::clone(self.view.active());
+        let position = segment.size();
+        let slices = waiting.iter().flat_map(|one| one.records.slices()).map(IoSlice::new);
+        let slices: SmallVec<[IoSlice<'_>; 2]> = slices.collect();
+        let written = segment
+            .file()
+            .and_then(|file| file.write_at(&slices, position).map_err(|error| segment.failed("writing", error)));
+        written.map_err(|error| self.log.write_failed(self.state, error, &mut self.after))?;
+        for Waiting { batches, growth, .. } in &waiting {
+            segment.grown(growth, self.config).inspect_err(|error| self.after.failed = Some(error.clone()))?;
+            self.after.epochs_changed |= self.log.note_epochs(batches, self.config);
+        }
+        let producers = &mut self.state.producers;
+        let mut apply = |update| producers.apply(update, |done, stable| segment.end_transaction(done, stable));
+        let indexed = updates.into_iter().map(&mut apply).fold(Ok(()), Result::and);
+        let end = OffsetPosition { offset: self.end_offset, segment: segment.base_offset, position: segment.size() };
+        self.state.producers.end_offset = end.offset;
+        if std::mem::replace(&mut self.state.full, false) {
+            self.after.full = Some(false);
+        }
+        self.log.publish_end(self.state, end, indexed.is_ok());
+        self.view.end = end;
+        // An aborted transaction that is not indexed would be read as committed: the directory is not to be used.
+        indexed.inspect_err(|error| self.after.failed = Some(error.clone()))?;
+        self.state.dirty_since.get_or_insert(self.now.monotonic);
+        Ok(())
+    }
+
+    fn end(mut self) -> (Vec<Result<AppendInfo, LogError>>, After) {
+        // An error stands in the results.
+        let _ = self.write();
+        (self.results, self.after)
+    }
+
+    /// What is told of an append that was taken.
+    fn info(&self, first_offset: i64, growth: &Growth) -> AppendInfo {
+        let log_end_offset = growth.last_offset + 1;
+        let stamped = self.config.log_append_time && self.origin != Origin::Replication;
+        AppendInfo {
+            first_offset,
+            last_offset: growth.last_offset,
+            max_timestamp: growth.max_timestamp,
+            log_append_time: if stamped { growth.max_timestamp } else { -1 },
+            log_start_offset: self.view.log_start,
+            log_end_offset,
+            duplicate: false,
+            flush_wanted: log_end_offset - self.state.recovery_point >= self.config.flush_messages,
+        }
+    }
+
+    /// What is told of an append of nothing.
+    fn nothing_appended(&self) -> AppendInfo {
+        AppendInfo {
+            first_offset: -1,
+            last_offset: -1,
+            max_timestamp: -1,
+            log_append_time: -1,
+            log_start_offset: self.view.log_start,
+            log_end_offset: self.end_offset,
+            duplicate: false,
+            flush_wanted: false,
+        }
+    }
+
+    /// What is told of a batch that is in the log.
+    fn duplicate(&self, found: &AppendedBatch) -> AppendInfo {
+        AppendInfo {
+            first_offset: found.first_offset(),
+            last_offset: found.last_offset,
+            max_timestamp: found.timestamp,
+            log_append_time: found.timestamp,
+            duplicate: true,
+            ..self.nothing_appended()
+        }
+    }
+}
+
 /// A follower's append continues the log.
 fn check_given_offsets(view: &View, batches: &[BatchInfo]) -> Result<(), LogError> {
     let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(()) };
@@ -329,32 +460,6 @@ fn check_given_offsets(view: &View, batches: &[BatchInfo]) -> Result<(), LogErro
             log_end_offset,
         }),
         false => Ok(()),
-    }
-}
-
-/// What is told of an append of nothing.
-fn nothing_appended(view: &View) -> AppendInfo {
-    AppendInfo {
-        first_offset: -1,
-        last_offset: -1,
-        max_timestamp: -1,
-        log_append_time: -1,
-        log_start_offset: view.log_start,
-        log_end_offset: view.end.offset,
-        duplicate: false,
-        flush_wanted: false,
-    }
-}
-
-/// What is told of a batch that is in the log.
-fn duplicate(found: &AppendedBatch, view: &View) -> AppendInfo {
-    AppendInfo {
-        first_offset: found.first_offset(),
-        last_offset: found.last_offset,
-        max_timestamp: found.timestamp,
-        log_append_time: found.timestamp,
-        duplicate: true,
-        ..nothing_appended(view)
     }
 }
 

@@ -591,7 +591,7 @@ fn replay(
     marker: Option<EndMarker>,
     ended: impl FnMut(&CompletedTransaction, i64) -> Result<(), LogError>,
 ) -> Result<(), LogError> {
-    if let Ok(Verdict::Append(update)) = producers.check([(batch, marker)].into_iter(), Origin::Replication) {
+    if let Ok(Verdict::Append(update)) = producers.check(&[], [(batch, marker)].into_iter(), Origin::Replication) {
         producers.apply(update, ended)?;
     }
     producers.end_offset = batch.last_offset + 1;

@@ -7,4 +7,5 @@ mod crashes;
 mod full_disk;
 mod golden;
 mod overflow;
+mod runs;
 mod support;

@@ -1,13 +1,14 @@
 //! Produce (key 0, versions 0 to 8): appends records to partitions.
 //!
-//! The records of each partition are checked outside of any lock, then appended. With acks=1 the answer is given at once; with
+//! The records of each partition are checked outside of any lock, then appended, with those of other requests that came together with
+//! this one. With acks=1 the answer is given at once; with
 //! acks=-1 when all in-sync replicas have the records, or after `timeout_ms` with REQUEST_TIMED_OUT; with acks=0 there is
 //! none, and an error closes the connection, so that the producer learns of it.
 
 use std::sync::Arc;
 
-use base::Str;
-use kafka_log::validate::{self, InvalidRecords};
+use base::{Now, Str};
+use kafka_log::validate::{self, Checked, InvalidRecords};
 use kafka_log::{AppendInfo, LogError, Origin};
 use kafka_proto::ErrorCode;
 use kafka_proto::messages::produce::{
@@ -16,6 +17,7 @@ use kafka_proto::messages::produce::{
 use kafka_replica::{AckPartition, Acknowledged, DelayedProduce, Park, ProduceWait, WaitingList};
 
 use crate::answer::Answer;
+use crate::broker::Broker;
 use crate::dispatch::Context;
 use crate::errors;
 use crate::metadata::is_internal;
@@ -85,58 +87,192 @@ impl Complete for WaitingProduce {
     }
 }
 
+/// Produce requests of one connection that came together. Their records for a partition are appended together, each request for itself.
+#[derive(Default)]
+pub(crate) struct Run {
+    requests: Vec<Started>,
+    appends: Vec<Append>,
+    /// The last request may close the connection: what is behind it is not to be looked at before.
+    is_closed: bool,
+}
+
+/// A request whose records are checked.
+struct Started {
+    acks: i16,
+    timeout_ms: i32,
+    /// Filled in where records are appended.
+    response: Response,
+    /// What must be waited for, up to which offset.
+    waits: Vec<(Appended, i64)>,
+    answer: Answer,
+}
+
+/// Records to be appended to a partition, and their place in the answers.
+struct Append {
+    partition: Arc<Partition>,
+    /// Gone when they are appended.
+    checked: Option<Checked>,
+    acks_all: bool,
+    request_index: usize,
+    topic_index: usize,
+    partition_index: usize,
+}
+
 pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
-    let acks = request.acks;
-    if !(-1..=1).contains(&acks) {
+    if !(-1..=1).contains(&request.acks) {
         return refuse_all(request, ErrorCode::INVALID_REQUIRED_ACKS, answer);
     }
-    let all = request.topics.iter().flat_map(|topic| &topic.partitions);
-    if let Some(bad) = all.clone().find(|one| !begins_with_a_batch(one.records.as_deref().unwrap_or_default())) {
-        return answer.close(format!(
-            "Error getting request for apiKey: PRODUCE: partition {} brings no batch",
-            bad.partition_index
-        ));
+    context.produces.borrow_mut().start(context, request, answer);
+}
+
+impl Run {
+    /// Whether it takes no more requests before it is finished.
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.is_closed
     }
-    let acks_all = acks == -1;
-    let mut appends = Vec::new();
-    let mut first_error = None;
-    let mut must_wait = acks_all;
-    let mut topics = Vec::with_capacity(request.topics.len());
-    for (topic_index, topic) in request.topics.into_iter().enumerate() {
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for (partition_index, one) in topic.partitions.into_iter().enumerate() {
-            let number = one.partition_index;
-            match append(context, &topic.name, one, acks_all) {
-                Ok((partition, info)) => {
-                    partitions.push(appended(number, &info));
-                    let durable = info.flush_wanted;
-                    must_wait |= durable;
-                    let appended = Appended { partition, replicated: acks_all, durable, topic_index, partition_index };
-                    appends.push((appended, info.last_offset + 1));
-                }
-                Err(refusal) => {
-                    first_error = first_error.or(Some(refusal.error_code));
-                    partitions.push(refusal);
-                }
+
+    /// Checks the records of a request.
+    fn start(&mut self, context: &Context<'_>, request: Request, answer: Answer) {
+        let mut all = request.topics.iter().flat_map(|topic| &topic.partitions);
+        if let Some(bad) = all.find(|one| !begins_with_a_batch(one.records.as_deref().unwrap_or_default())) {
+            self.is_closed = true;
+            return answer.close(format!(
+                "Error getting request for apiKey: PRODUCE: partition {} brings no batch",
+                bad.partition_index
+            ));
+        }
+        let (acks, request_index) = (request.acks, self.requests.len());
+        let mut topics = Vec::with_capacity(request.topics.len());
+        for (topic_index, topic) in request.topics.into_iter().enumerate() {
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for (partition_index, one) in topic.partitions.into_iter().enumerate() {
+                let number = one.partition_index;
+                partitions.push(match self.check(context, &topic.name, one) {
+                    Ok((partition, checked)) => {
+                        let checked = Some(checked);
+                        let acks_all = acks == -1;
+                        let append =
+                            Append { partition, checked, acks_all, request_index, topic_index, partition_index };
+                        self.appends.push(append);
+                        // Until it is appended.
+                        failed(number, ErrorCode::UNKNOWN_SERVER_ERROR)
+                    }
+                    Err(refusal) => refusal,
+                });
             }
+            topics.push(ResponseTopic { name: topic.name, partitions });
         }
-        topics.push(ResponseTopic { name: topic.name, partitions });
+        let response = Response { topics, ..Response::default() };
+        self.requests.push(Started { acks, timeout_ms: request.timeout_ms, response, waits: Vec::new(), answer });
+        self.is_closed |= acks == 0;
     }
-    let response = Response { topics, ..Response::default() };
-    match (acks, first_error) {
-        (0, None) => answer.silence(),
-        (0, Some(error)) => answer.close(format!(
-            "Closing connection due to error during produce request with acks=0: {}",
-            error.exception()
-        )),
-        (1, _) if !must_wait => answer.send(&response),
-        _ => {
-            let partitions: Vec<_> = appends.iter().map(|(appended, _)| appended.partition.clone()).collect();
-            wait(context, appends, &partitions, Reply { answer, response }, request.timeout_ms);
-            return wake(context, partitions.iter());
+
+    fn check(
+        &self,
+        context: &Context<'_>,
+        topic: &Str,
+        one: RequestPartition,
+    ) -> Result<(Arc<Partition>, Checked), ResponsePartition> {
+        let number = one.partition_index;
+        if is_internal(topic) && context.client_id.as_deref() != Some(ADMIN_CLIENT) {
+            return Err(failed(number, ErrorCode::INVALID_TOPIC_EXCEPTION));
+        }
+        // Mostly it is the one of the request before.
+        let last = self.appends.last().map(|append| &append.partition);
+        let partition = match last.filter(|last| last.name.partition == number && last.name.topic == *topic) {
+            Some(last) => last.clone(),
+            None => {
+                context.broker.partitions.get(context.broker, topic, number).map_err(|error| failed(number, error))?
+            }
+        };
+        let records = one.records.unwrap_or_default();
+        let zstd_allowed = context.broker.settings().inter_broker_protocol >= config::ApiVersion::V2_1_IV0;
+        let rules = partition.append_rules(Origin::Client, context.version, zstd_allowed, context.now);
+        let checked =
+            validate::check(&records, &partition.log.config(), &rules).map_err(|error| refused(number, &error))?;
+        // Without a coordinator no transaction can be open: such a batch would hang for ever (KIP-890).
+        if checked.batches().iter().any(|batch| batch.transactional) {
+            return Err(failed(number, ErrorCode::INVALID_TXN_STATE));
+        }
+        Ok((partition, checked))
+    }
+
+    /// Appends what was checked, answers, and wakes who waits for records.
+    pub(crate) fn finish(&mut self, broker: &Arc<Broker>, now: Now) {
+        let Self { mut requests, mut appends, .. } = std::mem::take(self);
+        if requests.len() > 1 {
+            // Stable: for each partition in the order of the requests.
+            appends.sort_by(|one, other| one.partition.name.cmp(&other.partition.name));
+        }
+        let together =
+            |one: &Append, next: &Append| Arc::ptr_eq(&one.partition, &next.partition) && one.acks_all == next.acks_all;
+        for appends in appends.chunk_by_mut(together) {
+            append(appends, &mut requests, now);
+        }
+        // Others are served after the requests' own answers are on their way.
+        requests.into_iter().for_each(|request| request.answer(broker, now));
+        for appends in appends.chunk_by(together) {
+            appends.iter().take(1).for_each(|append| append.partition.wake(broker));
         }
     }
-    wake(context, appends.iter().map(|(appended, _)| &appended.partition));
+}
+
+/// Appends to one partition, with the same acks.
+fn append(appends: &mut [Append], requests: &mut [Started], now: Now) {
+    let Some(Append { partition, acks_all, .. }) = appends.first() else { return };
+    let (partition, acks_all) = (partition.clone(), *acks_all);
+    let all = appends.iter_mut().filter_map(|append| append.checked.take());
+    let mut results = partition.append_all(all, Origin::Client, acks_all, now).map(Vec::into_iter);
+    for append in appends {
+        let result = match &mut results {
+            Ok(results) => results.next().expect("each append has a result").map_err(AppendRefused::Log),
+            Err(error) => Err(AppendRefused::Replica(*error)),
+        };
+        if let Some(request) = requests.get_mut(append.request_index) {
+            request.note(append, result);
+        }
+    }
+}
+
+impl Started {
+    /// Puts what became of an append into the answer.
+    fn note(&mut self, append: &Append, result: Result<AppendInfo, AppendRefused>) {
+        let Append { topic_index, partition_index, acks_all: replicated, .. } = *append;
+        let topic = self.response.topics.get_mut(topic_index);
+        let Some(place) = topic.and_then(|topic| topic.partitions.get_mut(partition_index)) else { return };
+        let number = place.partition_index;
+        *place = match result {
+            Ok(info) => {
+                let durable = info.flush_wanted;
+                if replicated || durable {
+                    let partition = append.partition.clone();
+                    let appended = Appended { partition, replicated, durable, topic_index, partition_index };
+                    self.waits.push((appended, info.last_offset + 1));
+                }
+                appended(number, &info)
+            }
+            Err(AppendRefused::Log(LogError::Invalid(error))) => refused(number, &error),
+            Err(refusal) => failed(number, refusal.code()),
+        };
+    }
+
+    fn answer(self, broker: &Arc<Broker>, now: Now) {
+        let Self { acks, timeout_ms, response, waits, answer } = self;
+        if acks == 0 {
+            let mut all = response.topics.iter().flat_map(|topic| &topic.partitions);
+            return match all.find(|partition| partition.error_code != ErrorCode::NONE) {
+                None => answer.silence(),
+                Some(failed) => answer.close(format!(
+                    "Closing connection due to error during produce request with acks=0: {}",
+                    failed.error_code.exception()
+                )),
+            };
+        }
+        match waits.is_empty() {
+            true => answer.send(&response),
+            false => wait(broker, waits, Reply { answer, response }, timeout_ms, now),
+        }
+    }
 }
 
 /// Whether the records begin with a whole batch or message of a known magic. The original looks for the first one's producer while it
@@ -153,58 +289,20 @@ fn begins_with_a_batch(records: &[u8]) -> bool {
     (length_min..=records.len() - LENGTH_END).contains(&length)
 }
 
-/// Others are served after a request's own answer is on its way.
-fn wake<'a>(context: &Context<'_>, partitions: impl Iterator<Item = &'a Arc<Partition>>) {
-    partitions.for_each(|partition| partition.wake(context.broker));
-}
-
-/// Answers as soon as all in-sync replicas have everything.
-fn wait(
-    context: &Context<'_>,
-    appends: Vec<(Appended, i64)>,
-    partitions: &[Arc<Partition>],
-    reply: Reply,
-    timeout_ms: i32,
-) {
-    let waits = appends.into_iter().map(|(appended, required)| ProduceWait::new(appended, required)).collect();
+/// Answers as soon as all that is waited for is there.
+fn wait(broker: &Broker, waits: Vec<(Appended, i64)>, reply: Reply, timeout_ms: i32, now: Now) {
+    let waits = waits.into_iter().map(|(appended, required)| ProduceWait::new(appended, required)).collect();
     let mut delayed = DelayedProduce { waits, reply };
     if kafka_replica::Delayed::is_ready(&mut delayed) {
         return delayed.complete();
     }
-    let deadline = context.now.monotonic.plus_ms(u64::try_from(timeout_ms).unwrap_or(0));
+    let deadline = now.monotonic.plus_ms(u64::try_from(timeout_ms).unwrap_or(0));
+    let partitions: Vec<_> = delayed.waits.iter().map(|wait| wait.partition.partition.clone()).collect();
     let lists = partitions.iter().map(|partition| -> &WaitingList<WaitingProduce> { &partition.produces });
-    if let Park::Ready(delayed) = context.broker.produces.park(delayed, deadline, lists) {
+    if let Park::Ready(delayed) = broker.produces.park(delayed, deadline, lists) {
         delayed.complete();
     }
-    context.broker.host.alarm(deadline);
-}
-
-fn append(
-    context: &Context<'_>,
-    topic: &Str,
-    one: RequestPartition,
-    acks_all: bool,
-) -> Result<(Arc<Partition>, AppendInfo), ResponsePartition> {
-    let number = one.partition_index;
-    if is_internal(topic) && context.client_id.as_deref() != Some(ADMIN_CLIENT) {
-        return Err(failed(number, ErrorCode::INVALID_TOPIC_EXCEPTION));
-    }
-    let partition =
-        context.broker.partitions.get(context.broker, topic, number).map_err(|error| failed(number, error))?;
-    let records = one.records.unwrap_or_default();
-    let zstd_allowed = context.broker.settings().inter_broker_protocol >= config::ApiVersion::V2_1_IV0;
-    let rules = partition.append_rules(Origin::Client, context.version, zstd_allowed, context.now);
-    let checked =
-        validate::check(&records, &partition.log.config(), &rules).map_err(|error| refused(number, &error))?;
-    // Without a coordinator no transaction can be open: such a batch would hang for ever (KIP-890).
-    if checked.batches().iter().any(|batch| batch.transactional) {
-        return Err(failed(number, ErrorCode::INVALID_TXN_STATE));
-    }
-    let info = partition.append(checked, Origin::Client, acks_all, context.now).map_err(|refusal| match refusal {
-        AppendRefused::Log(LogError::Invalid(error)) => refused(number, &error),
-        refusal => failed(number, refusal.code()),
-    })?;
-    Ok((partition, info))
+    broker.host.alarm(deadline);
 }
 
 fn appended(partition_index: i32, info: &AppendInfo) -> ResponsePartition {

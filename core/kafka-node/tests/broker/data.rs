@@ -172,6 +172,76 @@ fn answers_come_in_the_order_of_the_requests() {
     assert_eq!(response.topics[0].partitions[0].base_offset, 1);
 }
 
+/// What came in one piece is appended together; each request is answered for itself, in order.
+#[test]
+fn produces_that_came_together_are_answered_one_by_one() {
+    let (mut world, mut client) = with_topic();
+    let mut broken = batch(&["broken"]).to_vec();
+    *broken.last_mut().unwrap() ^= 1;
+    let mut of_another_topic = produce_request(batch(&["elsewhere"]), 1);
+    of_another_topic.topics[0].name = Str::from("unknown");
+    let mut of_both = produce_request(batch(&["e"]), -1);
+    of_both.topics.insert(0, of_another_topic.topics[0].clone());
+    let requests = [
+        produce_request(batch(&["a", "b"]), 1),
+        produce_request(Bytes::from(broken), 1),
+        produce_request(batch(&["c"]), -1),
+        of_another_topic,
+        of_both,
+        produce_request(batch(&["f"]), 1),
+    ];
+    let mut waiting = world.connect();
+    waiting.send(&world, &fetch_request(0, 500), 11);
+    client.send_together(&world, &requests, 8).unwrap();
+    let mut answers = Vec::new();
+    for _ in &requests {
+        let response = client.receive::<produce::Request>(&world, 8).expect("answered in the same turn");
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        answers.push(partitions.map(|one| (one.error_code, one.base_offset)).collect::<Vec<_>>());
+    }
+    let unknown = (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1);
+    assert_eq!(answers[0], [(ErrorCode::NONE, 0)]);
+    assert_eq!(answers[1], [(ErrorCode::CORRUPT_MESSAGE, -1)]);
+    assert_eq!(answers[2], [(ErrorCode::NONE, 2)]);
+    assert_eq!(answers[3], [unknown]);
+    assert_eq!(answers[4], [unknown, (ErrorCode::NONE, 3)]);
+    assert_eq!(answers[5], [(ErrorCode::NONE, 4)]);
+    assert_eq!(end_offset(&mut world, &mut client), 5);
+    let (_, records) = records_of(waiting.receive::<fetch::Request>(&world, 11).expect("woken by the appends"));
+    assert!(!records.is_empty());
+}
+
+/// A request that ends the connection ends it before what stands behind it.
+#[test]
+fn a_produce_that_closes_the_connection_holds_back_what_came_with_it() {
+    let (mut world, mut client) = with_topic();
+    let mut broken = batch(&["broken"]).to_vec();
+    *broken.last_mut().unwrap() ^= 1;
+    let good = |acks| produce_request(batch(&["a"]), acks);
+    let mut end = 0;
+    for closing in [produce_request(Bytes::from(broken), 0), produce_request(Bytes::new(), 1)] {
+        let mut other = world.connect();
+        let closed = other.send_together(&world, &[good(0), good(1), closing, good(1)], 8);
+        assert!(closed.is_err(), "{closed:?}");
+        assert!(other.arrived() > 0, "what is before it is answered");
+        end += 2;
+        assert_eq!(end_offset(&mut world, &mut client), end);
+    }
+}
+
+/// More at a time than may wait.
+#[test]
+fn many_produces_that_came_together_are_all_answered() {
+    let (mut world, mut client) = with_topic();
+    let requests: Vec<_> = (0..150).map(|number| produce_request(batch(&["a"]), number % 2 * 2 - 1)).collect();
+    client.send_together(&world, &requests, 8).unwrap();
+    for number in 0..150 {
+        let response = client.receive::<produce::Request>(&world, 8).unwrap();
+        assert_eq!(response.topics[0].partitions[0].base_offset, number);
+    }
+    assert_eq!(end_offset(&mut world, &mut client), 150);
+}
+
 #[test]
 fn duplicates_and_gaps_of_an_idempotent_producer_are_found_across_a_restart() {
     let (mut world, mut client) = with_topic();

@@ -406,6 +406,21 @@ impl Client {
         self.send_bytes(world, &bytes).unwrap();
     }
 
+    /// Sends requests that arrive in one piece.
+    pub(crate) fn send_together<R: Request>(
+        &mut self,
+        world: &World,
+        requests: &[R],
+        version: i16,
+    ) -> Result<(), Closed> {
+        for request in requests {
+            self.correlation_id += 1;
+            let id = Some(&Str::from_static("test"));
+            self.input.put_slice(&frame::request_bytes(request, version, self.correlation_id, id).unwrap());
+        }
+        self.turn(world)
+    }
+
     /// Sends bytes as they are.
     pub(crate) fn send_bytes(&mut self, world: &World, bytes: &[u8]) -> Result<(), Closed> {
         self.input.put_slice(bytes);
