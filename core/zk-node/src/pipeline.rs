@@ -228,6 +228,7 @@ impl Server {
         }
         self.journal.append(zxid, &prepared.bytes, now.monotonic);
         self.stats.counters.requests_logged += 1;
+        self.stats.counters.changes_queued += changes(&prepared.entry.txn);
         self.proposed(zxid, &prepared.bytes);
         self.pipeline.proposals.push_back(Proposal { entry: prepared.entry, error: prepared.error, origin });
     }
@@ -268,6 +269,9 @@ impl Server {
         let mut events = std::mem::take(&mut self.pipeline.events);
         let result = self.tree.apply(header, txn, &mut events);
         self.pipeline.prep.applied(header.zxid);
+        if self.role.orders() {
+            self.stats.counters.changes_removed += changes(txn);
+        }
         // A tree that a leader has sent may hold parts of what came while it was on its way. By the time that clients are
         // served it has all of it.
         if let Some(digest) = digest.as_ref().filter(|_| self.state != State::Looking) {
@@ -338,6 +342,10 @@ impl Server {
     fn count_watches(&mut self, event: &TreeEvent, told: &[Notification]) {
         let children = told.iter().filter(|told| told.event == zk_proto::EventType::NodeChildrenChanged).count();
         let own = (told.len() - children) as u64;
+        if let TreeEvent::Created(node) | TreeEvent::DataChanged(node) | TreeEvent::Deleted(node) = event {
+            let data = self.tree.get(&node.path).and_then(|node| node.data()).map_or(0, <[u8]>::len);
+            self.stats.namespaces_written.add(&node.path, node.path.len() + data);
+        }
         match event {
             TreeEvent::Created(_) => self.stats.watches_created.add(own),
             TreeEvent::DataChanged(_) => self.stats.watches_changed.add(own),
@@ -423,4 +431,22 @@ fn readable_by_all(mut prepared: Prepared) -> Prepared {
 /// Whether a client may hear of a change: only of nodes that it may read (CVE-2024-23944).
 pub(crate) fn may_know(prep: &Prep, ids: &[Id], notification: &Notification) -> bool {
     notification.acl.as_ref().is_none_or(|acl| prep.settings().auth.allows(acl, zk_proto::Perms::READ, ids))
+}
+
+/// How many changes of nodes a transaction is: a node that comes or goes changes its parent as well (`ChangeRecord`). Of a multi that
+/// failed the original counts those in front of what failed, as queued only.
+fn changes(txn: &Txn) -> u64 {
+    match txn {
+        Txn::Create(_)
+        | Txn::Create2(_)
+        | Txn::CreateContainer(_)
+        | Txn::CreateTtl(_)
+        | Txn::Delete(_)
+        | Txn::DeleteContainer(_) => 2,
+        Txn::SetData(_) | Txn::Reconfig(_) | Txn::SetAcl(_) => 1,
+        Txn::CloseSession(Some(closed)) => 2 * closed.paths_to_delete.len() as u64,
+        Txn::Multi(parts) if parts.iter().any(|part| matches!(part, Txn::Error(_))) => 0,
+        Txn::Multi(parts) => parts.iter().map(changes).sum(),
+        Txn::Check(_) | Txn::CreateSession(_) | Txn::CloseSession(None) | Txn::Error(_) => 0,
+    }
 }

@@ -3,6 +3,7 @@
 
 use base::{Now, Reader, Str};
 use bytes::{Bytes, BytesMut};
+use zk_proto::multi::Op;
 use zk_proto::requests::PathRequest;
 use zk_proto::{ErrorCode, Jute, OpCode};
 use zk_tree::reads::{self, Client};
@@ -21,6 +22,7 @@ impl Server {
         let header = Header { xid: request.xid, zxid: self.tree.last_zxid(), error: ErrorCode::Ok };
         let start = out.len();
         let mut missed = Vec::new();
+        let decoded = decode(request);
         let (error, length) = reply::try_reply(&mut out, header, |out| {
             let client = Client {
                 session_id: request.session,
@@ -28,8 +30,18 @@ impl Server {
                 ids: &request.ids,
                 auth: &self.pipeline.prep.settings().auth,
             };
-            reads::answer(&self.tree, &mut self.watches, client, &decode(request)?, &mut missed, out)
+            reads::answer(
+                &self.tree,
+                &mut self.watches,
+                client,
+                decoded.as_ref().map_err(|error| *error)?,
+                &mut missed,
+                out,
+            )
         });
+        if let (ErrorCode::Ok, Ok(decoded)) = (error, &decoded) {
+            self.count_read(decoded, length);
+        }
         if !missed.is_empty() {
             let answer = out.split_off(start);
             for event in missed.iter().filter(|event| may_know(&self.pipeline.prep, &request.ids, event)) {
@@ -44,6 +56,32 @@ impl Server {
         self.give_back(request.connection, out);
         self.stats.replied(length);
         self.answered(&request.origin(), header.zxid, now, false);
+    }
+
+    /// Counts the bytes that were read: of the path, the data or the children's names, and the stat.
+    fn count_read(&mut self, request: &zk_proto::requests::Request, reply_len: usize) {
+        use zk_proto::requests::Request;
+        const STAT_LEN: usize = 68;
+        // A header, the data's length, and a stat.
+        const AROUND_DATA_LEN: usize = 16 + 4 + STAT_LEN;
+        let namespaces = &mut self.stats.namespaces_read;
+        let data = |path: &str| self.tree.get(path).and_then(|node| node.data()).map_or(0, <[u8]>::len);
+        let children = |path: &str| self.tree.get(path).map_or(0, |node| node.children().map(str::len).sum());
+        let mut add = |path: &str, bytes: usize| namespaces.add(path, path.len() + bytes + STAT_LEN);
+        match request {
+            Request::GetData(body) => add(&body.path, reply_len.saturating_sub(AROUND_DATA_LEN)),
+            Request::Exists(body) => add(&body.path, 0),
+            Request::GetChildren(body) | Request::GetChildren2(body) => add(&body.path, children(&body.path)),
+            Request::MultiRead(multi) => {
+                for op in multi.ops.iter().filter(|op| self.tree.get(op.path()).is_some()) {
+                    match op {
+                        Op::GetChildren(_) => add(op.path(), children(op.path())),
+                        _ => add(op.path(), data(op.path())),
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Answers the reads that have come to the front of a connection's order.

@@ -1,5 +1,6 @@
 //! What a server counts about itself, for `srvr`, `stat`, `cons` and `mntr`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A duration's or size's count, sum, least and greatest value (upstream `AvgMinMaxCounter`).
@@ -27,6 +28,36 @@ impl Summary {
     /// The average, rounded to four digits as the original does.
     pub(crate) fn average(&self) -> f64 {
         if self.count == 0 { 0.0 } else { (self.sum as f64 / self.count as f64 * 10_000.0).round() / 10_000.0 }
+    }
+}
+
+/// Bytes by the first name of a path (upstream `AvgMinMaxCounterSet`). A name stays when its nodes are gone, so there is a bound.
+#[derive(Debug, Default)]
+pub(crate) struct Namespaces(BTreeMap<String, Summary>);
+
+impl Namespaces {
+    const NAMES_MAX: usize = 1000;
+
+    /// Notes `bytes` for `path`; nothing for the root, which has no name.
+    pub(crate) fn add(&mut self, path: &str, bytes: usize) {
+        let name = path.strip_prefix('/').and_then(|path| path.split('/').next()).unwrap_or_default();
+        if name.is_empty() {
+            return;
+        }
+        let bytes = bytes as u64;
+        if let Some(summary) = self.0.get_mut(name) {
+            summary.add(bytes);
+        } else if self.0.len() < Self::NAMES_MAX {
+            self.0.entry(name.to_owned()).or_default().add(bytes);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Summary)> {
+        self.0.iter().map(|(name, summary)| (name.as_str(), summary))
+    }
+
+    fn reset(&mut self) {
+        self.0.values_mut().for_each(|summary| *summary = Summary::default());
     }
 }
 
@@ -118,6 +149,9 @@ pub(crate) struct Counters {
     pub(crate) requests_prepared: u64,
     pub(crate) requests_logged: u64,
     pub(crate) digest_mismatches: u64,
+    /// Changes of nodes that later requests are checked against until they are applied, as they come and go.
+    pub(crate) changes_queued: u64,
+    pub(crate) changes_removed: u64,
 }
 
 /// Everything a server counts; `srst` resets it.
@@ -145,6 +179,8 @@ pub(crate) struct ServerStats {
     /// Transactions read from the log at start, and how long the start took.
     pub(crate) startup_txns: Summary,
     pub(crate) startup_ms: Summary,
+    pub(crate) namespaces_read: Namespaces,
+    pub(crate) namespaces_written: Namespaces,
 }
 
 /// Lengths of replies without their length field (upstream `BufferStats`).
@@ -158,7 +194,10 @@ pub(crate) struct ReplyLength {
 impl ServerStats {
     /// Starts anew, as `srst` does.
     pub(crate) fn reset(&mut self) {
-        *self = Self::default();
+        let Self { mut namespaces_read, mut namespaces_written, .. } = std::mem::take(self);
+        namespaces_read.reset();
+        namespaces_written.reset();
+        *self = Self { namespaces_read, namespaces_written, ..Self::default() };
     }
 
     /// Notes one reply of `length` bytes.
@@ -257,6 +296,22 @@ mod tests {
             summary.add(value);
         }
         assert_eq!((summary.least(), summary.greatest, summary.average()), (2, 5, 3.1667));
+    }
+
+    #[test]
+    fn bytes_are_counted_by_the_first_name_and_names_are_bounded() {
+        let mut stats = ServerStats::default();
+        for (path, bytes) in [("/", 9), ("/a", 1), ("/a/b/c", 3), ("/b", 5)] {
+            stats.namespaces_read.add(path, bytes);
+        }
+        let sums = |stats: &ServerStats| {
+            stats.namespaces_read.iter().map(|(name, summary)| (name.to_owned(), summary.sum)).collect::<Vec<_>>()
+        };
+        assert_eq!(sums(&stats), [("a".to_owned(), 4), ("b".to_owned(), 5)]);
+        stats.reset();
+        assert_eq!(sums(&stats), [("a".to_owned(), 0), ("b".to_owned(), 0)]);
+        (0..5000).for_each(|number| stats.namespaces_read.add(&format!("/{number}"), 1));
+        assert_eq!(stats.namespaces_read.iter().count(), 1000);
     }
 
     #[test]

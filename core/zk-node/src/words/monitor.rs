@@ -13,9 +13,8 @@ use crate::member::Member;
 use crate::stats::{Distribution, JavaDouble, Summary};
 
 /// Counters of machinery that is not here.
-const ABSENT_COUNTERS: [&str; 27] = [
+const ABSENT_COUNTERS: [&str; 25] = [
     "proposal_count",
-    "outstanding_changes_removed",
     "stale_requests_dropped",
     "looking_count",
     "dead_watchers_queued",
@@ -36,7 +35,6 @@ const ABSENT_COUNTERS: [&str; 27] = [
     "unrecoverable_error_count",
     "commit_count",
     "response_packet_get_children_cache_hits",
-    "outstanding_changes_queued",
     "request_commit_queued",
     "ensemble_auth_skip",
     "tls_handshake_exceeded",
@@ -158,6 +156,8 @@ impl Server {
         lines.put("prep_processor_request_queued", counters.requests_prepared);
         lines.put("sync_processor_request_queued", counters.requests_logged);
         lines.put("digest_mismatches_count", counters.digest_mismatches);
+        lines.put("outstanding_changes_queued", counters.changes_queued);
+        lines.put("outstanding_changes_removed", counters.changes_removed);
         for name in ABSENT_COUNTERS {
             lines.put(name, 0);
         }
@@ -182,6 +182,12 @@ impl Server {
         lines.distribution("readlatency", &stats.read_latency);
         lines.distribution("updatelatency", &stats.update_latency);
         lines.distribution("propagation_latency", &stats.propagation_latency);
+        for (name, summary) in stats.namespaces_written.iter() {
+            lines.summary(&format!("{name}_write_per_namespace"), summary);
+        }
+        for (name, summary) in stats.namespaces_read.iter() {
+            lines.summary(&format!("{name}_read_per_namespace"), summary);
+        }
         let none = Distribution::default();
         for name in ABSENT_DISTRIBUTIONS {
             lines.distribution(name, &none);
