@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::run::{cargo, root, step};
 
@@ -15,11 +15,25 @@ const PYTHON_PACKAGES: [&str; 3] = ["kazoo==2.10.0", "kafka-python==2.0.6", "con
 /// Node clients.
 const NODE_PACKAGES: [&str; 1] = ["kafkajs@2.2.4"];
 
-/// Debian's packages: kcat (librdkafka) and ZooKeeper's C command line.
-const DEBIAN_PACKAGES: [&str; 2] = ["kcat", "zookeeper-bin"];
+/// Debian's packages: kcat (librdkafka) and ZooKeeper's C command line; what cuts links and slows disks down.
+const DEBIAN_PACKAGES: [&str; 4] = ["kcat", "zookeeper-bin", "iproute2", "strace"];
 
 /// Prepares the cache, builds the release binary, runs the tests whose name contains the first argument.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    run_for(arguments, 0)
+}
+
+/// `[--hours N]`: faults on real processes.
+pub(crate) fn faults(arguments: &[String]) -> Result<()> {
+    let hours: f64 = match arguments {
+        [] => 0.0,
+        [option, hours] if option == "--hours" => hours.parse().context("--hours wants a number")?,
+        _ => bail!("faults [--hours N]"),
+    };
+    run_for(&["zookeeper_faults".to_owned()], (hours * 60.0) as u64)
+}
+
+fn run_for(arguments: &[String], faults_minutes: u64) -> Result<()> {
     let cache = cache_folder();
     std::fs::create_dir_all(&cache).with_context(|| format!("can't make {}", cache.display()))?;
     python(&cache)?;
@@ -28,6 +42,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     originals(&cache)?;
     step("build", cargo(["build", "--release", "--package", "jackdaw"]))?;
     let mut tests = cargo(["test", "--release", "--package", "interop", "--features", "oracles", "--"]);
+    tests.env("JACKDAW_FAULTS_MINUTES", faults_minutes.to_string());
     tests.env("JACKDAW_INTEROP_CACHE", &cache).arg("--test-threads=2").args(arguments);
     step("interop", tests)
 }

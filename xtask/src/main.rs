@@ -1,4 +1,4 @@
-//! `cargo xtask verify | fix | tidy | interop | fuzz | bench`: one command for people and CI.
+//! `cargo xtask verify | fix | tidy | interop | faults | fuzz | sim | bench`: one command for people and CI.
 //!
 //! `verify` never writes to the tree, `fix` does. Each step is a command line that is printed before it runs, so that a
 //! person can run it alone.
@@ -22,6 +22,9 @@ cargo xtask COMMAND
   tidy             the rules of STYLE.md that a machine can see
   interop [NAME]   installs real clients and the JVM originals into a cache folder and runs them (tests whose name
                    contains NAME)
+  faults [--hours N]
+                   ZooKeeper's servers under load while they are killed, frozen, cut off and out of disk (needs root);
+                   one round, or as many as fit
   fuzz [TARGET] [--seconds N]
                    gives every decoder bytes that no peer should send, 3 seconds each unless told otherwise
   sim [ARGS]       whole ensembles under seeds: --minutes N looks for a seed that breaks a rule, --seed N runs one again
@@ -46,6 +49,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "fix" => fix(),
         "tidy" => tidy::check(),
         "interop" => interop::run(rest),
+        "faults" => interop::faults(rest),
         "fuzz" => fuzz::run(rest),
         "sim" => sim(rest),
         "bench" => bench(rest),

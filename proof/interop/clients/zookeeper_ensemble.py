@@ -19,7 +19,7 @@ from kazoo.client import KazooClient, KazooState
 from kazoo.exceptions import ConnectionLoss, NodeExistsError, OperationTimeoutError, SessionExpiredError
 from kazoo.retry import KazooRetry
 
-TIMEOUT = 10.0
+TIMEOUT = float(os.environ.get("SESSION_TIMEOUT", "10"))
 
 
 def connect(hosts):

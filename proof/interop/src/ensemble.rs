@@ -1,4 +1,4 @@
-//! An ensemble whose members are of either kind, each with an address of loopback of its own.
+//! An ensemble whose members are of either kind, each with an address of its own: of loopback, or of a network namespace.
 //!
 //! A member is ended by its process id and started again, as the same kind or the other, on the same data. What it logs is kept
 //! in a file and told when something is waited for in vain.
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::network::Network;
 use crate::originals::java;
 use crate::server::{binary, terminate};
 
@@ -27,8 +28,10 @@ pub enum Kind {
 
 /// Servers that agree, numbered from 1. All are ended with it.
 pub struct Ensemble {
-    folder: tempfile::TempDir,
     members: Vec<Member>,
+    disks: Vec<SmallDisk>,
+    network: Option<Network>,
+    folder: tempfile::TempDir,
 }
 
 struct Member {
@@ -54,11 +57,30 @@ impl Ensemble {
         if count > 7 || serial > 30 {
             bail!("no address is left");
         }
-        let folder = tempfile::tempdir()?;
-        let servers: String = (1..=count).map(|id| format!("server.{id}={}:2888:3888\n", address(id))).collect();
-        let mut members = Vec::new();
+        Self::laid_out(&(1..=count).map(address).collect::<Vec<_>>(), lines)
+    }
+
+    /// The same with members of our kind whose links can be cut and whose disks have so many bytes.
+    pub fn with_faults(count: usize, lines: &str, disk_bytes: u64) -> Result<Self> {
+        let network = Network::new(count)?;
+        let addresses: Vec<_> = (1..=count).map(|id| network.address(id)).collect();
+        let mut ensemble = Self::laid_out(&addresses, lines)?;
+        ensemble.network = Some(network);
         for id in 1..=count {
-            let (folder, address) = (folder.path().join(id.to_string()), address(id));
+            let data = ensemble.member(id)?.folder.join("data");
+            ensemble.disks.push(SmallDisk::mount(&data, disk_bytes)?);
+            fs::write(data.join("myid"), format!("{id}\n"))?;
+        }
+        Ok(ensemble)
+    }
+
+    fn laid_out(addresses: &[String], lines: &str) -> Result<Self> {
+        let numbered = || (1..).zip(addresses);
+        let folder = tempfile::tempdir()?;
+        let servers: String = numbered().map(|(id, address)| format!("server.{id}={address}:2888:3888\n")).collect();
+        let mut members = Vec::new();
+        for (id, address) in numbered() {
+            let (folder, address) = (folder.path().join(id.to_string()), address.clone());
             fs::create_dir_all(folder.join("data"))?;
             fs::write(folder.join("data/myid"), format!("{id}\n"))?;
             let data = folder.join("data");
@@ -70,7 +92,7 @@ impl Ensemble {
             fs::write(folder.join("zoo.cfg"), config)?;
             members.push(Member { id, address, folder, running: None });
         }
-        Ok(Self { folder, members })
+        Ok(Self { members, disks: Vec::new(), network: None, folder })
     }
 
     /// A path for a file of the test.
@@ -80,13 +102,17 @@ impl Ensemble {
 
     /// Starts a member as this kind. It may take a while until it serves.
     pub fn start(&mut self, id: usize, kind: Kind) -> Result<()> {
+        let ours = match &self.network {
+            Some(network) => network.within(id, &binary()),
+            None => Command::new(binary()),
+        };
         let member = self.member_mut(id)?;
         if member.running.is_some() {
             bail!("server {id} is running");
         }
         let mut command = match kind {
             Kind::Ours => {
-                let mut command = Command::new(binary());
+                let mut command = ours;
                 command.arg("zookeeper-server-start").env_remove("LOG_DIR");
                 command
             }
@@ -121,14 +147,74 @@ impl Ensemble {
         terminate(&mut child)
     }
 
-    /// SIGSTOP: the member does nothing more, until it is killed; its connections stay.
+    /// SIGSTOP: the member does nothing more, until it goes on or is killed; its connections stay.
     pub fn freeze(&self, id: usize) -> Result<()> {
-        let child = self.member(id)?.running.as_ref().context("it does not run")?;
-        let status = Command::new("kill").args(["-STOP", &child.id().to_string()]).status()?;
+        self.signal(id, "-STOP")
+    }
+
+    /// SIGCONT.
+    pub fn go_on(&self, id: usize) -> Result<()> {
+        self.signal(id, "-CONT")
+    }
+
+    fn signal(&self, id: usize, signal: &str) -> Result<()> {
+        let process = self.process(id)?;
+        let status = Command::new("kill").args([signal, &process.to_string()]).status()?;
         if !status.success() {
-            bail!("can't stop process {}", child.id());
+            bail!("can't signal process {process}");
         }
         Ok(())
+    }
+
+    fn process(&self, id: usize) -> Result<u32> {
+        Ok(self.member(id)?.running.as_ref().context("it does not run")?.id())
+    }
+
+    /// Pulls the cable of a member.
+    pub fn cut(&self, id: usize) -> Result<()> {
+        self.network.as_ref().context("its links can't be cut")?.cut(id)
+    }
+
+    /// Puts it in again.
+    pub fn heal(&self, id: usize) -> Result<()> {
+        self.network.as_ref().context("its links can't be cut")?.heal(id)
+    }
+
+    /// Each sync of the member's log takes so much longer, until the guard is dropped.
+    pub fn slow_syncs(&self, id: usize, delay: Duration) -> Result<SlowSyncs> {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"]);
+        command.arg("-e").arg(format!("inject=fdatasync,fsync:delay_enter={}", delay.as_micros()));
+        command.arg("-p").arg(self.process(id)?.to_string());
+        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+        Ok(SlowSyncs(child.context("slow disks need Debian's package strace")?))
+    }
+
+    /// Leaves no byte free on a member's disk, until the guard is dropped.
+    pub fn fill_disk(&self, id: usize) -> Result<FullDisk> {
+        FullDisk::fill(self.member(id)?.folder.join("data/ballast"))
+    }
+
+    /// Waits until a member has ended by itself; its exit code.
+    pub fn await_end(&mut self, id: usize) -> Result<Option<i32>> {
+        let start = Instant::now();
+        loop {
+            let member = self.member_mut(id)?;
+            let child = member.running.as_mut().context("it does not run")?;
+            if let Some(status) = child.try_wait()? {
+                member.running = None;
+                return Ok(status.code());
+            }
+            if start.elapsed() > WAIT_MAX {
+                bail!("server {id} did not end within {WAIT_MAX:?}\n{}", self.log_ends());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Whether a member serves, in whatever role.
+    pub fn serves(&self, id: usize) -> Result<bool> {
+        Ok(!self.member(id)?.mode().is_empty())
     }
 
     /// `address:port` for clients.
@@ -162,10 +248,16 @@ impl Ensemble {
 
     /// Waits until all members that run serve, one of them as the leader; its id.
     pub fn await_leader(&mut self) -> Result<usize> {
+        self.await_leader_without(0)
+    }
+
+    /// The same, but for a member that is out of reach.
+    pub fn await_leader_without(&mut self, out_of_reach: usize) -> Result<usize> {
         let mut leader = 0;
         self.wait("a leader that all follow", |ensemble| {
             let running = ensemble.members.iter().filter(|member| member.running.is_some());
-            let modes: Vec<_> = running.map(|member| (member.id, member.mode())).collect();
+            let modes: Vec<_> =
+                running.filter(|member| member.id != out_of_reach).map(|member| (member.id, member.mode())).collect();
             let leaders: Vec<_> = modes.iter().filter(|(_, mode)| mode == "leader").collect();
             let others = modes.iter().filter(|(_, mode)| mode == "follower" || mode == "observer").count();
             if let [(id, _)] = leaders.as_slice() {
@@ -239,6 +331,58 @@ impl Member {
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         Ok(text)
+    }
+}
+
+/// A file system of its own, in memory. Unmounted with it.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &Path, bytes: u64) -> Result<Self> {
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(folder);
+        if !command.status().context("can't run mount")?.success() {
+            bail!("can't mount a small disk: that needs root");
+        }
+        Ok(Self(folder.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: what a killed server held open goes with it.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// See [`Ensemble::fill_disk`].
+pub struct FullDisk(PathBuf);
+
+impl FullDisk {
+    fn fill(path: PathBuf) -> Result<Self> {
+        let mut file = File::create(&path)?;
+        let full = Self(path);
+        for length in [1 << 16, 1] {
+            while file.write_all(&vec![0; length]).is_ok() {}
+        }
+        Ok(full)
+    }
+}
+
+impl Drop for FullDisk {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// See [`Ensemble::slow_syncs`].
+pub struct SlowSyncs(Child);
+
+impl Drop for SlowSyncs {
+    fn drop(&mut self) {
+        // It lets go of the server when it is asked to end.
+        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
     }
 }
 

@@ -1,10 +1,11 @@
 //! Starts Jackdaw and the JVM originals as a user would, and runs real clients against them.
 //!
 //! `cargo xtask interop` installs the clients into a cache folder and names it in `JACKDAW_INTEROP_CACHE`. Every server
-//! listens on free ports of loopback, keeps its data in a folder of its own, and is ended by its process id.
+//! listens on free ports of loopback, or in a network namespace of the test, keeps its data in a folder of its own, and is ended by its process id.
 
 mod clients;
 mod ensemble;
+mod network;
 mod originals;
 mod process;
 mod server;

@@ -12,5 +12,6 @@ mod operators;
 mod zookeeper_clients;
 mod zookeeper_data;
 mod zookeeper_ensemble;
+mod zookeeper_faults;
 mod zookeeper_random;
 mod zookeeper_rust;

@@ -1,0 +1,94 @@
+//! Network namespaces, one for each member of an ensemble, joined by a bridge to the tests' own: a link can be cut as if
+//! somebody pulled the cable. Needs root.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// The namespaces, the links and the bridge; all are removed with it.
+pub(crate) struct Network {
+    /// Part of all names: that of the process.
+    tag: u32,
+    count: usize,
+}
+
+impl Network {
+    /// Namespaces for servers 1 to `count`.
+    pub(crate) fn new(count: usize) -> Result<Self> {
+        let network = Self { tag: std::process::id() % 65_536, count };
+        let bridge = network.bridge();
+        ip(&["link", "add", &bridge, "type", "bridge"])
+            .context("network namespaces need root and Debian's package iproute2")?;
+        ip(&["address", "add", &format!("{}/24", network.address(254)), "dev", &bridge])?;
+        ip(&["link", "set", &bridge, "up"])?;
+        for id in 1..=count {
+            let (space, link, inner) = (network.space(id), network.link(id), network.inner(id));
+            ip(&["netns", "add", &space])?;
+            ip(&["link", "add", &link, "type", "veth", "peer", "name", &inner])?;
+            ip(&["link", "set", &inner, "netns", &space])?;
+            ip(&["link", "set", &link, "master", &bridge, "up"])?;
+            ip(&["-n", &space, "address", "add", &format!("{}/24", network.address(id)), "dev", &inner])?;
+            ip(&["-n", &space, "link", "set", &inner, "up"])?;
+            ip(&["-n", &space, "link", "set", "lo", "up"])?;
+        }
+        Ok(network)
+    }
+
+    /// The address of a server.
+    pub(crate) fn address(&self, id: usize) -> String {
+        format!("10.{}.{}.{id}", 64 + (self.tag >> 8) % 128, self.tag % 256)
+    }
+
+    /// Runs a program in a server's namespace, in the same process.
+    pub(crate) fn within(&self, id: usize, program: &std::path::Path) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.space(id))).arg("--").arg(program);
+        command
+    }
+
+    /// Nothing passes to or from a server any more, and nobody is told.
+    pub(crate) fn cut(&self, id: usize) -> Result<()> {
+        ip(&["link", "set", &self.link(id), "down"])
+    }
+
+    /// The link is there again.
+    pub(crate) fn heal(&self, id: usize) -> Result<()> {
+        ip(&["link", "set", &self.link(id), "up"])
+    }
+
+    // Names of links have 15 characters at most.
+    fn bridge(&self) -> String {
+        format!("jd{}b", self.tag)
+    }
+
+    fn space(&self, id: usize) -> String {
+        format!("jd{}-{id}", self.tag)
+    }
+
+    fn link(&self, id: usize) -> String {
+        format!("jd{}v{id}", self.tag)
+    }
+
+    fn inner(&self, id: usize) -> String {
+        format!("jd{}i{id}", self.tag)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // A failed set-up leaves a part of it.
+        for id in 1..=self.count {
+            let _ = ip(&["link", "delete", &self.link(id)]);
+            let _ = ip(&["netns", "delete", &self.space(id)]);
+        }
+        let _ = ip(&["link", "delete", &self.bridge()]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    let output = Command::new("ip").args(arguments).output().context("can't run ip")?;
+    if !output.status.success() {
+        bail!("ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
