@@ -108,6 +108,14 @@ fn a_group_balances_and_goes_on_after_a_restart() {
 }
 
 #[test]
+fn static_members_keep_their_places_and_fence_their_doubles() {
+    let data = tempfile::tempdir().unwrap();
+    let jackdaw = Jackdaw::start(data.path()).unwrap();
+    let output = python("confluent_static.py", &[&jackdaw.kafka(), "named"]).unwrap().success().unwrap();
+    assert!(output.contains("static members ok"), "{output}");
+}
+
+#[test]
 fn the_jvm_console_consumer_in_a_group() {
     let data = tempfile::tempdir().unwrap();
     let jackdaw = Jackdaw::start(data.path()).unwrap();
