@@ -13,6 +13,7 @@ pub mod metadata;
 pub mod network;
 pub mod partitioner;
 pub mod producer;
+pub mod traffic;
 
 mod accumulator;
 mod connection;

@@ -11,6 +11,7 @@ use kafka_proto::{AnyRequest, AnyResponse, ApiKey, Request};
 
 use crate::connection::{Connection, Received, key_of};
 use crate::metadata::{Cluster, Node};
+use crate::traffic::Traffic;
 use crate::{ClientError, NetworkConfig};
 
 /// Names a connection between the machine and its driver.
@@ -192,6 +193,7 @@ pub struct Network {
     last_update: Option<Monotonic>,
     next_update_at: Monotonic,
     advanced_at: Monotonic,
+    traffic: Traffic,
 }
 
 impl Network {
@@ -218,7 +220,13 @@ impl Network {
             last_update: None,
             next_update_at: Monotonic::default(),
             advanced_at: Monotonic::default(),
+            traffic: Traffic::default(),
         }
+    }
+
+    /// What was counted.
+    pub const fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// Settings.
@@ -528,6 +536,10 @@ impl Network {
             .and_then(|version| connection.send(id, &(call.build)(version), version, call.answered, deadline));
         match sent {
             Ok(parts) => {
+                self.traffic.sent_bytes(node, len_of(&parts));
+                if call.answered {
+                    self.traffic.awaits(id, node, call.key, now);
+                }
                 self.effects.push(Effect::Send { connection: connection_id, parts });
                 if !call.answered {
                     self.complete(id, Ok(None), now);
@@ -538,6 +550,7 @@ impl Network {
     }
 
     fn complete(&mut self, id: RequestId, outcome: Outcome, now: Monotonic) {
+        self.traffic.over(id, outcome.as_ref().ok().and_then(Option::as_ref), now);
         if self.update_request == Some(id) {
             self.metadata_outcome(outcome, now);
         } else {
@@ -552,6 +565,8 @@ impl Network {
         match Connection::open(client_id, deadline) {
             Ok((connection, parts)) => {
                 open.state = Some(connection);
+                self.traffic.connected();
+                self.traffic.sent_bytes(open.node, len_of(&parts));
                 self.effects.push(Effect::Send { connection: id, parts });
             }
             Err(_) => self.fail_connection(id, now),
@@ -564,6 +579,7 @@ impl Network {
         let Some(connection) = open.state.as_mut() else { return };
         let mut received = Vec::new();
         let result = connection.receive(bytes, &mut received);
+        self.traffic.received(node, bytes.len(), received.len());
         for item in received {
             match item {
                 Received::Ready => {
@@ -571,7 +587,10 @@ impl Network {
                         link.failures = 0;
                     }
                 }
-                Received::Reply(parts) => self.effects.push(Effect::Send { connection: id, parts }),
+                Received::Reply(parts) => {
+                    self.traffic.sent_bytes(node, len_of(&parts));
+                    self.effects.push(Effect::Send { connection: id, parts });
+                }
                 Received::Answer(request, outcome) => self.complete(request, outcome.map(Some), now),
             }
         }
@@ -611,6 +630,9 @@ impl Network {
 
     fn lose_connection(&mut self, id: ConnectionId, now: Monotonic) {
         let Some(open) = self.connections.remove(&id) else { return };
+        if open.state.is_some() {
+            self.traffic.closed();
+        }
         if let Some(link) = self.links.get_mut(&open.node) {
             link.connection = None;
             let exponent = link.failures.min(16);
@@ -629,8 +651,10 @@ impl Network {
     /// Ends a connection that is of no more use, without any penalty.
     fn drop_connection(&mut self, id: ConnectionId) {
         self.effects.push(Effect::Close(id));
-        for request in self.connections.remove(&id).and_then(|open| open.state).into_iter().flat_map(Connection::close)
-        {
+        let Some(connection) = self.connections.remove(&id).and_then(|open| open.state) else { return };
+        self.traffic.closed();
+        for request in connection.close() {
+            self.traffic.over(request, None, self.advanced_at);
             self.completions.push_back((request, Err(ClientError::Disconnected)));
         }
     }
@@ -656,6 +680,10 @@ impl Network {
             self.complete(request.id, Err(ClientError::Timeout(text)), now);
         }
     }
+}
+
+fn len_of(parts: &Parts) -> usize {
+    parts.iter().map(base::Part::len).sum()
 }
 
 /// The name that the Java admin client gives a call in its time-out.

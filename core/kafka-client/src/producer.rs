@@ -16,6 +16,7 @@ use crate::accumulator::{Accumulator, Batch, Stamp};
 use crate::metadata::TopicPartition;
 use crate::network::{Call, Effect, Input, Network, Outcome, RequestId, Target};
 use crate::partitioner::Partitioner;
+use crate::traffic::{ProducerTraffic, Traffic};
 use crate::{ClientError, Machine, ProducerConfig};
 
 const LOGGER: &str = "org.apache.kafka.clients.producer.internals.Sender";
@@ -93,9 +94,15 @@ pub struct Producer {
     flushing: bool,
     drain_from: usize,
     wake_at: Option<Monotonic>,
+    traffic: ProducerTraffic,
 }
 
 impl Producer {
+    /// What was counted: of the connections, and of the records.
+    pub const fn traffic(&self) -> (&Traffic, &ProducerTraffic) {
+        (self.network.traffic(), &self.traffic)
+    }
+
     /// A producer; `seed` decides its choices of brokers and partitions.
     pub fn new(config: ProducerConfig, seed: u64) -> Self {
         Self {
@@ -116,6 +123,7 @@ impl Producer {
             flushing: false,
             drain_from: 0,
             wake_at: None,
+            traffic: ProducerTraffic::default(),
         }
     }
 
@@ -226,6 +234,9 @@ impl Producer {
     }
 
     fn finish(&mut self, id: RecordId, record: &ProducerRecord, result: Result<Delivered, ClientError>) {
+        if result.is_err() {
+            self.traffic.topic(&record.topic).errors += 1;
+        }
         self.buffered_bytes -= buffered_len(record);
         self.deliveries.push_back((id, result));
     }
@@ -335,6 +346,10 @@ impl Producer {
                 Magic::V1 => Versions::new(2, 2),
                 Magic::V2 => Versions::new(3, i16::MAX),
             };
+            self.traffic.batch_bytes.add(encoded.bytes.len() as u64);
+            let of_topic = self.traffic.topic(&batch.partition.topic);
+            of_topic.records += batch.records.len() as u64;
+            of_topic.bytes += encoded.bytes.len() as u64;
             let partition = produce::RequestPartition {
                 partition_index: batch.partition.partition,
                 records: Some(encoded.bytes.clone()),
@@ -354,6 +369,7 @@ impl Producer {
         if self.config.acks == 0 {
             call = call.unanswered();
         }
+        self.traffic.records_per_request.add(batches.iter().map(|batch| batch.records.len() as u64).sum());
         let id = self.network.send(Target::Node(leader), call, now);
         self.in_flight.insert(id, batches);
     }
@@ -474,6 +490,7 @@ impl Producer {
         }
         let in_time = batch.created_at.plus_ms(self.config.delivery_timeout_ms) > now;
         if error.is_retriable() && batch.attempts < self.config.retries && in_time {
+            self.traffic.topic(&batch.partition.topic).retries += batch.records.len() as u64;
             let left = self.config.retries - batch.attempts - 1;
             if let Some(code) = error.code() {
                 self.network.warn(LOGGER, &format!(

@@ -10,6 +10,7 @@ mod kafka_consumer_perf_test;
 mod kafka_dump_log;
 mod kafka_producer_perf_test;
 mod kafka_topics;
+mod metrics;
 mod zk_cli;
 
 use std::ffi::OsString;

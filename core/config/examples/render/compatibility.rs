@@ -147,8 +147,11 @@ const COMMANDS: &[(&str, &str)] = &[
     ("kafka-console-producer.sh", "served"),
     ("kafka-console-consumer.sh", "served"),
     ("kafka-consumer-groups.sh", "served"),
-    ("kafka-producer-perf-test.sh", "served; `--print-metrics` says that there are none"),
-    ("kafka-consumer-perf-test.sh", "served; `--print-metrics` says that there are none"),
+    (
+        "kafka-producer-perf-test.sh",
+        "served; `--print-metrics` has totals, averages and maxima of the whole run, no rates",
+    ),
+    ("kafka-consumer-perf-test.sh", "served; `--print-metrics` as above, without bytes, lags and leads"),
     ("kafka-broker-api-versions.sh", "served"),
     ("kafka-dump-log.sh", "served"),
     ("kafka-acls.sh", "later"),

@@ -13,6 +13,7 @@ use crate::fetched::{ConsumedRecord, Fetched};
 use crate::group::{Group, GroupEvent};
 use crate::metadata::{Cluster, TopicPartition};
 use crate::network::{Effect, Input, Interest, Network, Outcome, RequestId};
+use crate::traffic::Traffic;
 use crate::{ClientError, ConsumerConfig, Machine};
 
 const LOGGER: &str = "org.apache.kafka.clients.consumer.internals.Fetcher";
@@ -114,6 +115,11 @@ pub struct Consumer {
 }
 
 impl Consumer {
+    /// What was counted of the connections.
+    pub const fn traffic(&self) -> &Traffic {
+        self.network.traffic()
+    }
+
     /// A consumer; `seed` decides its choices of brokers.
     pub fn new(config: ConsumerConfig, seed: u64) -> Self {
         Self {

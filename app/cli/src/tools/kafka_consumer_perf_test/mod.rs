@@ -1,8 +1,7 @@
 //! `kafka-consumer-perf-test.sh` (`kafka.tools.ConsumerPerformance`): reads a topic as a group's member and tells rates.
 //!
 //! The original counts the time of the first rebalance from 1970 on, so that `rebalance.time.ms` is about the time of
-//! day and `fetch.time.ms` is below zero. Here it is counted from the start of the test. Our client keeps no metrics, so
-//! `--print-metrics` says so on standard error.
+//! day and `fetch.time.ms` is below zero. Here it is counted from the start of the test.
 
 mod date_format;
 mod options;
@@ -16,6 +15,7 @@ use kafka_client::{ClientError, ConsumedRecord, Consumer, ConsumerConfig, Consum
 
 use super::client::{self, Signals};
 use super::kafka_producer_perf_test::decimal;
+use super::metrics::Metrics;
 use crate::console::{Console, Stop, Thrown};
 use crate::driver::Driver;
 use options::Options;
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i
         console.line(test.summary(&options, end_ms));
     }
     if options.print_metrics {
-        console.error_line("--print-metrics: this consumer keeps no metrics, there are none to print.");
+        Metrics::of_consumer(&test.driver.machine, &options.topic, test.read.messages).print(console);
     }
     Ok(0)
 }

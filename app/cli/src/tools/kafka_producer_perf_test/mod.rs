@@ -1,7 +1,5 @@
 //! `kafka-producer-perf-test.sh` (`org.apache.kafka.tools.ProducerPerformance`): sends records as fast as it may and
 //! tells rates and latencies.
-//!
-//! Our client keeps no metrics, so `--print-metrics` says so on standard error instead of printing them.
 
 mod options;
 mod stats;
@@ -16,6 +14,7 @@ use config::Properties;
 use kafka_client::{ClientError, Producer, ProducerConfig, ProducerRecord, RecordId, SendError};
 
 use super::client::{self, FOREVER, Signals};
+use super::metrics::Metrics;
 use crate::console::{Console, Stop, Thrown};
 use crate::driver::Driver;
 use options::Options;
@@ -43,7 +42,7 @@ pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i
     let now_ms = test.driver.now().wall_ms;
     console.line(test.stats.total(now_ms));
     if options.print_metrics {
-        console.error_line("--print-metrics: this producer keeps no metrics, there are none to print.");
+        Metrics::of_producer(&test.driver.machine, test.start_ms).print(console);
     }
     Ok(0)
 }
@@ -121,6 +120,7 @@ fn split(text: &str, delimiter: &str) -> Result<Vec<Bytes>, Thrown> {
 struct PerformanceTest {
     driver: Driver<Producer>,
     signals: Signals,
+    start_ms: i64,
     topic: Str,
     payloads: Payloads,
     stats: Stats,
@@ -143,9 +143,10 @@ impl PerformanceTest {
         }
         let driver = Driver::new(Producer::new(config, client::seed()), client::warn());
         let signals = Signals::listen(driver.waker())?;
-        let stats = Stats::new(options.records, driver.now().wall_ms);
+        let start_ms = driver.now().wall_ms;
+        let stats = Stats::new(options.records, start_ms);
         let topic = Str::copied(&options.topic);
-        Ok(Self { driver, signals, topic, payloads, stats, topic_known: false, on_the_way: HashMap::new() })
+        Ok(Self { driver, signals, start_ms, topic, payloads, stats, topic_known: false, on_the_way: HashMap::new() })
     }
 
     fn send_all(&mut self, options: &Options, console: &mut Console<'_>) {
