@@ -88,13 +88,19 @@ pub enum EncodeError {
 }
 
 /// Reads the tagged fields at a structure's end. `known` reads the field with the tag it is given and says whether it
-/// knew it; others are passed over, as a server does with what a newer client adds.
+/// knew it; others are passed over, as a server does with what a newer client adds. Tags rise, each once, as a number of 31 bits.
 pub fn read_tags(
     reader: &mut Reader<'_>,
     mut known: impl FnMut(u32, &mut Reader<'_>) -> Result<bool, DecodeError>,
 ) -> Result<(), DecodeError> {
+    let mut previous = -1;
     for _ in 0..reader.uvarint()? {
-        let tag = reader.uvarint()?;
+        let (at, tag) = (reader.position(), reader.uvarint()?);
+        let signed = tag as i32;
+        if signed <= previous {
+            return Err(DecodeError::Value { what: "tag", value: signed.into(), at });
+        }
+        previous = signed;
         let at = reader.position();
         let size = reader.uvarint()? as usize;
         let start = reader.position();
