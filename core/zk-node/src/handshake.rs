@@ -28,7 +28,10 @@ impl Server {
         connection.stage = Stage::Connecting;
         self.connections.touch(id, now.monotonic);
         if request.session_id == 0 {
-            self.create_session(id, timeout_ms, now);
+            match self.is_read_only() {
+                true => self.create_own_session(id, timeout_ms, now),
+                false => self.create_session(id, timeout_ms, now),
+            }
         } else {
             self.resume_session(id, &request, now, effects);
         }
@@ -55,6 +58,10 @@ impl Server {
                 Logger::Server,
                 format!("Connection request from old client {peer}; will be dropped if server is in r-o mode"),
             );
+        }
+        if self.is_read_only() && request.read_only != Some(true) {
+            self.log.info(Logger::Server, format!("Refusing session request for not-read-only client {peer}"));
+            return false;
         }
         let last_zxid = self.tree.last_zxid();
         if request.last_zxid_seen > last_zxid {
@@ -99,13 +106,14 @@ impl Server {
     /// Tells a client whether it may go on with its session.
     pub(crate) fn finish_resuming(&mut self, id: ConnectionId, session: i64, is_live: bool, effects: &mut Effects) {
         let Some(peer) = self.connections.get(id).map(Connection::peer_text) else { return };
+        let is_read_only = self.is_read_only();
         if is_live {
             self.connections.set_session(id, session);
             self.establish(id);
         } else {
             self.log.info(Logger::Server, format!("Invalid session {session:#x} for client {peer}, probably expired"));
             if let Some(connection) = self.connections.get_mut(id) {
-                let read_only = connection.sends_read_only.then_some(false);
+                let read_only = connection.sends_read_only.then_some(is_read_only);
                 let password = Bytes::from_static(&[0; 16]);
                 let response =
                     ConnectResponse { protocol_version: 0, timeout_ms: 0, session_id: 0, password, read_only };
@@ -118,9 +126,10 @@ impl Server {
 
     /// Tells a client that its session is there, and takes what it has sent meanwhile at the turn's end.
     pub(crate) fn establish(&mut self, id: ConnectionId) {
+        let is_read_only = self.is_read_only();
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.stage = Stage::Established;
-        let response = granted(connection);
+        let response = granted(connection, is_read_only);
         reply::connected(&mut connection.out, &response);
         connection.stats.sent += 1;
         self.stats.packets_sent += 1;
@@ -129,13 +138,13 @@ impl Server {
     }
 }
 
-fn granted(connection: &Connection) -> ConnectResponse {
+fn granted(connection: &Connection, is_read_only: bool) -> ConnectResponse {
     ConnectResponse {
         protocol_version: 0,
         timeout_ms: connection.timeout_ms,
         session_id: connection.session,
         password: Bytes::copy_from_slice(&session_password(connection.session)),
-        read_only: connection.sends_read_only.then_some(false),
+        read_only: connection.sends_read_only.then_some(is_read_only),
     }
 }
 

@@ -220,13 +220,16 @@ impl Server {
         let Some(connection) = self.connections.get(id) else { return };
         let ids = connection.ids.clone();
         let request = Request { connection: id, session, xid: header.xid, op, body, ids, arrived: now.monotonic };
-        self.submit(request, now);
+        self.submit(request, now, effects);
     }
 
     /// Sends a request on its way: what changes state is prepared at once, what reads waits for the session's writes, and
     /// a `sync` for those of all.
-    fn submit(&mut self, request: Request, now: Now) {
+    fn submit(&mut self, request: Request, now: Now, effects: &mut Effects) {
         self.stats.counters.requests_prepared += 1;
+        if self.is_read_only() && self.refuse_write(&request, effects) {
+            return;
+        }
         // A reconfig that cannot be read is answered without a transaction, unlike all other writes.
         let unreadable = request.op == OpCode::Reconfig && decode(&request).is_err();
         if Prep::is_write(request.op) && !unreadable {

@@ -17,6 +17,7 @@ use crate::event::Outcome;
 use crate::housekeeping::Housekeeping;
 use crate::journal::Journal;
 use crate::log::{Lines, Logger};
+use crate::member::Member;
 use crate::pipeline::Pipeline;
 use crate::reply::{self, Header};
 use crate::role::Role;
@@ -78,6 +79,8 @@ pub struct Server {
 pub(crate) enum State {
     /// A member of an ensemble without a leader: no client is served.
     Looking,
+    /// The same, but for clients that are content to read.
+    ReadOnly,
     Running,
     /// Answers what is under way, takes nothing new.
     Stopping,
@@ -138,7 +141,7 @@ impl Server {
         let log = self.journal.deadline(&self.config);
         let member = self.member_deadline();
         match self.state {
-            State::Running => {}
+            State::Running | State::ReadOnly => {}
             State::Looking => return log.into_iter().chain(member).min(),
             State::Stopping => return log,
             State::Closing | State::Stopped => return None,
@@ -157,9 +160,17 @@ impl Server {
         .min()
     }
 
+    /// As `srvr` tells it.
+    pub(crate) fn mode(&self) -> &'static str {
+        match self.is_read_only() {
+            true => "read-only",
+            false => self.role.member().map_or("standalone", Member::mode),
+        }
+    }
+
     /// Whether clients are served.
     pub(crate) fn is_serving(&self) -> bool {
-        self.state == State::Running
+        matches!(self.state, State::Running | State::ReadOnly)
     }
 
     fn disk_done(&mut self, outcome: Outcome, now: Now, effects: &mut Effects) {
@@ -175,14 +186,17 @@ impl Server {
     }
 
     fn tick(&mut self, now: Now, effects: &mut Effects) {
-        if matches!(self.state, State::Running | State::Looking) {
+        if matches!(self.state, State::Running | State::Looking | State::ReadOnly) {
             self.member_tick(now, effects);
         }
         if !self.is_serving() {
             return;
         }
         for session in self.sessions.expire(now.monotonic) {
-            self.expire_session(session, now);
+            match self.is_read_only() {
+                true => self.forget_session(session, effects),
+                false => self.expire_session(session, now),
+            }
         }
         while let Some(silent) = self.connections.pop_silent(now.monotonic) {
             for id in silent {

@@ -52,7 +52,7 @@ pub struct ServerConfig {
 
     /// `4lw.commands.whitelist` as written: names between commas, or `*`.
     pub four_letter_words: String,
-    /// `readonlymode.enabled`: allows the command `isro` (the mode itself belongs to ensembles).
+    /// `readonlymode.enabled`: a member without a leader serves reads; the command `isro` is allowed.
     pub read_only_mode: bool,
     /// The lines of `envi`, in the order of output.
     pub environment: Vec<(String, String)>,
@@ -218,6 +218,7 @@ impl From<&ZooKeeperSettings> for ServerConfig {
             extended_types: nodes.extended_types,
             reconfig: settings.reconfig_enabled,
             skip_acl: access.skip_acl,
+            read_only_mode: access.read_only_mode,
             super_digest: access.super_digest.clone(),
             container_check_interval_ms: u64::from(unsigned(nodes.container_check_interval_ms)),
             container_per_minute_max: unsigned(nodes.containers_per_minute_max),

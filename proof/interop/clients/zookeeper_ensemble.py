@@ -6,11 +6,14 @@ through HOSTS FOLDER TAG      one node through each host; then each host must te
 dump HOSTS                    a digest of the tree as each host has it: paths, data, stats and ACLs
 load HOSTS BOOK STOP          sessions, ephemeral nodes, watches and writes until the file STOP is there, then an account:
                               BOOK lists the creates that were acknowledged
+read-only HOST                what a member without a leader does for clients that read, and for others
 check HOSTS BOOK              everything in BOOK is there, through each host
 """
 import hashlib
 import json
 import os
+import socket
+import struct
 import sys
 import threading
 import time
@@ -205,6 +208,52 @@ def check(hosts, book):
     print(len(acknowledged), "are there")
 
 
+def word(host, text):
+    address, port = host.split(":")
+    with socket.create_connection((address, int(port)), timeout=5) as connection:
+        connection.sendall(text.encode())
+        return b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+
+
+def attempt(what, *arguments):
+    try:
+        value = what(*arguments)
+        return value if isinstance(value, (str, list, bytes)) else "done"
+    except Exception as error:
+        return type(error).__name__
+
+
+def first_answer(host, read_only):
+    """What a connect request is answered with, up to the session's id; nothing if the connection is closed."""
+    address, port = host.split(":")
+    request = struct.pack(">iqiqi16s", 0, 0, 10000, 0, 16, b"\0" * 16) + read_only
+    with socket.create_connection((address, int(port)), timeout=5) as connection:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        answer = connection.recv(4096)
+    return answer[:12].hex() + answer[-1:].hex()
+
+
+def read_only(host):
+    deadline = time.time() + 30
+    while word(host, "isro") != "ro":
+        assert time.time() < deadline, word(host, "isro")
+        time.sleep(0.05)
+    print([line for line in word(host, "srvr").split("\n") if line.startswith(("Mode", "Zxid", "Node count"))])
+    print([line for line in word(host, "mntr").split("\n") if "server_state" in line])
+    print([first_answer(host, flag) for flag in (b"\1", b"\0", b"")])
+    client = KazooClient(hosts=host, timeout=TIMEOUT, read_only=True, randomize_hosts=False)
+    client.start(timeout=30)
+    print(client.client_state, sorted(client.get_children("/kept")), attempt(client.get, "/kept/000001"))
+    for what in (
+        (client.create, "/kept/new"), (client.set, "/kept/000001", b"y"), (client.delete, "/kept/000001"),
+        (client.sync, "/kept"), (client.create, "/kept/e", b"", None, True), (client.get_acls, "/kept"),
+        (client.exists, "/none"), (client.get_children, "/none"), (client.transaction().commit,),
+    ):
+        print(what[0].__name__, attempt(*what))
+    client.stop()
+    print([line for line in word(host, "srvr").split("\n") if line.startswith(("Mode", "Node count"))])
+
+
 command, rest = sys.argv[1], sys.argv[2:]
 if command == "write":
     client = connect(rest[0])
@@ -218,4 +267,4 @@ elif command == "send":
     sys.stdin.readline()
     os._exit(0)
 else:
-    {"through": through, "dump": dump, "load": load, "check": check}[command](*rest)
+    {"through": through, "dump": dump, "load": load, "check": check, "read-only": read_only}[command](*rest)

@@ -102,6 +102,11 @@ impl Ensemble {
 
     /// Starts a member as this kind. It may take a while until it serves.
     pub fn start(&mut self, id: usize, kind: Kind) -> Result<()> {
+        self.start_with(id, kind, &[])
+    }
+
+    /// The same with properties of Java's command line: `-Dname=value`.
+    pub fn start_with(&mut self, id: usize, kind: Kind, properties: &[&str]) -> Result<()> {
         let ours = match &self.network {
             Some(network) => network.within(id, &binary()),
             None => Command::new(binary()),
@@ -113,7 +118,7 @@ impl Ensemble {
         let mut command = match kind {
             Kind::Ours => {
                 let mut command = ours;
-                command.arg("zookeeper-server-start").env_remove("LOG_DIR");
+                command.arg("zookeeper-server-start").env_remove("LOG_DIR").env("KAFKA_OPTS", properties.join(" "));
                 command
             }
             Kind::Theirs => {
@@ -121,7 +126,7 @@ impl Ensemble {
                 let mut command = java()?;
                 // A start counts here, not what a compiler makes of a long run.
                 command.args(["-XX:TieredStopAtLevel=1", &format!("-Dlog4j.configuration=file:{}", log.display())]);
-                command.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
+                command.args(properties).arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
                 command
             }
         };

@@ -211,7 +211,7 @@ pub static PROPERTIES: &[Key] = &[
     // Features.
     boolean("zookeeper.extendedTypesEnabled").default("false").medium().doc("Allow nodes with a time to live."),
     boolean("zookeeper.emulate353TTLNodes").default("false").refused("nodes with a time to live are read and written as 3.5.4 and later do, and those of 3.5.3 would be taken for ephemeral ones: delete them with 3.5.3 first, and leave this out").doc("Read nodes with a time to live as 3.5.3 wrote them."),
-    boolean("readonlymode.enabled").default("false").doc("Serve reads when the ensemble is lost. Here it only adds the word isro yet: without the ensemble nothing is served. -D only."),
+    boolean("readonlymode.enabled").default("false").doc("A member that finds no leader for 2 seconds (or tickTime) serves reads to clients that ask for no more; allows the word isro. -D only."),
     string("zookeeper.watchManagerName").default("org.apache.zookeeper.server.watch.WatchManager").valid(WATCH_MANAGERS).no_effect("one structure keeps all watches").doc("How watches are kept."),
     int("zookeeper.watcherCleanThreadsNum").default("2").no_effect(CLEANER).doc("Threads that remove dead watches."),
     int("zookeeper.watcherCleanThreshold").default("1000").no_effect(CLEANER).doc("Dead watchers that are removed together."),

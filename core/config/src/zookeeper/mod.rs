@@ -165,6 +165,8 @@ pub struct Access {
     pub super_digest: Option<String>,
     /// Four-letter words that are answered; always with `srvr`.
     pub words: Words,
+    /// `readonlymode.enabled`: a member without a leader serves reads.
+    pub read_only_mode: bool,
 }
 
 /// `zookeeper.4lw.commands.whitelist`
@@ -455,7 +457,8 @@ fn access(raw: &Raw) -> Result<Access, Problem> {
         list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
     let all = words.contains("*");
     words.insert("srvr".to_owned());
-    if raw.boolean("readonlymode.enabled")? {
+    let read_only_mode = raw.boolean("readonlymode.enabled")?;
+    if read_only_mode {
         words.insert("isro".to_owned());
     }
     Ok(Access {
@@ -463,6 +466,7 @@ fn access(raw: &Raw) -> Result<Access, Problem> {
         eager_check: raw.boolean("zookeeper.enableEagerACLCheck")?,
         super_digest: raw.text("zookeeper.DigestAuthenticationProvider.superDigest"),
         words: if all { Words::All } else { Words::Only(words) },
+        read_only_mode,
     })
 }
 

@@ -15,6 +15,7 @@ mod election;
 mod following;
 mod leading;
 mod matching;
+mod read_only;
 mod stream;
 mod wire;
 
@@ -63,6 +64,8 @@ pub(crate) struct Member {
     /// The log can't be cut back as a leader wanted: the next one is asked for its tree.
     needs_tree: bool,
     phase: Phase,
+    /// When it serves reads, if it has no leader by then.
+    read_only_at: Option<Monotonic>,
 }
 
 /// How far its life has come.
@@ -113,6 +116,7 @@ impl Member {
             committed: last_zxid,
             needs_tree: false,
             phase: Phase::Settling { history: History::starting_behind(last_zxid) },
+            read_only_at: None,
         })
     }
 
@@ -177,7 +181,7 @@ impl Member {
             Phase::Leading(leading) => leading.deadline(),
             Phase::Following(following) => following.deadline(),
         };
-        [of_phase, self.election.deadline(), self.links.deadline()].into_iter().flatten().min()
+        [of_phase, self.election.deadline(), self.links.deadline(), self.read_only_at].into_iter().flatten().min()
     }
 
     /// The tree and the log were replaced by what ends with `last_zxid`.
@@ -304,6 +308,7 @@ impl Server {
             return;
         }
         self.election_tick(now, effects);
+        self.read_only_tick(now);
         self.leading_tick(now);
         self.following_tick(now, effects);
     }
@@ -392,12 +397,14 @@ impl Server {
             member.phase = Phase::Looking { history };
         }
         let epoch = member.epochs.current();
+        member.await_read_only(&self.config, now.monotonic);
         self.log.info(Logger::Member, "LOOKING");
         self.vote(now, effects, |election, out| election.look(now.monotonic, last_zxid, epoch, out));
     }
 
     /// The election is over.
     fn elected(&mut self, leader: ServerId, state: PeerState, now: Now, effects: &mut Effects) {
+        self.end_read_only(effects);
         let last_zxid = self.tree.last_zxid();
         let Some(member) = self.role.member_mut() else { return };
         let idle = Phase::Looking { history: History::default() };

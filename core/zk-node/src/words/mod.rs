@@ -137,6 +137,7 @@ impl Server {
                 self.trace_mask = trace_mask.unwrap_or_default();
                 self.trace_mask.to_string()
             }
+            Word::Isro if self.is_read_only() => "ro".to_owned(),
             Word::Isro => if serving { "rw" } else { "null" }.to_owned(),
             Word::Hash if !serving => NOT_SERVING.to_owned(),
             _ if !serving => format!("{NOT_SERVING}\n"),

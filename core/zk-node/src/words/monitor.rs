@@ -9,7 +9,6 @@ use base::Now;
 
 use super::VERSION;
 use crate::Server;
-use crate::member::Member;
 use crate::stats::{Distribution, JavaDouble, Summary};
 
 /// Counters of machinery that is not here.
@@ -96,7 +95,7 @@ impl Server {
     pub(super) fn monitor_text(&self, now: Now) -> String {
         let mut lines = Lines(String::with_capacity(16 * 1024));
         lines.put("version", VERSION);
-        lines.put("server_state", self.role.member().map_or("standalone", Member::mode));
+        lines.put("server_state", self.mode());
         for (key, value) in self.member_figures(now) {
             lines.put(key, value);
         }

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::VERSION;
-use crate::member::Member;
 use crate::stats::JavaDouble;
 use crate::{ConnectionId, Server};
 
@@ -31,7 +30,7 @@ impl Server {
             self.connections.len(),
             self.in_process,
             self.tree.last_zxid(),
-            self.role.member().map_or("standalone", Member::mode),
+            self.mode(),
             self.tree.node_count(),
         );
         text.push_str(&self.proposal_sizes());

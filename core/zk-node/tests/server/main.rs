@@ -5,5 +5,6 @@ mod client;
 mod crashes;
 mod hostile;
 mod limits;
+mod read_only;
 mod transcripts;
 mod world;

@@ -196,3 +196,27 @@ fn originals_are_replaced_by_ours_and_back_under_load() {
     assert!(acknowledged > 200, "{there}");
     script(&ensemble, &["dump", &ensemble.hosts()]);
 }
+
+/// A member that the others have left serves reads, as long as there is no leader.
+fn reads_alone(kind: Kind) -> String {
+    let mut ensemble = Ensemble::new(3, "").unwrap();
+    for id in [1, 2] {
+        ensemble.start_with(id, kind, &["-Dreadonlymode.enabled=true"]).unwrap();
+    }
+    ensemble.await_leader().unwrap();
+    script(&ensemble, &["write", &ensemble.hosts(), "/kept", "3"]);
+    ensemble.kill(2).unwrap();
+    let host = ensemble.host(1).unwrap();
+    let mut told = script(&ensemble, &["read-only", &host]);
+    ensemble.start(2, kind).unwrap();
+    ensemble.await_leader().unwrap();
+    told += &script(&ensemble, &["through", &host, "/again", "written"]);
+    told
+}
+
+#[test]
+fn a_member_without_a_leader_serves_reads_as_the_original() {
+    let told = reads_alone(Ours);
+    assert!(told.contains("Mode: read-only") && told.contains("NotReadOnlyCallError"), "{told}");
+    assert_eq!(told, reads_alone(Theirs));
+}
