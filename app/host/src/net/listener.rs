@@ -16,6 +16,11 @@ const BACKLOG_DEFAULT: i32 = 50;
 /// How long accepting rests when the process is out of descriptors.
 const OUT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
 
+/// What a connection's socket takes that is not on its way yet. What the peer has not acknowledged comes on top, as much as the path
+/// holds: the system's own limit is on both together, and a fast peer's answers would lie in it by the megabyte, out of the
+/// processor's caches by the time they are sent.
+const UNSENT_MAX: u32 = 128 << 10;
+
 /// Why a port could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}")]
@@ -147,6 +152,8 @@ where
 
 fn open(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // For the connections, which take it from here. A system that can't is slower, no more.
+    let _ = socket.set_tcp_notsent_lowat(UNSENT_MAX);
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
@@ -179,6 +186,7 @@ mod tests {
         let accepted = SockRef::from(&accepted);
         // Linux doubles what is asked for.
         assert_eq!((accepted.send_buffer_size().unwrap(), accepted.recv_buffer_size().unwrap()), (100_000, 120_000));
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), UNSENT_MAX);
     }
 
     #[test]
