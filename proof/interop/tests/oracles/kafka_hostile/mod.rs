@@ -5,6 +5,7 @@ mod bodies;
 mod configs;
 mod data;
 mod groups;
+mod history;
 mod tidy;
 mod topics;
 
@@ -80,7 +81,7 @@ fn hostile_requests_are_answered_alike() {
     let sides = [Side::start(false), Side::start(true)];
     let [theirs, ours] = sides.each_ref().map(|side| {
         let mut session = Session::new(side);
-        for part in [data::script, topics::script, configs::script, groups::script, bodies::script] {
+        for part in [history::script, data::script, topics::script, configs::script, groups::script, bodies::script] {
             part(&mut session);
         }
         session.lines
