@@ -4,31 +4,40 @@ use std::path::Path;
 
 use base::{Disk, Slow};
 
-use crate::dirs::{logs, logs_beyond};
+use crate::dirs::{logs, logs_beyond, snapshots};
 use crate::log_reader::LogReader;
 use crate::{LogRecord, StoreError};
+
+/// A transaction's number in its epoch; 0 is the epoch's start.
+const COUNTER_MASK: i64 = 0xffff_ffff;
 
 /// Transactions behind another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogPiece {
-    /// The last transaction at or before the one asked for; `None` if the log begins later.
+    /// The last transaction at or before the one asked for; `None` if the log begins later, or lacks what is around it.
     pub start: Option<i64>,
     /// What follows, without a gap.
     pub records: Vec<LogRecord>,
 }
 
 /// Reads what the log holds behind `after`, up to `up_to` and some `bytes_max`, at least one record if there is one. A record
-/// that is still being written ends the piece, and so does a hole: an original's snapshot may be ahead of its log when the
-/// power goes off, and the log goes on behind it.
+/// that is still being written ends the piece, and so does a hole: an original's snapshot may be ahead of its log, as when its leader
+/// sent it or when the power goes off, and the log goes on behind it. In an epoch the numbers tell, between two the names of snapshots.
 pub fn read_piece(
     disk: &dyn Disk,
     log_dir: &Path,
+    snap_dir: &Path,
     after: i64,
     up_to: i64,
     bytes_max: usize,
     _slow: &Slow,
 ) -> Result<LogPiece, StoreError> {
     let all = logs(disk, log_dir)?;
+    let snapshots = snapshots(disk, snap_dir)?;
+    let is_left_out = |last: i64, next: i64| {
+        let is_txn = |zxid: i64| zxid & COUNTER_MASK != 0;
+        snapshots.iter().any(|(zxid, ..)| is_txn(*zxid) && last < *zxid && *zxid < next)
+    };
     let mut piece = LogPiece { start: None, records: Vec::new() };
     let mut bytes = 0;
     let mut last = None;
@@ -42,7 +51,12 @@ pub fn read_piece(
                 piece.start = Some(record.zxid);
                 continue;
             }
-            let has_hole = last.or(piece.start).is_some_and(|last| !follows(record.zxid, last));
+            let has_hole =
+                last.or(piece.start).is_some_and(|last| !follows(record.zxid, last) || is_left_out(last, record.zxid));
+            if has_hole && piece.start != Some(after) {
+                // What was asked for may lie in the hole.
+                return Ok(LogPiece { start: None, records: Vec::new() });
+            }
             if record.zxid > up_to || bytes >= bytes_max || has_hole {
                 return Ok(piece);
             }
@@ -56,7 +70,7 @@ pub fn read_piece(
 
 /// Whether `zxid` may be the next one behind `last`: in an epoch none is left out.
 const fn follows(zxid: i64, last: i64) -> bool {
-    let is_first = zxid & 0xffff_ffff == 1;
+    let is_first = zxid & COUNTER_MASK == 1;
     zxid == last + 1 || (is_first && zxid > last)
 }
 
@@ -93,7 +107,8 @@ mod tests {
     }
 
     fn piece(after: i64, up_to: i64, bytes_max: usize) -> (Option<i64>, Vec<i64>) {
-        let piece = read_piece(&*disk(), Path::new("/log"), after, up_to, bytes_max, &Slow::allowed()).unwrap();
+        let path = Path::new("/log");
+        let piece = read_piece(&*disk(), path, path, after, up_to, bytes_max, &Slow::allowed()).unwrap();
         (piece.start, piece.records.iter().map(|record| record.zxid).collect())
     }
 
@@ -110,15 +125,25 @@ mod tests {
     #[test]
     fn a_hole_ends_a_piece_and_an_epochs_end_is_none() {
         const EPOCH: i64 = 1 << 32;
-        let read = |zxids: &[i64], after| {
-            let disk = disk_of(zxids.iter().copied());
-            let piece = read_piece(&*disk, Path::new("/log"), after, i64::MAX, 1 << 20, &Slow::allowed()).unwrap();
+        let read_beside = |snapshots: &[i64], zxids: &[i64], after| {
+            let (disk, path) = (disk_of(zxids.iter().copied()), Path::new("/log"));
+            for zxid in snapshots {
+                disk.open(&path.join(format!("snapshot.{zxid:x}")), base::OpenMode::Create).unwrap();
+            }
+            let piece = read_piece(&*disk, path, path, after, i64::MAX, 1 << 20, &Slow::allowed()).unwrap();
             (piece.start, piece.records.iter().map(|record| record.zxid).collect::<Vec<_>>())
         };
+        let read = |zxids: &[i64], after| read_beside(&[], zxids, after);
         assert_eq!(read(&[5, 6, 8, 9], 5), (Some(5), vec![6]));
         assert_eq!(read(&[5, 6, 8, 9], 6), (Some(6), vec![]));
         assert_eq!(read(&[5, 6, 8, 9], 8), (Some(8), vec![9]));
         assert_eq!(read(&[5, 6, EPOCH + 1, EPOCH + 2], 6), (Some(6), vec![EPOCH + 1, EPOCH + 2]));
         assert_eq!(read(&[5, 6, EPOCH + 3], 5), (Some(5), vec![6]));
+        // A tree that came from a leader stands for what its log lacks, up to the epoch's end.
+        let across = [5, 6, EPOCH + 1];
+        assert_eq!(read_beside(&[7], &across, 5), (Some(5), vec![6]));
+        assert_eq!(read_beside(&[7], &across, 6), (Some(6), vec![]));
+        assert_eq!(read_beside(&[8], &across, 7), (None, vec![]), "it may be in the hole");
+        assert_eq!(read_beside(&[5, 6, EPOCH, EPOCH + 1], &across, 5), (Some(5), vec![6, EPOCH + 1]));
     }
 }

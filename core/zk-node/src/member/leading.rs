@@ -16,6 +16,7 @@ use zk_zab::{
     epoch_start,
 };
 
+use super::matching::{Folders, read_log};
 use super::stream::PacketStream;
 use super::wire::{self, Forwarded, LearnerSays};
 use super::{Member, Phase, ticks};
@@ -410,9 +411,9 @@ impl Server {
     /// Reads a piece of the log on the disk thread.
     fn read_log(&mut self, link: LinkId, after: Zxid, effects: &mut Effects) {
         self.log.info(Logger::Handler, format!("Use txnlog for peer at {:#x}, behind {after:#x}", link.0));
-        let (disk, dir, committed) = (self.disk.clone(), self.dirs.log_dir().to_owned(), self.tree.last_zxid());
+        let (disk, dirs, committed) = (self.disk.clone(), Folders::of(&self.dirs), self.tree.last_zxid());
         effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
-            let chunk = super::matching::read_log(&*disk, &dir, after, committed, slow);
+            let chunk = read_log(&*disk, &dirs, after, committed, slow);
             Outcome::LogRead(LogRead { link, chunk })
         })));
     }

@@ -49,13 +49,13 @@ pub(crate) struct Reloaded {
 }
 
 /// Where log and snapshots are.
-struct Folders {
+pub(super) struct Folders {
     log: PathBuf,
     snap: PathBuf,
 }
 
 impl Folders {
-    fn of(dirs: &DataDirs) -> Self {
+    pub(super) fn of(dirs: &DataDirs) -> Self {
         Self { log: dirs.log_dir().to_owned(), snap: dirs.snap_dir().to_owned() }
     }
 }
@@ -83,12 +83,12 @@ impl std::fmt::Debug for Matched {
 /// Reads from the own log what a learner lacks.
 pub(super) fn read_log(
     disk: &dyn Disk,
-    log_dir: &Path,
+    dirs: &Folders,
     after: Zxid,
     committed: Zxid,
     slow: &Slow,
 ) -> Result<LogChunk, StoreError> {
-    let piece = read_piece(disk, log_dir, after, committed, PIECE_BYTES_MAX, slow)?;
+    let piece = read_piece(disk, &dirs.log, &dirs.snap, after, committed, PIECE_BYTES_MAX, slow)?;
     let start = match piece.start {
         Some(zxid) if zxid == after => LogStart::Found,
         Some(zxid) => LogStart::Behind(zxid),
