@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::Now;
 use bytes::Bytes;
-use kafka_proto::record::{Batch, EndTransactionMarker};
+use kafka_proto::record::{Batch, EndTransactionMarker, Magic};
 use smallvec::SmallVec;
 
 use super::{Log, Mode, State, refresh_unstable};
@@ -58,7 +58,6 @@ struct Run<'a> {
 /// An append that was taken and is not written yet.
 struct Waiting {
     records: Prepared,
-    batches: Summaries,
     growth: Growth,
 }
 
@@ -188,21 +187,21 @@ impl Log {
     }
 
     /// Leader epochs that the batches bear; magic 0 and 1 have none, and one of them takes the others' meaning away.
-    fn note_epochs(&self, batches: &Summaries, config: &LogConfig) -> bool {
-        let changes = |batch: &Summary| {
-            if batch.magic < 2 {
+    fn note_epochs(&self, batches: &[BatchInfo], config: &LogConfig) -> bool {
+        let changes = |batch: &BatchInfo| {
+            if batch.magic < Magic::V2 {
                 return self.epochs.read().latest().is_some();
             }
             config.message_magic >= 2 && self.epochs.read().latest().is_none_or(|last| last.epoch != batch.leader_epoch)
         };
         let mut changed = false;
-        for (batch, _) in batches.iter().filter(|(batch, _)| changes(batch)) {
+        for batch in batches.iter().filter(|batch| changes(batch)) {
             let mut epochs = self.epochs.write();
-            match batch.magic < 2 {
+            match batch.magic < Magic::V2 {
                 true => epochs.clear(),
                 false => changed |= epochs.assign(batch.leader_epoch, batch.base_offset),
             }
-            changed |= batch.magic < 2;
+            changed |= batch.magic < Magic::V2;
         }
         changed
     }
@@ -297,8 +296,7 @@ impl<'a> Run<'a> {
 
     /// Puts an append behind those that wait, unless it is refused.
     fn admit(&mut self, records: Prepared) -> Result<AppendInfo, LogError> {
-        let batches: Summaries = records.batches().iter().map(summary).collect();
-        let (Some((first, _)), Some((last, _))) = (batches.first(), batches.last()) else {
+        let (Some(first), Some(last)) = (records.batches().first(), records.batches().last()) else {
             return Ok(self.nothing_appended());
         };
         let growth = growth(&records, last.last_offset);
@@ -306,17 +304,21 @@ impl<'a> Run<'a> {
             let segment_bytes = self.config.segment_bytes;
             return Err(LogError::BatchTooLarge { bytes: growth.bytes, segment_bytes });
         }
-        let appended = batches.iter().map(|(batch, marker)| (batch, *marker));
-        let update = match self.state.producers.check(&self.updates, appended, self.origin)? {
-            Verdict::Append(update) => update,
-            Verdict::Duplicate(found) => return Ok(self.duplicate(&found)),
-        };
+        let mut update = None;
+        if records.batches().iter().any(|batch| batch.producer_id >= 0) {
+            let batches: Summaries = records.batches().iter().map(summary).collect();
+            let appended = batches.iter().map(|(batch, marker)| (batch, *marker));
+            match self.state.producers.check(&self.updates, appended, self.origin)? {
+                Verdict::Append(found) => update = Some(found),
+                Verdict::Duplicate(found) => return Ok(self.duplicate(&found)),
+            }
+        }
         self.make_room(first, &growth)?;
         let info = self.info(first.base_offset, &growth);
         self.end_offset = info.log_end_offset;
         self.after.flush |= info.flush_wanted;
-        self.waiting.push(Waiting { records, batches, growth });
-        self.updates.push(update);
+        self.waiting.push(Waiting { records, growth });
+        self.updates.extend(update);
         if self.view.active().size() == 0 {
             // When to roll goes by the time of the segment's first append: it is not made to wait.
             self.write()?;
@@ -325,7 +327,7 @@ impl<'a> Run<'a> {
     }
 
     /// Begins a new segment if an append does not belong in the active one.
-    fn make_room(&mut self, first: &Summary, growth: &Growth) -> Result<(), LogError> {
+    fn make_room(&mut self, first: &BatchInfo, growth: &Growth) -> Result<(), LogError> {
         if !self.should_roll(growth)? {
             return Ok(());
         }
@@ -337,7 +339,8 @@ impl<'a> Run<'a> {
             }
         }
         // In magic 0 and 1 the first offset is not known without decompression; it is at least this.
-        let first_offset = if first.magic >= 2 { first.base_offset } else { growth.last_offset - i64::from(i32::MAX) };
+        let first_offset =
+            if first.magic >= Magic::V2 { first.base_offset } else { growth.last_offset - i64::from(i32::MAX) };
         match self.log.roll_locked(self.state, first_offset, self.config, self.now) {
             Ok(_) => {
                 self.after.rolled = true;
@@ -380,9 +383,9 @@ impl<'a> Run<'a> {
             .file()
             .and_then(|file| file.write_at(&slices, position).map_err(|error| segment.failed("writing", error)));
         written.map_err(|error| self.log.write_failed(self.state, error, &mut self.after))?;
-        for Waiting { batches, growth, .. } in &waiting {
+        for Waiting { records, growth } in &waiting {
             segment.grown(growth, self.config).inspect_err(|error| self.after.failed = Some(error.clone()))?;
-            self.after.epochs_changed |= self.log.note_epochs(batches, self.config);
+            self.after.epochs_changed |= self.log.note_epochs(records.batches(), self.config);
         }
         let producers = &mut self.state.producers;
         let mut apply = |update| producers.apply(update, |done, stable| segment.end_transaction(done, stable));

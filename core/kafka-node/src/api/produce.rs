@@ -94,6 +94,8 @@ pub(crate) struct Run {
     appends: Vec<Append>,
     /// The last request may close the connection: what is behind it is not to be looked at before.
     is_closed: bool,
+    /// Whether `inter.broker.protocol.version` allows zstd; `None` until looked at.
+    zstd_allowed: Option<bool>,
 }
 
 /// A request whose records are checked.
@@ -168,7 +170,7 @@ impl Run {
     }
 
     fn check(
-        &self,
+        &mut self,
         context: &Context<'_>,
         topic: &Str,
         one: RequestPartition,
@@ -186,7 +188,9 @@ impl Run {
             }
         };
         let records = one.records.unwrap_or_default();
-        let zstd_allowed = context.broker.settings().inter_broker_protocol >= config::ApiVersion::V2_1_IV0;
+        let zstd_allowed = *self
+            .zstd_allowed
+            .get_or_insert_with(|| context.broker.settings().inter_broker_protocol >= config::ApiVersion::V2_1_IV0);
         let rules = partition.append_rules(Origin::Client, context.version, zstd_allowed, context.now);
         let checked =
             validate::check(&records, &partition.log.config(), &rules).map_err(|error| refused(number, &error))?;
