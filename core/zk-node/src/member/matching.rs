@@ -3,7 +3,7 @@
 //! A tree that comes is written to disk as it comes, sealed as a snapshot, and loaded from there like any other: memory is
 //! bounded, what is served is what a restart would find, and until its name is there the old state stands.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base::{Disk, Now, Slow};
 use bytes::{Bytes, BytesMut};
