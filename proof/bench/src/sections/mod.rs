@@ -32,7 +32,11 @@ impl Setting {
         for kind in &self.options.kinds {
             let folder = self.folder(section, *kind);
             run(*kind, folder.clone())?;
-            std::fs::remove_dir_all(&folder)?;
+            match std::fs::remove_dir_all(&folder) {
+                // A part may have nothing to do with a server.
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
         }
         Ok(())
     }
