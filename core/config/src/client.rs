@@ -11,6 +11,7 @@ use crate::notice::Notice;
 use crate::properties::Properties;
 use crate::value::Value;
 
+const NO_TRANSACTIONS: &str = "transactions are not served yet: remove the key, or use the original tool";
 const NO_SECURITY: &str = "TLS and SASL are not served yet: use PLAINTEXT, or the original tool";
 const SASL_UNUSED: &str = "SASL is not served yet, so nothing reads it";
 const TLS_UNUSED: &str = "TLS is not served yet, so nothing reads it";
@@ -288,6 +289,7 @@ static PRODUCER: &[Key] = &[
         .doc("Milliseconds after which the coordinator aborts a transaction."),
     string("transactional.id")
         .valid(&[Valid::NonEmpty])
+        .refused(NO_TRANSACTIONS)
         .doc("Name under which transactions outlive the producer. None: no transactions."),
     class("value.serializer").required().high().valid(&[SERIALIZERS]).doc("Class that turns a value into bytes."),
 ];
@@ -458,6 +460,10 @@ mod tests {
         assert!(
             refuse(Client::Admin, "security.protocol=SSL")
                 .starts_with("security.protocol=SSL: TLS and SASL are not served yet")
+        );
+        assert_eq!(
+            refuse(Client::Producer, "transactional.id=t"),
+            "transactional.id=t: transactions are not served yet: remove the key, or use the original tool"
         );
         assert!(refuse(Client::Consumer, "key.deserializer=my.Own").contains("Class my.Own could not be found."));
     }

@@ -294,8 +294,9 @@ impl ProducerConfig {
         properties: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<(Self, Vec<String>), ConfigError> {
         let mut keys = Keys::new(properties);
-        if keys.text("transactional.id").is_some_and(|id| !id.is_empty()) {
-            return Err(ConfigError("transactional.id is not supported yet".to_owned()));
+        if let Some(id) = keys.text("transactional.id").filter(|id| !id.is_empty()) {
+            let why = "transactions are not served yet: remove the key, or use the original tool";
+            return Err(ConfigError(format!("transactional.id={id}: {why}")));
         }
         keys.text("transaction.timeout.ms");
         let idempotent = keys.flag("enable.idempotence", false)?;

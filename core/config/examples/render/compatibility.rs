@@ -60,6 +60,8 @@ Unknown keys warn, as in the originals.
   `log.cleaner.threads=0`.
 - What is converted for a consumer from before 0.11 is as long as it is. The original fills it up to the length of what it was made from,
   with a message that is not whole.
+- A folder `topic-N.<id>-future`, which a move between log directories has left, stays as it is, with a line that says so: moves are not
+  served yet.
 - `kafka.request.logger` writes nothing, whatever its level: requests are not traced.
 - A topic whose znode would be longer than 1,047,551 bytes is refused at once. The original sends it to ZooKeeper again and
   again, which closes the connection each time; at millions of partitions it runs out of memory.
@@ -145,13 +147,19 @@ const COMMANDS: &[(&str, &str)] = &[
     ("kafka-topics.sh", "served"),
     ("kafka-configs.sh", "served for topics, brokers and their loggers"),
     ("kafka-console-producer.sh", "served"),
-    ("kafka-console-consumer.sh", "served"),
+    (
+        "kafka-console-consumer.sh",
+        "served; the deserializers of Kafka's own package that make text, and UTF-8 alone as encoding",
+    ),
     ("kafka-consumer-groups.sh", "served"),
     (
         "kafka-producer-perf-test.sh",
         "served; `--print-metrics` has totals, averages and maxima of the whole run, no rates",
     ),
-    ("kafka-consumer-perf-test.sh", "served; `--print-metrics` as above, without bytes, lags and leads"),
+    (
+        "kafka-consumer-perf-test.sh",
+        "served; `--print-metrics` as above, without bytes, lags and leads; `--date-format` without the letters `GYLwWFuz`",
+    ),
     ("kafka-broker-api-versions.sh", "served"),
     ("kafka-dump-log.sh", "served"),
     ("kafka-acls.sh", "later"),
