@@ -3,24 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod disk;
+#[path = "../../../../core/kafka-log/tests/it/support.rs"]
+#[allow(dead_code, reason = "the tests of the crate itself use all of it")]
+mod support;
 
-use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use base::{Job, MemDisk, Monotonic, Next, Now, Part, Random, Slow, Str};
-use bytes::Bytes;
-use kafka_log::validate::{self, Append};
-use kafka_log::{
-    AppendInfo, Bound, Fetched, Level, Loading, Log, LogConfig, LogError, LogManager, ManagerConfig, Origin,
-    ReadRequest, Surroundings, TopicPartition,
-};
-use kafka_proto::record::{BatchView, Batches, BuilderOptions, Codec, Magic, RecordsBuilder};
+use base::{MemDisk, Part, Slow};
+use kafka_log::{AppendInfo, Bound, Fetched, Log, LogConfig, LogError, ReadRequest};
+use kafka_proto::record::{BatchView, Batches};
 use shuttle::Runner;
 use shuttle::scheduler::PctScheduler;
 use shuttle::thread::{self, JoinHandle};
 
 use disk::Yielding;
+use support::{Records, at};
 
 const ORDERS: usize = 300;
 
@@ -29,82 +26,22 @@ fn config() -> LogConfig {
     LogConfig { segment_bytes: 200, index_interval_bytes: 60, retention_ms: -1, ..LogConfig::default() }
 }
 
-/// Takes the jobs of the logs.
-#[derive(Default)]
-struct Broker {
-    jobs: Mutex<VecDeque<Box<dyn Job>>>,
-    failed: Mutex<Vec<String>>,
-}
-
-impl Surroundings for Broker {
-    fn submit(&self, job: Box<dyn Job>) {
-        self.jobs.lock().unwrap().push_back(job);
-    }
-
-    fn directory_failed(&self, dir: &Path, error: &LogError) {
-        self.failed.lock().unwrap().push(format!("{}: {error}", dir.display()));
-    }
-
-    fn say(&self, _: Level, _: String) {}
-}
-
-impl Broker {
-    fn run_jobs(&self) {
-        loop {
-            let Some(mut job) = self.jobs.lock().unwrap().pop_front() else { return };
-            while job.step(&Slow::allowed()) == Next::More {}
-        }
-    }
-}
-
-fn at(ms: u64) -> Now {
-    Now { monotonic: Monotonic::from_ms(ms), wall_ms: 1_600_000_000_000 + ms as i64 }
-}
-
 /// A broker's logs, one of them open.
 struct World {
-    broker: Arc<Broker>,
-    logs: LogManager,
+    world: support::World,
     log: Arc<Log>,
 }
 
 impl World {
     fn on(disk: &MemDisk, config: &LogConfig) -> Arc<Self> {
-        let broker = Arc::new(Broker::default());
-        let defaults = config.clone();
-        let loading = Loading::begin(
-            Arc::new(Yielding::new(disk)),
-            broker.clone(),
-            ManagerConfig { dirs: vec![PathBuf::from("/logs")], recovery_threads: 1, ..ManagerConfig::default() },
-            Arc::new(move |_| defaults.clone()),
-            Random::from_seed(1),
-            at(0),
-        );
-        let loading = loading.unwrap();
-        let mut jobs = loading.jobs();
-        while !jobs.is_empty() {
-            jobs.retain_mut(|job| job.step(&Slow::allowed()) == Next::More);
-        }
-        let logs = loading.finish(at(0), &Slow::allowed()).unwrap();
-        let partition = TopicPartition::new(Str::from_static("t"), 0);
-        let log = logs.get_or_create(&partition, true, config, at(0), &Slow::allowed()).unwrap();
-        Arc::new(Self { broker, logs, log })
+        let world = support::World::try_on(Arc::new(Yielding::new(disk)), config).unwrap();
+        let log = world.log(config);
+        Arc::new(Self { world, log })
     }
 
     /// Appends a batch of so many records.
     fn append(&self, count: usize) -> Result<AppendInfo, LogError> {
-        let checked = validate::check(
-            &batch(count),
-            &self.log.config(),
-            &Append {
-                partition: self.log.partition(),
-                origin: Origin::Client,
-                produce_version: 8,
-                zstd_allowed: true,
-                now_ms: at(0).wall_ms,
-            },
-        );
-        self.log.append_as_leader(checked.unwrap(), 0, Origin::Client, at(0))
+        Records { count, ..Records::default() }.append(&self.log, at(0))
     }
 
     fn append_ones(&self, times: usize) {
@@ -114,7 +51,7 @@ impl World {
     }
 
     fn read(&self, offset: i64, bound: Bound) -> Result<Fetched, LogError> {
-        self.log.read(&ReadRequest { offset, max_bytes: 150, min_one_message: true, bound, cached_only: false })
+        self.log.read(&ReadRequest { offset, max_bytes: 160, min_one_message: true, bound, cached_only: false })
     }
 
     /// Every batch from the log's start to its end, as (first, last) offsets.
@@ -131,12 +68,12 @@ impl World {
 
     /// All threads are done: what they left is done, too. What is in the log then outlives a crash.
     fn settle(&self, disk: &MemDisk) -> Vec<(i64, i64)> {
-        self.broker.run_jobs();
+        self.world.run_jobs();
         self.log.flush(at(0), &Slow::allowed()).unwrap();
         assert_eq!(self.log.recovery_point(), self.log.offsets().log_end);
-        assert_eq!(*self.broker.failed.lock().unwrap(), Vec::<String>::new());
+        assert!(self.world.broker.failed.lock().unwrap().is_empty());
         let all = self.all();
-        self.logs.checkpoint_high_watermarks(&Slow::allowed());
+        self.world.logs.checkpoint_high_watermarks(&Slow::allowed());
         disk.crash_losing_all();
         let after = Self::on(disk, &self.log.config());
         assert_eq!(after.log.offsets().log_end, self.log.offsets().log_end);
@@ -145,14 +82,6 @@ impl World {
         assert_eq!(again, all);
         all
     }
-}
-
-fn batch(count: usize) -> Bytes {
-    let mut builder = RecordsBuilder::new(BuilderOptions::new(Magic::V2, Codec::None)).unwrap();
-    for _ in 0..count {
-        builder.append(at(0).wall_ms, None, Some(b"value"), &[]).unwrap();
-    }
-    builder.build().unwrap().bytes
 }
 
 /// The whole batches that were fetched, checksums checked; `None` if the file was cut since, which ends the connection of who
@@ -234,7 +163,7 @@ fn disk_thread(world: &Arc<World>, times: usize) -> JoinHandle<()> {
     let world = Arc::clone(world);
     thread::spawn(move || {
         for _ in 0..times {
-            world.broker.run_jobs();
+            world.world.run_jobs();
             // A log that was closed is flushed already.
             let _ = world.log.flush(at(0), &Slow::allowed());
         }
@@ -244,8 +173,8 @@ fn disk_thread(world: &Arc<World>, times: usize) -> JoinHandle<()> {
 /// Retention, and later the removal of the files.
 fn retention(world: &World) {
     for ms in [600_000, 700_000] {
-        world.logs.tick(at(ms));
-        world.broker.run_jobs();
+        world.world.logs.tick(at(ms));
+        world.world.run_jobs();
     }
 }
 
@@ -311,7 +240,7 @@ fn a_truncation_meets_appends_reads_and_flushes() {
         let cut = {
             let world = Arc::clone(&world);
             thread::spawn(move || {
-                let cut = world.logs.truncate_to(&[(Arc::clone(&world.log), 3)], at(0), &Slow::allowed());
+                let cut = world.world.logs.truncate_to(&[(Arc::clone(&world.log), 3)], at(0), &Slow::allowed());
                 assert!(cut.into_iter().all(|cut| cut.unwrap()));
             })
         };
@@ -382,7 +311,7 @@ fn a_flush_meets_a_truncation() {
         let world = World::on(&disk, &LogConfig { segment_bytes: 4000, ..config() });
         world.append_ones(3);
         let flush = disk_thread(&world, 1);
-        let cut = world.logs.truncate_to(&[(Arc::clone(&world.log), 1)], at(0), &Slow::allowed());
+        let cut = world.world.logs.truncate_to(&[(Arc::clone(&world.log), 1)], at(0), &Slow::allowed());
         assert!(cut.into_iter().all(|cut| cut.unwrap()));
         join([flush]);
         assert!(world.log.recovery_point() <= 1);
@@ -420,7 +349,7 @@ fn a_truncation_meets_retention() {
         let cut = {
             let world = Arc::clone(&world);
             thread::spawn(move || {
-                let cut = world.logs.truncate_to(&[(Arc::clone(&world.log), 1)], at(0), &Slow::allowed());
+                let cut = world.world.logs.truncate_to(&[(Arc::clone(&world.log), 1)], at(0), &Slow::allowed());
                 assert!(cut.iter().all(Result::is_ok));
             })
         };
@@ -455,10 +384,10 @@ fn a_clean_stop_meets_appends() {
         };
         let stop = {
             let world = Arc::clone(&world);
-            thread::spawn(move || drop(world.logs.shutdown(&Slow::allowed())))
+            thread::spawn(move || drop(world.world.logs.shutdown(&Slow::allowed())))
         };
         join([writer, stop, reader(&world, Bound::LogEnd, 0), disk_thread(&world, 2)]);
-        assert_eq!(*world.broker.failed.lock().unwrap(), Vec::<String>::new());
+        assert!(world.world.broker.failed.lock().unwrap().is_empty());
         disk.crash_losing_all();
         let after = World::on(&disk, &config());
         assert_eq!(after.log.offsets().log_end, *acknowledged.lock().unwrap());
