@@ -56,7 +56,8 @@ pub trait Handler: Send + Unpin + 'static {
     /// The waker that [`Connection::waker`] gave was used.
     fn woken(&mut self) {}
 
-    /// The peer of a paused connection has closed its side, behind what it sent last. Comes within a second or so.
+    /// The peer of a paused connection has closed its side, behind what it sent last. Comes within a second or so, unless more was
+    /// sent than the socket takes: then the end is not here yet, and is seen once the connection goes on.
     fn left(&mut self) {}
 
     /// More than [`Limits::output_max`] waits to be sent, or no longer so.
