@@ -65,11 +65,13 @@ fn run_logged(java: &Java, arguments: &[String], log: &Log) -> i32 {
         log.write(Level::Info, PURGE, "Purge task is not scheduled.");
     }
     let started = System::start().map_err(|error| (UNEXPECTED_ERROR, error.to_string())).and_then(|system| {
+        // In the original's order: a second start of the same server fails at once.
+        let clients = bind_clients(&settings, address, log)?;
         let peers = match &settings.member {
             Some(member) => bind_peers(member, log)?,
             None => Vec::new(),
         };
-        Ok((start(&settings, address, peers, &system, log)?.0, system))
+        Ok((start(&settings, clients, peers, &system, log)?, system))
     });
     match started {
         Ok((server, system)) => {
@@ -172,34 +174,41 @@ fn bind_peers(member: &MemberSettings, log: &Log) -> Result<Vec<(PeerPort, Liste
     }
 }
 
-/// Binds the clients' port, recovers the data and serves clients, and other servers on `peers`; the server and where it
-/// listens, or an exit code and a message.
-pub(crate) fn start(
+/// Binds the clients' port; an exit code and a message if that can't be.
+pub(crate) fn bind_clients(
     settings: &ZooKeeperSettings,
     address: Option<SocketAddr>,
-    peers: Vec<(PeerPort, Listener)>,
-    system: &System,
     log: &Log,
-) -> Result<(ZooKeeper, Option<SocketAddr>), (i32, String)> {
+) -> Result<Option<Listener>, (i32, String)> {
     let bind = |address| {
         let host = settings.client_address.as_ref().map_or("", |address| address.host.as_str());
         log.write(Level::Info, LISTENER, format!("binding to port {}", java_address(host, address)));
         Listener::bind(address, settings.client_listen_backlog)
     };
-    let listener = address.map(bind).transpose().map_err(|error| (UNEXPECTED_ERROR, error.to_string()))?;
-    let address = listener.as_ref().map(Listener::address);
-    let config = host::zookeeper_config(settings, address.map_or(-1, |address| i32::from(address.port())));
+    address.map(bind).transpose().map_err(|error| (UNEXPECTED_ERROR, error.to_string()))
+}
+
+/// Recovers the data and serves clients, and other servers on `peers`; an exit code and a message if that can't be.
+pub(crate) fn start(
+    settings: &ZooKeeperSettings,
+    clients: Option<Listener>,
+    peers: Vec<(PeerPort, Listener)>,
+    system: &System,
+    log: &Log,
+) -> Result<ZooKeeper, (i32, String)> {
+    let port = clients.as_ref().map_or(-1, |listener| i32::from(listener.address().port()));
+    let config = host::zookeeper_config(settings, port);
     let random = System::random().map_err(|error| (UNEXPECTED_ERROR, error.to_string()))?;
     let server = ZooKeeper::open(config, system.clone(), log.clone(), random)
         .map_err(|error| (error.exit_code(), error.to_string()))?;
-    if let Some(listener) = listener {
+    if let Some(listener) = clients {
         server.serve(listener, false);
     }
     for (port, listener) in peers {
         server.serve_peers(listener, port);
     }
     server.tell_started(SERVER);
-    Ok((server, address))
+    Ok(server)
 }
 
 /// An address as Java prints it: a name in front of the slash, nothing for an address that was written as one, but for the wildcard.

@@ -41,15 +41,21 @@ pub enum StartError {
     /// The newest snapshot's records contradict each other.
     #[error(transparent)]
     Restore(#[from] RestoreError),
-    /// The epoch files of an ensemble's member contradict its log or each other.
-    #[error("The {what} epoch, {epoch:x}, is older than the last zxid's epoch, {of_log:x}")]
-    Epoch {
-        /// Which file.
-        what: &'static str,
+    /// The file `currentEpoch` of an ensemble's member contradicts its log.
+    #[error("The current epoch, {epoch:x}, is older than the last zxid, {last_zxid}")]
+    CurrentEpoch {
         /// What it says.
         epoch: i64,
-        /// What it must not be below.
-        of_log: i64,
+        /// The last transaction in the log.
+        last_zxid: i64,
+    },
+    /// The files `acceptedEpoch` and `currentEpoch` of an ensemble's member contradict each other.
+    #[error("The accepted epoch, {accepted:x} is less than the current epoch, {current:x}")]
+    AcceptedEpoch {
+        /// What one says.
+        accepted: i64,
+        /// What the other says.
+        current: i64,
     },
 }
 

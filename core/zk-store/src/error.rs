@@ -106,7 +106,7 @@ pub enum StoreError {
         zxid: i64,
     },
     /// An epoch file holds no number.
-    #[error("Found {text:?} in {}", path.display())]
+    #[error("Found {} in {}", text.escape_debug(), path.display())]
     EpochFile {
         /// The file.
         path: PathBuf,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use base::Monotonic;
 use bytes::Bytes;
 
-use crate::{Notification, PeerState, Quorum, ServerId, Vote, Zxid};
+use crate::{Notification, PeerState, Quorum, ServerId, Vote, Zxid, epoch_of};
 
 /// The longest pause before a voter out of reach is told again.
 const RETRY_MS_MAX: u64 = 1000;
@@ -202,6 +202,8 @@ pub struct Election {
     belief: Option<Belief>,
     /// Voters without a connection, until they are heard again.
     lost: BTreeSet<ServerId>,
+    /// See [`Election::voted_epoch`].
+    voted: BTreeMap<ServerId, i64>,
     /// Since when answers to servers without a vote are counted, and how many there were.
     strangers: (Monotonic, u32),
 }
@@ -218,6 +220,7 @@ impl Election {
             look: None,
             belief: None,
             lost: BTreeSet::new(),
+            voted: BTreeMap::new(),
             strangers: (Monotonic::from_nanoseconds(0), 0),
         }
     }
@@ -227,6 +230,7 @@ impl Election {
     pub fn set_electorate(&mut self, is_observer: bool, electorate: Electorate) {
         self.is_observer = is_observer;
         self.lost.retain(|id| electorate.is_voter(*id));
+        self.voted.retain(|id, _| electorate.is_voter(*id));
         self.electorate = electorate;
     }
 
@@ -266,6 +270,9 @@ impl Election {
             return;
         }
         self.lost.remove(&from);
+        if notification.state == PeerState::Looking && self.electorate.is_voter(from) {
+            self.voted.insert(from, notification.vote.peer_epoch.max(epoch_of(notification.vote.zxid)));
+        }
         if !self.electorate.is_voter(from) {
             self.answer_stranger(from, now, effects);
         } else if let Some(mut look) = self.look.take() {
@@ -342,6 +349,11 @@ impl Election {
             }
         }
         self.look = Some(look);
+    }
+
+    /// The epoch of the history that a voter voted for when it last looked for a leader: its own, or one that it found better.
+    pub fn voted_epoch(&self, voter: ServerId) -> Option<i64> {
+        self.voted.get(&voter).copied()
     }
 
     /// Which election this is, counted since the process began (upstream `getLogicalClock`).

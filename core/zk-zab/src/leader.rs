@@ -113,8 +113,8 @@ pub enum Resignation {
         /// Who is, this server among them.
         synced: Vec<ServerId>,
     },
-    /// A voter has promised a later epoch to somebody who did not make it. It can follow nobody before there is a later one
-    /// still; upstream leaves it out until the next election, however long that takes.
+    /// A voter has promised a later epoch to somebody who did not make it, and has no history of it. It can follow nobody
+    /// before there is a later one still; upstream leaves it out until the next election, however long that takes.
     #[error("{id} has accepted epoch {accepted} already, and can't follow epoch {epoch}")]
     Overtaken {
         /// Who.
@@ -147,6 +147,18 @@ pub enum Loss {
     /// Another connection of the same server has come.
     #[error("the same server has connected again")]
     Replaced,
+    /// It has history of a later epoch than this leader's, which a quorum follows: nobody here has made it.
+    #[error(
+        "server {id} has history of epoch {voted}, and this is epoch {epoch}: its data directory is another ensemble's"
+    )]
+    Foreign {
+        /// Who.
+        id: ServerId,
+        /// The epoch that it voted with.
+        voted: i64,
+        /// This leader's epoch.
+        epoch: i64,
+    },
 }
 
 /// How far the leader is.
@@ -183,6 +195,8 @@ pub struct Leader {
     /// When the stage must be over.
     stage_ends: Monotonic,
     learners: Learners,
+    /// The epochs of the histories that voters last voted for.
+    voted: BTreeMap<ServerId, i64>,
     /// Own log, durable up to here.
     logged: Zxid,
     /// Whether the own log and epoch count as an acknowledgement of NEWLEADER.
@@ -220,6 +234,7 @@ impl Leader {
             stage: Stage::Discovering { accepted: BTreeMap::new() },
             stage_ends: now.plus_ms(settings.init_limit_ms),
             learners: Learners::default(),
+            voted: BTreeMap::new(),
             logged,
             entered: false,
             next_ping: now,
@@ -240,6 +255,24 @@ impl Leader {
     /// A learner has connected.
     pub fn opened(&mut self, link: LinkId, now: Monotonic) {
         self.learners.insert(link, now);
+    }
+
+    /// The last that was heard of a voter's vote, [`Election::voted_epoch`](crate::Election::voted_epoch): to be told before
+    /// its first packet.
+    pub fn voted(&mut self, id: ServerId, epoch: i64) {
+        if self.quorum.is_voter(id) {
+            self.voted.insert(id, epoch);
+        }
+    }
+
+    /// Links that have not said whose they are, the oldest first.
+    pub fn unnamed(&self) -> Vec<LinkId> {
+        self.learners.at(Learning::Greeting)
+    }
+
+    /// What is wrong with any other packet of a learner than the one that introduces it, or its promise; `None` behind those.
+    pub fn awaited_of(&self, link: LinkId) -> Option<&'static str> {
+        self.learners.get(link).and_then(|learner| learner.stage.awaits())
     }
 
     /// A learner's link has ended.
@@ -287,6 +320,9 @@ impl Leader {
                     learner.acked = learner.acked.max(zxid.min(learner.sent));
                     self.commit_if_ready(effects);
                 }
+            }
+            (stage, _) if stage.awaits().is_some() => {
+                self.lose(link, Loss::Refused(stage.awaits().unwrap_or_default()), effects);
             }
             // An original learner may acknowledge proposals before NEWLEADER: they count with that.
             (_, FromLearner::Ping | FromLearner::Ack { .. }) => {}
@@ -441,12 +477,25 @@ impl Leader {
         self.learners.name(link, id);
         match self.stage {
             Stage::Discovering { .. } => self.hear_of_epoch(id, accepted_epoch, now, effects),
-            _ if accepted_epoch > self.epoch && self.quorum.is_voter(id) => {
-                let (accepted, epoch) = (accepted_epoch, self.epoch);
-                self.resign(Resignation::Overtaken { id, accepted, epoch }, effects);
-            }
+            _ if accepted_epoch > self.epoch => self.overtaken(link, id, accepted_epoch, effects),
             Stage::Accepting => {}
             _ => self.tell_epoch(link, effects),
+        }
+    }
+
+    /// A learner has promised a later epoch than this one, which it can't follow.
+    fn overtaken(&mut self, link: LinkId, id: ServerId, accepted: i64, effects: &mut Vec<LeaderEffect>) {
+        let epoch = self.epoch;
+        match self.voted.get(&id).copied() {
+            Some(voted) if voted <= epoch => self.resign(Resignation::Overtaken { id, accepted, epoch }, effects),
+            // Were its epoch this ensemble's, a quorum would have left this leader for it. In an election its history would
+            // win, and everybody's be gone.
+            Some(voted) => {
+                self.tell_epoch(link, effects);
+                self.lose(link, Loss::Foreign { id, voted, epoch }, effects);
+            }
+            // Who has not voted is no voter that looks for a leader. It leaves by itself.
+            None => self.tell_epoch(link, effects),
         }
     }
 

@@ -132,16 +132,18 @@ pub enum CloseReason {
         peer: ServerId,
     },
     /// Two servers with one number, or one that called itself.
-    #[error("a connection request from a server with our own number {me}: a configuration error")]
+    #[error(
+        "We got a connection request from a server with our own ID {me}. This should be either a configuration error, or a bug."
+    )]
     OwnNumber {
         /// This server.
         me: ServerId,
     },
     /// Not a greeting.
-    #[error("bad greeting: {0}")]
+    #[error("Initial message parsing error! {0}")]
     Greeting(#[from] GreetingError),
     /// Not the length of a message.
-    #[error("server {peer} sent a message of {length} bytes")]
+    #[error("Connection broken for id {peer}: Received packet with invalid packet: {length}")]
     Length {
         /// The other side.
         peer: ServerId,
@@ -155,25 +157,38 @@ pub enum CloseReason {
         peer: ServerId,
     },
     /// Connected, and said nothing.
-    #[error("no greeting in time")]
+    #[error("Exception reading or writing challenge: Read timed out")]
     GreetingTimeout,
     /// More connections without a greeting, or from servers outside of the list, than are dealt with.
     #[error("too many connections of unknown servers")]
     TooMany,
 }
 
-/// What is wrong with a greeting.
+impl CloseReason {
+    /// Whether a person may have to look after it; the others belong to every election.
+    pub const fn is_trouble(&self) -> bool {
+        matches!(
+            self,
+            Self::OwnNumber { .. } | Self::Greeting(_) | Self::Length { .. } | Self::GreetingTimeout | Self::TooMany
+        )
+    }
+}
+
+/// What is wrong with a greeting. The words are upstream's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GreetingError {
     /// A negative number that is no version.
-    #[error("unrecognized protocol version {0}")]
+    #[error("Got unrecognized protocol version {0}")]
     Version(i64),
     /// Outside of 1..=2048.
-    #[error("unreasonable length of the addresses: {0}")]
+    #[error("Unreasonable buffer length: {0}")]
     Length(i32),
     /// Not `host:port`, not `[host]:port`.
-    #[error("badly formed address: {0}")]
+    #[error("Badly formed address: {0}")]
     Address(String),
+    /// Not a port.
+    #[error("Bad port number: {0}")]
+    Port(String),
 }
 
 /// What the one who dials says first (upstream `QuorumCnxManager.InitialMessage`).
@@ -224,16 +239,17 @@ impl Greeting {
 
 /// `host:port|host:port`. Empty ones at the end don't count, as with Java's `String.split`.
 fn addresses(text: &[u8]) -> Result<Vec<Address>, GreetingError> {
-    let bad = || GreetingError::Address(String::from_utf8_lossy(text).into_owned());
-    let text = str::from_utf8(text).map_err(|_| bad())?.trim_end_matches('|');
+    let bad = |address: &[u8]| GreetingError::Address(String::from_utf8_lossy(address).into_owned());
+    let text = str::from_utf8(text).map_err(|_| bad(text))?.trim_end_matches('|');
     let mut addresses = Vec::new();
     for address in text.split('|').filter(|_| !text.is_empty()) {
         let (host, port) = match address.strip_prefix('[') {
             Some(bracketed) => bracketed.split_once("]:"),
             None => address.split_once(':'),
         }
-        .ok_or_else(bad)?;
-        let port = port.parse().map_err(|_| bad())?;
+        .filter(|(_, port)| !port.is_empty() && !port.contains(':'))
+        .ok_or_else(|| bad(address.as_bytes()))?;
+        let port = port.parse().map_err(|_| GreetingError::Port(port.to_owned()))?;
         if !host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified()) {
             addresses.push(Address { host: host.to_owned(), port });
         }

@@ -100,6 +100,26 @@ impl Ensemble {
         self.folder.path().join(name)
     }
 
+    /// Another text in a member's `zoo.cfg`, in place of one that is there.
+    pub fn reconfigure(&self, id: usize, from: &str, to: &str) -> Result<()> {
+        let path = self.member(id)?.folder.join("zoo.cfg");
+        let config = fs::read_to_string(&path)?;
+        if !config.contains(from) {
+            bail!("no '{from}' in the configuration of server {id}:\n{config}");
+        }
+        Ok(fs::write(path, config.replace(from, to))?)
+    }
+
+    /// The line of a member in the list of servers.
+    pub fn line(&self, id: usize) -> Result<String> {
+        Ok(format!("server.{id}={}:2888:3888\n", self.member(id)?.address))
+    }
+
+    /// Where a member keeps its data.
+    pub fn data(&self, id: usize) -> Result<PathBuf> {
+        Ok(self.member(id)?.folder.join("data"))
+    }
+
     /// Starts a member as this kind. It may take a while until it serves.
     pub fn start(&mut self, id: usize, kind: Kind) -> Result<()> {
         self.start_with(id, kind, &[])
@@ -220,6 +240,20 @@ impl Ensemble {
     /// Whether a member serves, in whatever role.
     pub fn serves(&self, id: usize) -> Result<bool> {
         Ok(!self.member(id)?.mode().is_empty())
+    }
+
+    /// The resident memory of a member, in bytes.
+    pub fn memory(&self, id: usize) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process(id)?))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
+    /// Connects to the port of a member that its own kind uses: 2888 as a leader's learner, 3888 as a voter.
+    pub fn connect(&self, id: usize, port: u16) -> Result<TcpStream> {
+        let stream = TcpStream::connect((self.member(id)?.address.as_str(), port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        Ok(stream)
     }
 
     /// `address:port` for clients.

@@ -5,6 +5,7 @@
 
 mod clients;
 mod ensemble;
+mod load;
 mod network;
 mod originals;
 mod process;
@@ -13,6 +14,7 @@ mod tools;
 
 pub use clients::{kafka_cli, node, python, python_command};
 pub use ensemble::{Ensemble, Kind};
+pub use load::Load;
 pub use originals::{Original, OriginalKind, class_path};
 pub use process::{Finished, run};
 pub use server::{Jackdaw, Server, binary, free_port};

@@ -40,8 +40,11 @@ impl Servers {
             };
             let address = resolve(&options.host, port).map_err(|error| format!("--host: {error}"))?;
             let Plan { settings, peers, log } = plan;
-            let started = zookeeper_server::start(&settings, Some(address), peers, system, &log);
-            let (server, address) = started.map_err(|(_, error)| {
+            let started = zookeeper_server::bind_clients(&settings, Some(address), &log).and_then(|clients| {
+                let port = clients.as_ref().map_or(0, |listener| listener.address().port());
+                Ok((zookeeper_server::start(&settings, clients, peers, system, &log)?, port))
+            });
+            let (server, port) = started.map_err(|(_, error)| {
                 log.flush();
                 match error {
                     taken if taken.contains("in use") => format!("{taken}; choose another with --zookeeper-port"),
@@ -49,7 +52,7 @@ impl Servers {
                     other => other,
                 }
             })?;
-            addresses.push(format!("{}:{}", options.host, address.map_or(0, |address| address.port())));
+            addresses.push(format!("{}:{}", options.host, port));
             servers.push((server, log));
         }
         Ok(Self { servers, addresses: addresses.join(",") })

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use base::Now;
+use base::{DecodeError, Now};
 use bytes::Bytes;
 use config::zookeeper::{HostPort, MemberSettings, PeerType};
 use zk_zab::{
     Address, Election, ElectionEffect, ElectionSettings, Electorate, LinkEffect as Wanted, LinkId, LinkSettings, Links,
-    Notification, Quorum,
+    Notification, Quorum, ServerId,
 };
 
 use super::{line, milliseconds, ticks};
@@ -17,6 +17,8 @@ use crate::{Effect, Effects, LinkEffect, LinkEvent, PeerPort, Server, ServerConf
 
 /// How long a greeting may take when no `syncLimit` says so.
 const GREETING_MS_MIN: u64 = 1000;
+/// The shortest notification, of servers before 3.4.
+const NOTIFICATION_LEN_MIN: usize = 28;
 /// How long a vote stands before it is final (upstream `finalizeWait`).
 const FINALIZE_WAIT_MS: u64 = 200;
 
@@ -49,6 +51,16 @@ pub(super) fn machines(
     };
     let is_observer = settings.peer_type == PeerType::Observer;
     (Election::new(settings.id, is_observer, electorate, election), Links::new(settings.id, quorum.servers(), links))
+}
+
+/// What is told of a notification that can't be read.
+fn malformed(from: ServerId, length: usize, error: &DecodeError) -> String {
+    match length {
+        0..NOTIFICATION_LEN_MIN => format!("Got a short response from server {from}: {length}"),
+        _ => format!(
+            "Skipping the processing of a partial / malformed response message sent by sid={from} (message length: {length}): {error}"
+        ),
+    }
 }
 
 /// An address as `NetUtils.formatInetAddr` writes it.
@@ -112,15 +124,18 @@ impl Server {
                 Todo::Link(Wanted::Message { from, bytes }) => match Notification::decode(&bytes) {
                     Ok(notification) => member.election.received(from, &notification, now.monotonic, &mut votes),
                     Err(error) => {
-                        let text = format!("Ignoring a notification of sid={from}: {error}");
-                        self.log.warn(Logger::Election, text);
+                        self.log.warn(Logger::Election, malformed(from, bytes.len(), &error));
                     }
                 },
                 Todo::Link(Wanted::Lost { peer }) => member.election.peer_lost(peer, now.monotonic, &mut votes),
                 Todo::Link(Wanted::Send { link, bytes }) => member.send(link, &bytes),
                 Todo::Link(Wanted::Dial { link, peer, addresses }) => self.dial_voter(link, peer, addresses, effects),
                 Todo::Link(Wanted::Close { link, reason }) => {
-                    self.log.debug(Logger::Connections, format!("Closing an election connection: {reason}"));
+                    let text = format!("Closing an election connection {}: {reason}", member.peer(link));
+                    match reason.is_trouble() {
+                        true => self.log.warn(Logger::Connections, text),
+                        false => self.log.debug(Logger::Connections, text),
+                    }
                     self.close_link(link, effects);
                 }
             }
@@ -136,8 +151,9 @@ impl Server {
                 self.log.warn(Logger::Election, text);
             }
             ElectionEffect::Ignored { from, leader } => {
-                let text =
-                    format!("Ignoring notification for sid={leader} from sid={from}: the lists of servers differ");
+                let text = format!(
+                    "Ignoring notification for non-cluster member sid {leader} from sid {from}: the lists of servers differ"
+                );
                 self.log.warn(Logger::Election, text);
             }
             ElectionEffect::StillLooking { .. } | ElectionEffect::Send { .. } | ElectionEffect::Elected { .. } => {}

@@ -228,7 +228,7 @@ impl Server {
             let said = match following.stream.next(length_max) {
                 Ok(None) => break,
                 Ok(Some(packet)) => wire::from_leader(packet),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(wire::unreadable(&error)),
             };
             match said {
                 Ok(said) => self.leader_said(said, now, effects),

@@ -12,14 +12,14 @@ use zk_proto::peer::SessionTouch;
 use zk_store::{Epoch, StoreError};
 use zk_tree::prep::WriteBody;
 use zk_zab::{
-    Entry, FromLeader, FromLearner, History, Leader, LeaderEffect, LeaderSettings, LinkId, LogChunk, ServerId, Zxid,
-    epoch_start,
+    Entry, FromLeader, FromLearner, History, Leader, LeaderEffect, LeaderSettings, LearnerInfo, LinkId, LogChunk,
+    ServerId, Zxid, epoch_start,
 };
 
 use super::matching::{Folders, read_log};
 use super::stream::PacketStream;
 use super::wire::{self, Forwarded, LearnerSays};
-use super::{Member, Phase, ticks};
+use super::{EARLY_BYTES_MAX, Member, Phase, line, ticks};
 use crate::event::Outcome;
 use crate::log::Logger;
 use crate::pipeline::Source;
@@ -31,6 +31,8 @@ use crate::{DiskTask, Effect, Effects, Lane, LinkEvent, Server, ServerConfig};
 const LEARNER_OWNER: u64 = 1 << 63;
 /// Packets of a learner that wait for their end.
 const PACKET_OVERHEAD: usize = 4096;
+/// How many learners may be connected and not have said whose they are; the oldest makes room.
+const UNNAMED_MAX: usize = 64;
 
 /// A server that leads, or is about to.
 pub(crate) struct Leading {
@@ -202,10 +204,14 @@ impl Server {
         loop {
             let Some(leading) = self.role.member_mut().and_then(Member::leading) else { return };
             let Some(learner) = leading.learners.get_mut(&link) else { return };
-            let said = match learner.stream.next(length_max) {
-                Ok(None) => return,
-                Ok(Some(packet)) => wire::from_learner(packet),
-                Err(error) => Err(error.to_string()),
+            let awaited = leading.zab.awaited_of(link);
+            // Nothing long comes from those who have not introduced themselves.
+            let length_max = if awaited.is_some() { EARLY_BYTES_MAX } else { length_max };
+            let said = match (learner.stream.next(length_max), awaited) {
+                (Ok(None), _) => return,
+                (Ok(Some(packet)), Some(reason)) if !wire::is_of_zab(&packet) => Err(reason.to_owned()),
+                (Ok(Some(packet)), _) => wire::from_learner(packet),
+                (Err(error), _) => Err(wire::unreadable(&error)),
             };
             match said {
                 Ok(said) => self.learner_said(link, said, now),
@@ -216,7 +222,12 @@ impl Server {
 
     fn learner_said(&mut self, link: LinkId, said: LearnerSays, now: Now) {
         match said {
-            LearnerSays::Zab(packet) => self.tell_zab(link, packet, now),
+            LearnerSays::Zab(packet) => {
+                if let FromLearner::Info(info) = &packet {
+                    self.meet(info);
+                }
+                self.tell_zab(link, packet, now);
+            }
             LearnerSays::Touches(touches) => {
                 for SessionTouch { session_id, timeout_ms } in touches {
                     self.sessions.touch(session_id, timeout_ms, now.monotonic);
@@ -229,6 +240,22 @@ impl Server {
                 self.tell_learner(link, wire::revalidated_bytes(session_id, valid));
             }
             LearnerSays::Request(request) => self.take_forwarded(link, &request, now),
+        }
+    }
+
+    /// A learner says who it is.
+    fn meet(&mut self, info: &LearnerInfo) {
+        let Some(member) = self.role.member_mut() else { return };
+        let (id, voted) = (info.id, member.election.voted_epoch(info.id));
+        self.log.info(
+            Logger::Handler,
+            match line(&member.settings, id) {
+                Some(line) => format!("Follower sid: {id} : info : {line}"),
+                None => format!("Follower sid: {id} not in the current config {:x}", member.quorum.version()),
+            },
+        );
+        if let (Some(leading), Some(voted)) = (member.leading(), voted) {
+            leading.zab.voted(id, voted);
         }
     }
 
@@ -284,9 +311,19 @@ impl Server {
     }
 
     fn lose_learner(&mut self, link: LinkId, reason: &str, effects: &mut Effects) {
-        self.log.warn(Logger::Handler, format!("******* GOODBYE {} ******** {reason}", link.0));
+        let peer = self.role.member().map_or_else(String::new, |member| member.peer(link));
+        self.log.warn(Logger::Handler, format!("******* GOODBYE {peer} ******** {reason}"));
         self.close_link(link, effects);
         self.forget_learner(link);
+    }
+
+    /// Another connection may be a learner's: those that stand unnamed for longest make room, if there are many.
+    pub(super) fn make_room_for_learner(&mut self, effects: &mut Effects) {
+        let Some(leading) = self.role.member_mut().and_then(Member::leading) else { return };
+        let unnamed = leading.zab.unnamed();
+        if let Some(oldest) = unnamed.first().filter(|_| unnamed.len() >= UNNAMED_MAX) {
+            self.lose_learner(*oldest, "too many connections of unknown servers", effects);
+        }
     }
 
     /// A learner is gone.

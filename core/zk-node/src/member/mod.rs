@@ -20,6 +20,7 @@ mod stream;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub(crate) use matching::Matched;
 const LEADER_LINKS: u64 = 1 << 63 | 1 << 62;
 /// What a learner may say before this server knows that it leads.
 const EARLY_BYTES_MAX: usize = 4096;
+/// How many of them there may be; the oldest makes room.
+const EARLY_MAX: usize = 64;
 
 /// One of several servers.
 pub(crate) struct Member {
@@ -54,6 +57,8 @@ pub(crate) struct Member {
     election: Election,
     links: Links,
     ports: BTreeMap<LinkId, PeerPort>,
+    /// Where links that others have made come from.
+    peers: BTreeMap<LinkId, SocketAddr>,
     /// Learners that know of this server's election before it does: what they have said so far.
     early: BTreeMap<LinkId, BytesMut>,
     dialled: u64,
@@ -109,6 +114,7 @@ impl Member {
             election,
             links,
             ports: BTreeMap::new(),
+            peers: BTreeMap::new(),
             early: BTreeMap::new(),
             dialled: 0,
             out: BTreeMap::new(),
@@ -193,6 +199,11 @@ impl Member {
         }
     }
 
+    /// Where a link comes from, as Java prints it; nothing of links that this server has made.
+    fn peer(&self, link: LinkId) -> String {
+        self.peers.get(&link).map_or_else(String::new, |peer| format!("/{peer}"))
+    }
+
     /// Puts bytes behind all others of a link.
     fn send(&mut self, link: LinkId, bytes: &[u8]) {
         self.out.entry(link).or_default().extend_from_slice(bytes);
@@ -228,12 +239,12 @@ fn epochs(disk: &dyn Disk, snap_dir: &Path, last_zxid: Zxid) -> Result<Epochs, S
         if pending == Some(of_log) {
             current = of_log;
         } else if promised.is_none_or(|promised| promised < of_log) {
-            return Err(StartError::Epoch { what: "current", epoch: current, of_log });
+            return Err(StartError::CurrentEpoch { epoch: current, last_zxid });
         }
     }
     let accepted = promised.unwrap_or(of_log.max(current));
     if accepted < current {
-        return Err(StartError::Epoch { what: "accepted", epoch: accepted, of_log: current });
+        return Err(StartError::AcceptedEpoch { accepted, current });
     }
     Ok(Epochs::new(accepted, current))
 }
@@ -243,11 +254,15 @@ impl Server {
     pub(crate) fn link_event(&mut self, event: LinkEvent, now: Now, effects: &mut Effects) {
         let Some(member) = self.role.member_mut() else { return };
         let (link, port) = match &event {
-            LinkEvent::Accepted { link, port, .. } => {
+            LinkEvent::Accepted { link, port, peer } => {
                 member.ports.insert(*link, *port);
+                member.peers.insert(*link, *peer);
                 (*link, Some(*port))
             }
-            LinkEvent::Closed { link, .. } => (*link, member.ports.remove(link)),
+            LinkEvent::Closed { link, .. } => {
+                member.peers.remove(link);
+                (*link, member.ports.remove(link))
+            }
             LinkEvent::Connected { link } | LinkEvent::Received { link, .. } | LinkEvent::Congested { link, .. } => {
                 (*link, member.ports.get(link).copied())
             }
@@ -265,16 +280,25 @@ impl Server {
             return self.leader_link(event, now, effects);
         }
         match (&mut member.phase, event) {
-            (Phase::Leading(leading), event) => {
-                leading.learner_link(link, event, now.monotonic);
+            (Phase::Leading(_), event) => {
+                if matches!(event, LinkEvent::Accepted { .. }) {
+                    self.make_room_for_learner(effects);
+                }
+                if let Some(leading) = self.role.member_mut().and_then(Member::leading) {
+                    leading.learner_link(link, event, now.monotonic);
+                }
                 self.hear_learners(link, now, effects);
             }
             (Phase::Settling { .. } | Phase::Looking { .. }, event) => match event {
                 LinkEvent::Accepted { .. } => {
+                    let oldest = member.early.keys().next().copied().filter(|_| member.early.len() >= EARLY_MAX);
                     member.early.insert(link, BytesMut::new());
+                    if let Some(oldest) = oldest {
+                        self.close_link(oldest, effects);
+                    }
                 }
                 LinkEvent::Received { bytes, .. } => {
-                    let said = member.early.entry(link).or_default();
+                    let Some(said) = member.early.get_mut(&link) else { return };
                     said.extend_from_slice(&bytes);
                     if said.len() > EARLY_BYTES_MAX {
                         self.close_link(link, effects);
@@ -294,6 +318,7 @@ impl Server {
     fn close_link(&mut self, link: LinkId, effects: &mut Effects) {
         let Some(member) = self.role.member_mut() else { return };
         member.early.remove(&link);
+        member.peers.remove(&link);
         if member.ports.remove(&link).is_some() {
             if let Some(bytes) = member.out.remove(&link).filter(|bytes| !bytes.is_empty()) {
                 effects.push(Effect::Link(LinkEffect::Send { link, bytes: bytes.freeze() }));
@@ -540,9 +565,10 @@ mod tests {
         assert_eq!(started(Some(5), Some(4), Some(5)), Ok((5, 5)), "the epoch was entered but for the file's name");
         assert_eq!(started(Some(5), Some(4), None), Ok((5, 4)), "the epoch was being taken over");
         assert_eq!(started(Some(7), Some(4), Some(4)), Ok((7, 4)), "its history was, by the leader of a later one");
-        let stale = |what, epoch| Err(format!("The {what} epoch, {epoch}, is older than the last zxid's epoch, 5"));
-        assert_eq!(started(Some(4), Some(4), None), stale("current", 4), "the files are another server's");
-        assert_eq!(started(None, Some(4), None), stale("current", 4));
-        assert_eq!(started(Some(4), Some(5), None), stale("accepted", 4));
+        let stale = Err("The current epoch, 4, is older than the last zxid, 21474836483".to_owned());
+        assert_eq!(started(Some(4), Some(4), None), stale, "the files are another server's");
+        assert_eq!(started(None, Some(4), None), stale);
+        let stale = Err("The accepted epoch, 4 is less than the current epoch, 5".to_owned());
+        assert_eq!(started(Some(4), Some(5), None), stale);
     }
 }

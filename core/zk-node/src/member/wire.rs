@@ -1,6 +1,6 @@
 //! Zab's packets as bytes of the quorum port, and back.
 
-use base::{Reader, Str};
+use base::{DecodeError, Reader, Str};
 use bytes::{BufMut, Bytes, BytesMut};
 use zk_proto::peer::{
     ForwardedHeader, Ids, LearnerInfo as InfoRecord, PROTOCOL_VERSION, QuorumPacket, Revalidated, SessionTouch,
@@ -43,6 +43,19 @@ pub(crate) enum LeaderSays {
 
 /// Why a packet makes no sense here.
 pub(crate) type Nonsense = String;
+
+/// Whether a packet is about Zab alone.
+pub(crate) const fn is_of_zab(packet: &QuorumPacket) -> bool {
+    matches!(packet.kind, kind::FOLLOWERINFO | kind::OBSERVERINFO | kind::ACKEPOCH | kind::ACK)
+}
+
+/// What is told of bytes that are no packet.
+pub(crate) fn unreadable(error: &DecodeError) -> Nonsense {
+    match error {
+        DecodeError::Length { length, .. } => format!("Unreasonable length = {length}"),
+        other => other.to_string(),
+    }
+}
 
 /// A packet of a learner.
 pub(crate) fn from_learner(packet: QuorumPacket) -> Result<LearnerSays, Nonsense> {

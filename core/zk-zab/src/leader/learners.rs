@@ -33,6 +33,17 @@ pub(super) enum Learning {
     Following,
 }
 
+impl Learning {
+    /// What is wrong with a packet that does not bring it on.
+    pub(super) const fn awaits(self) -> Option<&'static str> {
+        match self {
+            Self::Greeting => Some("First packet is not FOLLOWERINFO or OBSERVERINFO!"),
+            Self::Waiting | Self::Told => Some("Packet is not ACKEPOCH"),
+            _ => None,
+        }
+    }
+}
+
 /// One learner.
 #[derive(Debug)]
 pub(super) struct Learner {

@@ -153,8 +153,12 @@ fn greetings_come_in_three_forms() {
     assert_eq!(read(-65535, "zk2:3888|[fe80::1]:3889|"), Ok(vec![address("zk2", 3888), address("fe80::1", 3889)]));
     assert_eq!(read(-65535, "0.0.0.0:3888|[::]:1|zk2:2"), Ok(vec![address("zk2", 2)]), "wildcards tell nothing");
     assert_eq!(read(-65535, "|"), Ok(vec![]));
-    for bad in ["zk2", "zk2:", "zk2:x", "zk2:65536", "zk2:-1", "a:b:1", "[::1]", "[::1:1", "|zk2:1"] {
-        assert_eq!(read(-65536, bad), Err(GreetingError::Address(bad.trim_end_matches('|').to_owned())), "{bad}");
+    for bad in ["zk2", "zk2:", "a:b:1", "[::1]", "[::1:1", ""] {
+        let text = format!("zk1:1|{bad}|zk3:3");
+        assert_eq!(read(-65535, &text), Err(GreetingError::Address(bad.to_owned())), "{bad}");
+    }
+    for bad in ["x", "65536", "-1"] {
+        assert_eq!(read(-65536, &format!("zk2:{bad}")), Err(GreetingError::Port(bad.to_owned())), "{bad}");
     }
 }
 

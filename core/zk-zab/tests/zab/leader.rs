@@ -262,6 +262,15 @@ fn the_last_number_of_an_epoch_ends_it() {
 fn a_voter_that_has_promised_a_later_epoch_ends_the_leader_and_an_observer_does_not() {
     let mut led = established();
     assert_eq!(led.hello(9, 9, 6), ["9 LEADERINFO 5"], "it decides for itself");
+    assert_eq!(led.hello(3, 3, 6), ["3 LEADERINFO 5"], "nobody has heard it vote");
+    led.leader.voted(3, 6);
+    let foreign =
+        "3 closed: server 3 has history of epoch 6, and this is epoch 5: its data directory is another ensemble's";
+    assert_eq!(
+        led.hello(4, 3, 6),
+        ["3 closed: the same server has connected again", "4 LEADERINFO 5", &foreign.replace("3 closed", "4 closed")]
+    );
+    led.leader.voted(3, 5);
     let resigned = led.hello(3, 3, 6);
     assert_eq!(resigned, ["resign: 3 has accepted epoch 6 already, and can't follow epoch 5"]);
 }
@@ -292,15 +301,18 @@ fn learners_without_a_number_are_told_apart() {
 
 #[test]
 fn packets_that_do_not_belong_cost_the_link_and_nothing_else() {
-    let wrong = "Unexpected packet of a learner";
     let mut led = established();
-    led.leader.opened(LinkId(3), Monotonic::from_ms(0));
-    assert_eq!(led.hears(3, promise(4, zxid(4, 2))), [format!("3 closed: {wrong}")]);
-    led.hello(3, 3, 4);
-    assert_eq!(led.hears(3, ack(zxid(5, 0))), NOTHING, "an acknowledgement of nothing");
-    assert_eq!(led.hears(3, info(3, 4)), [format!("3 closed: {wrong}")]);
-    assert_eq!(led.hears(3, ack(zxid(5, 0))), NOTHING, "nobody is there");
+    for early in [promise(4, zxid(4, 2)), ack(zxid(5, 0)), FromLearner::Ping] {
+        led.leader.opened(LinkId(3), Monotonic::from_ms(0));
+        assert_eq!(led.hears(3, early), ["3 closed: First packet is not FOLLOWERINFO or OBSERVERINFO!"]);
+    }
+    for early in [info(3, 4), ack(zxid(5, 0)), FromLearner::Ping] {
+        led.hello(3, 3, 4);
+        assert_eq!(led.hears(3, early), ["3 closed: Packet is not ACKEPOCH"]);
+    }
     assert_eq!(led.leader.synced_counts(), (1, 0));
+    assert_eq!(led.hears(2, info(2, 4)), ["2 closed: Unexpected packet of a learner"]);
+    assert_eq!(led.hears(3, ack(zxid(5, 0))), NOTHING, "nobody is there");
 
     for accepted_epoch in [-2, i64::from(i32::MAX), i64::MAX] {
         assert_eq!(led.hello(3, 3, accepted_epoch), ["3 closed: an accepted epoch that can't be"]);

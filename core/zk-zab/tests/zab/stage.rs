@@ -215,7 +215,11 @@ impl Led {
         for _ in 0..ms / 10 {
             self.now_ms += 10;
             for link in in_touch {
-                all.extend(self.hears(*link, FromLearner::Ping));
+                // One that has not made its promise yet sends nothing; its bytes may still be on their way.
+                match self.leader.awaited_of(LinkId(*link)) {
+                    Some(_) => self.leader.alive(LinkId(*link), Monotonic::from_ms(self.now_ms)),
+                    None => all.extend(self.hears(*link, FromLearner::Ping)),
+                }
             }
             all.extend(self.tell(|leader, now, wanted| leader.tick(now, wanted)));
         }

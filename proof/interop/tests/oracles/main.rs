@@ -13,5 +13,6 @@ mod zookeeper_clients;
 mod zookeeper_data;
 mod zookeeper_ensemble;
 mod zookeeper_faults;
+mod zookeeper_hostile;
 mod zookeeper_random;
 mod zookeeper_rust;

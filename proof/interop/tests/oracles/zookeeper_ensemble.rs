@@ -1,10 +1,10 @@
 //! Ensembles of ours and of the JVM original, mixed: either leads, either is synchronised by the other in every way, and one
 //! is replaced by the other, server by server, under load.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
-use interop::{Ensemble, Kind, python, python_command};
+use interop::{Ensemble, Kind, Load, python, python_command};
 
 use Kind::{Ours, Theirs};
 
@@ -28,7 +28,7 @@ fn led_by_the_last(kinds: [Kind; 3], lines: &str) -> Ensemble {
 }
 
 /// Writes through each server that runs; all of them must tell what was written so far.
-fn through_each(ensemble: &Ensemble, tag: &str, written: &mut Vec<String>) {
+pub(crate) fn through_each(ensemble: &Ensemble, tag: &str, written: &mut Vec<String>) {
     let hosts = ensemble.hosts();
     written.extend((0..hosts.split(',').count()).map(|number| format!("{tag}-{number}")));
     written.sort();
@@ -168,13 +168,7 @@ fn ours_is_synchronised_by_an_original() {
 #[test]
 fn originals_are_replaced_by_ours_and_back_under_load() {
     let mut ensemble = led_by_the_last([Theirs; 3], "");
-    let (book, stop) = (ensemble.path("book"), ensemble.path("stop"));
-    let (book, stop_text) = (book.to_str().unwrap().to_owned(), stop.to_str().unwrap().to_owned());
-    let mut load = python_command(SCRIPT).unwrap();
-    load.args(["load", &ensemble.hosts(), &book, &stop_text]);
-    let mut load = load.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut told = BufReader::new(load.stdout.take().unwrap()).lines();
-    assert_eq!(told.next().unwrap().unwrap(), "loaded");
+    let load = Load::begin(&ensemble, 10).unwrap();
     let mut lengths = Vec::new();
     for kind in [Ours, Theirs] {
         // The leader is the last of them, once in each round.
@@ -182,19 +176,11 @@ fn originals_are_replaced_by_ours_and_back_under_load() {
             ensemble.stop(id).unwrap();
             ensemble.start(id, kind).unwrap();
             ensemble.await_leader().unwrap();
-            lengths.push(std::fs::metadata(&book).unwrap().len());
+            lengths.push(load.acknowledged().unwrap());
         }
     }
-    std::fs::write(&stop, "").unwrap();
-    let rest: Vec<String> = told.map_while(Result::ok).collect();
-    let mut errors = String::new();
-    load.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-    assert!(load.wait().unwrap().success(), "{rest:?} {errors}\n{}", ensemble.log_ends());
     assert!(lengths.windows(2).all(|pair| pair[0] < pair[1]), "writes went on all the time: {lengths:?}");
-    let there = script(&ensemble, &["check", &ensemble.hosts(), &book]);
-    let acknowledged: usize = there.split_whitespace().next().unwrap().parse().unwrap();
-    assert!(acknowledged > 200, "{there}");
-    script(&ensemble, &["dump", &ensemble.hosts()]);
+    assert!(load.account(&ensemble).unwrap() > 200);
 }
 
 /// A member that the others have left serves reads, as long as there is no leader.

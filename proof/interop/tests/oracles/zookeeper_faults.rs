@@ -3,27 +3,18 @@
 //!
 //! One round, or as many as fit into `JACKDAW_FAULTS_MINUTES` (`cargo xtask faults --hours N`).
 
-use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use interop::{Ensemble, Kind, python, python_command};
+use interop::{Ensemble, Kind, Load};
 
-const SCRIPT: &str = "zookeeper_ensemble.py";
 /// Longer than a leader or a follower takes to find that the other is silent, and a client that its server is.
-const SESSION_TIMEOUT_S: &str = "20";
+const SESSION_TIMEOUT_S: u32 = 20;
 const LINES: &str = "maxSessionTimeout=20000\nsnapCount=2000\nautopurge.purgeInterval=0\n";
-/// Acknowledged writes that show that the ensemble serves.
-const PROGRESS: usize = 30;
 const SERVERS: [usize; 3] = [1, 2, 3];
 
 struct Faults {
     ensemble: Ensemble,
-    load: Child,
-    told: std::io::Lines<BufReader<std::process::ChildStdout>>,
-    book: PathBuf,
-    stop: PathBuf,
+    load: Load,
 }
 
 impl Faults {
@@ -33,20 +24,13 @@ impl Faults {
             ensemble.start(id, Kind::Ours).unwrap();
         }
         ensemble.await_leader().unwrap();
-        let (book, stop) = (ensemble.path("book"), ensemble.path("stop"));
-        let mut load = python_command(SCRIPT).unwrap();
-        load.args(["load", &ensemble.hosts()]).args([&book, &stop]).env("SESSION_TIMEOUT", SESSION_TIMEOUT_S);
-        let mut load = load.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut told = BufReader::new(load.stdout.take().unwrap()).lines();
-        assert_eq!(told.next().unwrap().unwrap(), "loaded");
-        Self { ensemble, load, told, book, stop }
+        let load = Load::begin(&ensemble, SESSION_TIMEOUT_S).unwrap();
+        Self { ensemble, load }
     }
 
     /// Writes are acknowledged still, or again.
     fn goes_on(&mut self, after: &str) {
-        let count = |book: &PathBuf| std::fs::read(book).unwrap().iter().filter(|byte| **byte == b'\n').count();
-        let (book, before) = (self.book.clone(), count(&self.book));
-        self.ensemble.wait(after, |_| Ok(count(&book) >= before + PROGRESS)).unwrap();
+        self.load.goes_on(&mut self.ensemble, after).unwrap();
     }
 
     /// All three serve again.
@@ -121,20 +105,6 @@ impl Faults {
         self.with_a_full_disk(true);
         self.with_a_full_disk(false);
     }
-
-    /// The account.
-    fn end(mut self) {
-        std::fs::write(&self.stop, "").unwrap();
-        let rest: Vec<String> = self.told.by_ref().map_while(Result::ok).collect();
-        let mut errors = String::new();
-        self.load.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-        assert!(self.load.wait().unwrap().success(), "{rest:?} {errors}\n{}", self.ensemble.log_ends());
-        let (hosts, book) = (self.ensemble.hosts(), self.book.to_str().unwrap().to_owned());
-        for arguments in [vec!["check", &hosts, &book], vec!["dump", &hosts]] {
-            let told = python(SCRIPT, &arguments).unwrap().success();
-            println!("{}", told.unwrap_or_else(|error| panic!("{error}\n{}", self.ensemble.log_ends())));
-        }
-    }
 }
 
 #[test]
@@ -145,7 +115,8 @@ fn ours_lose_nothing_to_faults_under_load() {
     loop {
         faults.round();
         if start.elapsed() >= Duration::from_secs(60 * minutes) {
-            return faults.end();
+            faults.load.account(&faults.ensemble).unwrap();
+            return;
         }
     }
 }

@@ -75,8 +75,15 @@ impl World {
 
     pub(crate) fn leader_hears(&mut self, link: LinkId, id: ServerId, packet: FromLearner) {
         let now = self.now();
+        let voted = match &packet {
+            FromLearner::Info(info) => Some((info.id, self.of(info.id).epochs.current())),
+            _ => None,
+        };
         let Some(leading) = self.of(id).leading() else { return };
         let mut wanted = Vec::new();
+        if let Some((voter, epoch)) = voted {
+            leading.zab.voted(voter, epoch);
+        }
         leading.zab.packet(link, packet, now, &mut wanted);
         self.lead(id, wanted);
         self.plan_wake(id);
