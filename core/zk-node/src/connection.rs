@@ -94,7 +94,7 @@ impl Request {
     /// What its reply will need.
     pub(crate) fn origin(&self) -> Origin {
         let Self { connection, xid, op, arrived, .. } = *self;
-        Origin { connection, xid, op, arrived, length: self.body.len() }
+        Origin { length: self.body.len(), ..Origin::new(connection, xid, op, arrived) }
     }
 }
 

@@ -28,10 +28,7 @@ impl Server {
         connection.stage = Stage::Connecting;
         self.connections.touch(id, now.monotonic);
         if request.session_id == 0 {
-            match self.is_read_only() {
-                true => self.create_own_session(id, timeout_ms, now),
-                false => self.create_session(id, timeout_ms, now),
-            }
+            self.begin_session(id, timeout_ms, now);
         } else {
             self.resume_session(id, &request, now, effects);
         }
@@ -92,7 +89,7 @@ impl Server {
         } else if let Some(old) = self.connections.of_session(session) {
             self.close(old, effects);
         }
-        if known && self.follows() {
+        if known && self.follows() && !self.sessions.is_local(session) {
             return self.revalidate(id, session, timeout_ms);
         }
         let is_live = known && self.sessions.touch(session, timeout_ms, now.monotonic);

@@ -232,7 +232,8 @@ impl Server {
         }
         // A reconfig that cannot be read is answered without a transaction, unlike all other writes.
         let unreadable = request.op == OpCode::Reconfig && decode(&request).is_err();
-        if Prep::is_write(request.op) && !unreadable {
+        let ends_here = request.op == OpCode::CloseSession && self.sessions.is_local(request.session);
+        if Prep::is_write(request.op) && !unreadable && !ends_here {
             return self.prepare(&request, now);
         }
         if request.op == OpCode::Sync && self.follows() {

@@ -23,6 +23,7 @@ pub(crate) enum Logger {
     Connections,
     Handler,
     Learner,
+    Upgrade,
 }
 
 impl Logger {
@@ -44,6 +45,7 @@ impl Logger {
             Self::Connections => "org.apache.zookeeper.server.quorum.QuorumCnxManager",
             Self::Handler => "org.apache.zookeeper.server.quorum.LearnerHandler",
             Self::Learner => "org.apache.zookeeper.server.quorum.Learner",
+            Self::Upgrade => "org.apache.zookeeper.server.quorum.UpgradeableSessionTracker",
         }
     }
 }

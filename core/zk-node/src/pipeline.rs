@@ -64,6 +64,8 @@ pub(crate) struct Origin {
     pub(crate) arrived: Monotonic,
     /// Length of the body, for the limit on large requests.
     pub(crate) length: usize,
+    /// What the reply says if the request fails, whatever the leader found.
+    pub(crate) error: Option<ErrorCode>,
 }
 
 /// Watch events that a client may leave unread. Its connection ends beyond: it comes back and sets its watches anew, while
@@ -72,6 +74,12 @@ const UNREAD_EVENT_BYTES_MAX: usize = 16 << 20;
 const COUNTER_MASK: i64 = 0xffff_ffff;
 const DIGEST_INTERVAL: i64 = 128;
 const DIGESTS_MAX: usize = 1024;
+
+impl Origin {
+    pub(crate) const fn new(connection: ConnectionId, xid: i32, op: OpCode, arrived: Monotonic) -> Self {
+        Self { connection, xid, op, arrived, length: 0, error: None }
+    }
+}
 
 impl<'a> Source<'a> {
     /// A client of this server; its session is to be filled in.
@@ -150,7 +158,8 @@ impl Pipeline {
 impl Server {
     /// Prepares and proposes a client's write.
     pub(crate) fn prepare(&mut self, request: &Request, now: Now) {
-        let origin = request.origin();
+        let error = self.upgrade_for(request, now);
+        let origin = Origin { error, ..request.origin() };
         if self.follows() {
             return self.forward(request.session, &request.body, &request.ids, origin);
         }
@@ -167,29 +176,32 @@ impl Server {
         }
     }
 
-    /// Starts a session for a connection; its client hears of it when that is committed.
-    pub(crate) fn create_session(&mut self, id: ConnectionId, timeout_ms: i32, now: Now) {
-        let session = self.sessions.next_id();
-        self.connections.set_session(id, session);
-        let arrived = now.monotonic;
-        let origin = Origin { connection: id, xid: 0, op: OpCode::CreateSession, arrived, length: 0 };
+    /// Lets all servers know a new session; its client hears of it when that is committed.
+    pub(crate) fn create_session(&mut self, session: i64, timeout_ms: i32, origin: Origin, now: Now) {
         if self.follows() {
             return self.forward(session, &Bytes::copy_from_slice(&timeout_ms.to_be_bytes()), &[], origin);
         }
         let source = Source { session, ..Source::of(&origin, &[]) };
         self.propose(source, WriteBody::CreateSession { timeout_ms }, Some(origin), now);
-        if let Some(connection) = self.connections.get_mut(id) {
+        if let Some(connection) = self.connections.get_mut(origin.connection) {
             connection.waiting.push_back(Waiting::Pipeline);
         }
         self.in_process += 1;
     }
 
     /// Ends a session that was not heard of in time.
-    pub(crate) fn expire_session(&mut self, session: i64, now: Now) {
-        let timeout_ms = self.tree.sessions().get(&session).copied().unwrap_or_default();
+    pub(crate) fn expire_session(&mut self, session: i64, now: Now, effects: &mut Effects) {
+        if self.is_read_only() {
+            return self.forget_session(session, effects);
+        }
+        let local_timeout_ms = self.sessions.local_timeout_ms(session);
+        let timeout_ms = local_timeout_ms.or_else(|| self.tree.sessions().get(&session).copied()).unwrap_or_default();
         self.log.info(Logger::Server, format!("Expiring session {session:#x}, timeout of {timeout_ms}ms exceeded"));
         self.stats.counters.sessions_expired += 1;
-        self.close_session(session, now);
+        match local_timeout_ms {
+            Some(_) => self.forget_session(session, effects),
+            None => self.close_session(session, now),
+        }
     }
 
     /// Ends a session that nobody asked to end.
@@ -285,9 +297,13 @@ impl Server {
         }
         self.pipeline.events = events;
         let origin = proposal.origin.or_else(|| self.origin_here(&proposal.entry));
-        if let Txn::CloseSession(_) = txn {
-            self.sessions.remove(header.session_id);
-            self.session_closed(header.session_id, origin, effects);
+        match txn {
+            Txn::CreateSession(_) => self.session_upgraded(header.session_id),
+            Txn::CloseSession(_) => {
+                self.sessions.end(header.session_id, now.monotonic);
+                self.session_closed(header.session_id, origin, effects);
+            }
+            _ => {}
         }
         let age_ms = u64::try_from(now.wall_ms - header.time_ms).unwrap_or(0);
         self.stats.propagation_latency.add(age_ms);
@@ -330,7 +346,7 @@ impl Server {
             if connection.congested {
                 connection.unread_event_bytes += length;
                 if connection.unread_event_bytes > UNREAD_EVENT_BYTES_MAX {
-                    self.deaf.push(id);
+                    self.ending.push(id);
                 }
             }
             self.stats.replied(length);
@@ -388,7 +404,8 @@ impl Server {
             // The session lives on elsewhere; this connection ends without an answer, also behind a multi.
             return self.close(id, effects);
         }
-        let error = written::error(origin.op, proposal.error, result);
+        let error = proposal.error.and(origin.error).or(proposal.error);
+        let error = written::error(origin.op, error, result);
         // A lone check went through the log as a multi.
         let checked = result.parts.first().filter(|_| origin.op == OpCode::Check).and_then(|part| part.path.as_ref());
         let stat = checked.and_then(|path| self.tree.get(path)).map(|node| node.stat());

@@ -17,6 +17,9 @@ use crate::{ConnectionId, Server};
 impl Server {
     /// Answers a read. The events of watches that it sets anew come before its reply.
     pub(crate) fn read(&mut self, request: &Request, now: Now) {
+        if request.op == OpCode::CloseSession {
+            return self.close_local(request, now);
+        }
         let Some(connection) = self.connections.get_mut(request.connection) else { return };
         let mut out = std::mem::take(&mut connection.out);
         let header = Header { xid: request.xid, zxid: self.tree.last_zxid(), error: ErrorCode::Ok };

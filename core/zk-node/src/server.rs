@@ -60,8 +60,9 @@ pub struct Server {
     pub(crate) idle_again: Vec<ConnectionId>,
     /// Connections whose replies filled the last turn.
     pub(crate) full: Vec<ConnectionId>,
-    /// Connections that do not read their watch events, to be closed at the end of the turn.
-    pub(crate) deaf: Vec<ConnectionId>,
+    /// Connections to be closed at the end of the turn: their clients do not read their watch events, or have closed a
+    /// session that only this server knew.
+    pub(crate) ending: Vec<ConnectionId>,
     /// Requests that are neither answered nor dropped.
     pub(crate) in_process: usize,
     /// Bytes of large requests among them.
@@ -125,7 +126,7 @@ impl Server {
         self.release_held(now, effects);
         self.member_turn(now, effects);
         self.flush_links(now, effects);
-        for id in std::mem::take(&mut self.deaf) {
+        for id in std::mem::take(&mut self.ending) {
             self.close(id, effects);
         }
         self.sync_log(now, effects);
@@ -193,10 +194,7 @@ impl Server {
             return;
         }
         for session in self.sessions.expire(now.monotonic) {
-            match self.is_read_only() {
-                true => self.forget_session(session, effects),
-                false => self.expire_session(session, now),
-            }
+            self.expire_session(session, now, effects);
         }
         while let Some(silent) = self.connections.pop_silent(now.monotonic) {
             for id in silent {

@@ -160,6 +160,16 @@ impl ServerConfig {
         }
     }
 
+    /// `localSessionsEnabled`, which says nothing to a server on its own.
+    pub(crate) fn local_sessions(&self) -> bool {
+        self.member.as_ref().is_some_and(|member| member.local_sessions)
+    }
+
+    /// `localSessionsUpgradingEnabled`.
+    pub(crate) fn upgrades_local_sessions(&self) -> bool {
+        self.member.as_ref().is_some_and(|member| member.local_session_upgrades)
+    }
+
     /// Whether a request of this length counts as a large one.
     pub(crate) fn is_large(&self, length: usize) -> bool {
         self.large_request_threshold.is_some_and(|threshold| length > threshold as usize)
@@ -171,6 +181,7 @@ impl ServerConfig {
 impl From<&ZooKeeperSettings> for ServerConfig {
     fn from(settings: &ZooKeeperSettings) -> Self {
         let ZooKeeperSettings { limits, storage, access, nodes, .. } = settings;
+        let local_sessions = settings.member.as_ref().is_some_and(|member| member.local_sessions);
         Self {
             member: settings.member.clone(),
             client_port: settings.client_address.as_ref().map_or(-1, |address| i32::from(address.port)),
@@ -188,7 +199,7 @@ impl From<&ZooKeeperSettings> for ServerConfig {
             in_process_max: unsigned(limits.throttle_requests_max) as usize,
             large_request_threshold: u32::try_from(limits.large_request_bytes_from).ok(),
             large_request_bytes_max: unsigned(limits.large_request_bytes_max) as usize,
-            connection_throttle: (&settings.connection_throttle).into(),
+            connection_throttle: ConnectionThrottle::of(&settings.connection_throttle, local_sessions),
             four_letter_words: match &access.words {
                 Words::All => "*".to_owned(),
                 Words::Only(words) => words.iter().map(String::as_str).collect::<Vec<_>>().join(","),
@@ -259,14 +270,37 @@ pub struct ConnectionThrottle {
     pub drop_decrease: f64,
     /// `_decrease_ratio`: how empty, of 1, is still full enough.
     pub decrease_ratio: f64,
-    /// `_weight_enabled` with `_global_session_weight` and `_renew_session_weight`: tokens for a new and for a renewed
-    /// session; 1 and 1 without weights.
-    pub weights: Option<(u32, u32)>,
+    /// `_weight_enabled`: what a session takes; one token each without weights.
+    pub weights: Option<Weights>,
 }
 
-impl From<&config::zookeeper::ConnectionThrottle> for ConnectionThrottle {
-    fn from(settings: &config::zookeeper::ConnectionThrottle) -> Self {
-        let weights = (unsigned(settings.global_session_weight), unsigned(settings.renew_session_weight));
+/// Tokens for sessions, by what they cost the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weights {
+    /// `_global_session_weight`, which the size of the bucket and its filling are counted in.
+    pub unit: u32,
+    /// For a new session: that, or `_local_session_weight` where new ones are local.
+    pub new: u32,
+    /// `_renew_session_weight`.
+    pub renewed: u32,
+}
+
+impl Weights {
+    /// One that is 0 or less is the default, and none is below that of a local session.
+    fn of(settings: &config::zookeeper::ConnectionThrottle, local_sessions: bool) -> Self {
+        let weight = |setting: i32, default| match setting {
+            ..=0 => default,
+            setting => unsigned(setting.max(settings.local_session_weight)),
+        };
+        let unit = weight(settings.global_session_weight, 3);
+        let local = weight(settings.local_session_weight, 1);
+        let new = if local_sessions { local } else { unit };
+        Self { unit, new, renewed: weight(settings.renew_session_weight, 2) }
+    }
+}
+
+impl ConnectionThrottle {
+    fn of(settings: &config::zookeeper::ConnectionThrottle, local_sessions: bool) -> Self {
         Self {
             tokens: unsigned(settings.tokens),
             fill_time_ms: u64::from(unsigned(settings.fill_time_ms)),
@@ -275,7 +309,7 @@ impl From<&config::zookeeper::ConnectionThrottle> for ConnectionThrottle {
             drop_increase: settings.drop_increase,
             drop_decrease: settings.drop_decrease,
             decrease_ratio: settings.decrease_ratio,
-            weights: settings.weight_enabled.then_some(weights),
+            weights: settings.weight_enabled.then(|| Weights::of(settings, local_sessions)),
         }
     }
 }

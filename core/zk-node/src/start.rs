@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use base::{Disk, Now, Random, Slow, Str};
 use bytes::BytesMut;
+use config::zookeeper::MemberSettings;
 use zk_proto::snapshot::{AclRecord, NodeRecord, SessionRecord};
 use zk_proto::{Acl, TxnEntry};
 use zk_store::{
@@ -13,7 +14,7 @@ use zk_store::{
 };
 use zk_tree::auth::AuthSettings;
 use zk_tree::prep::{Prep, PrepSettings};
-use zk_tree::session::Sessions;
+use zk_tree::session::{Sessions, Strangers};
 use zk_tree::watch::Watches;
 use zk_tree::{Restore, RestoreError, Tree, TreeSettings};
 
@@ -181,7 +182,7 @@ impl Server {
             held: VecDeque::new(),
             idle_again: Vec::new(),
             full: Vec::new(),
-            deaf: Vec::new(),
+            ending: Vec::new(),
             in_process: 0,
             large_bytes: 0,
             tokens: TokenBucket::new(config.connection_throttle.clone(), now.monotonic),
@@ -322,9 +323,19 @@ pub(crate) fn sessions(tree: &Tree, config: &ServerConfig, now: Now) -> Sessions
     let wall = base::Monotonic::from_ms(u64::try_from(now.wall_ms).unwrap_or(0));
     // The original takes the number's low byte, whatever it is.
     let server = config.member.as_ref().map_or(STANDALONE_SESSION_SERVER, |member| member.id as u8);
-    let mut sessions = Sessions::new(u64::from(config.tick_time_ms), server, wall);
+    let strangers = match &config.member {
+        None => Strangers::Unknown,
+        Some(member) if member.local_sessions => Strangers::Local { remembered_ms: remembered_ms(config, member) },
+        Some(_) => Strangers::Expired,
+    };
+    let mut sessions = Sessions::new(u64::from(config.tick_time_ms), server, strangers, wall);
     for (id, timeout_ms) in tree.sessions() {
         sessions.track(*id, *timeout_ms, now.monotonic);
     }
     sessions
+}
+
+/// How long a request may be on its way from a server that its session has left: twice what a learner may be silent.
+fn remembered_ms(config: &ServerConfig, member: &MemberSettings) -> u64 {
+    2 * u64::from(config.tick_time_ms) * u64::try_from(member.sync_limit).unwrap_or(0)
 }

@@ -18,9 +18,9 @@ pub(crate) struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// A full bucket. With weights, its size and filling are counted in new sessions.
+    /// A full bucket.
     pub(crate) fn new(settings: ConnectionThrottle, now: Monotonic) -> Self {
-        let unit = settings.weights.map_or(1, |(new, _)| new);
+        let unit = settings.weights.map_or(1, |weights| weights.unit);
         let size = settings.tokens.saturating_mul(unit);
         let fill_count = settings.fill_count.saturating_mul(unit);
         Self { settings, size, fill_count, tokens: size, filled_at: now, drop_chance: 0.0, drop_changed_at: now }
@@ -35,7 +35,7 @@ impl TokenBucket {
         if self.settings.freeze_time_ms.is_some_and(|freeze_ms| self.is_dropped(freeze_ms, now, random)) {
             return false;
         }
-        let needed = self.settings.weights.map_or(1, |(new, renew)| if renewed { renew } else { new });
+        let needed = self.settings.weights.map_or(1, |weights| if renewed { weights.renewed } else { weights.new });
         match self.tokens.checked_sub(needed) {
             Some(left) => {
                 self.tokens = left;
@@ -83,6 +83,7 @@ impl TokenBucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Weights;
 
     fn bucket(settings: ConnectionThrottle) -> TokenBucket {
         TokenBucket::new(settings, Monotonic::from_ms(0))
@@ -109,12 +110,14 @@ mod tests {
 
     #[test]
     fn weights_count_new_sessions_dearer_than_renewed_ones() {
-        let mut random = Random::from_seed(1);
-        let settings = ConnectionThrottle { tokens: 2, weights: Some((3, 2)), ..ConnectionThrottle::default() };
-        let mut bucket = bucket(settings);
-        let mut admit = |renewed| bucket.admit(renewed, Monotonic::from_ms(0), &mut random);
-        assert_eq!([admit(false), admit(true), admit(true), admit(true)], [true, true, false, false]);
-        assert_eq!(bucket.deficit(), 5);
+        let admitted = |new, asked: [bool; 4]| {
+            let weights = Some(Weights { unit: 3, new, renewed: 2 });
+            let mut bucket = bucket(ConnectionThrottle { tokens: 2, weights, ..ConnectionThrottle::default() });
+            let mut random = Random::from_seed(1);
+            (asked.map(|renewed| bucket.admit(renewed, Monotonic::from_ms(0), &mut random)), bucket.deficit())
+        };
+        assert_eq!(admitted(3, [false, true, true, true]), ([true, true, false, false], 5));
+        assert_eq!(admitted(1, [false, true, true, true]), ([true, true, true, false], 5), "new ones are local");
     }
 
     #[test]

@@ -15,8 +15,35 @@ struct Session {
     deadline: u64,
     /// The bucket it is filed in: never later than the deadline.
     filed: u64,
-    closing: bool,
     owner: Option<u64>,
+    timeout_ms: i32,
+    /// Known to this server alone (ZOOKEEPER-1147).
+    is_local: bool,
+    life: Life,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Live,
+    /// Its close is on the way.
+    Closing,
+    /// It is remembered for a while, so that what it has asked for elsewhere is not taken for a local session's.
+    Ended,
+}
+
+/// What becomes of requests of sessions that are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strangers {
+    /// A server alone calls them unknown.
+    Unknown,
+    /// A leader knows all sessions there are: they have expired.
+    Expired,
+    /// Other servers may have sessions that the leader has not heard of: those of their own ids go on.
+    Local {
+        /// How long a session that has ended is not taken for one of those. The original does not remember any: what a session
+        /// has asked for at the server that it left may be done behind its end there.
+        remembered_ms: u64,
+    },
 }
 
 /// The sessions that this server watches over.
@@ -24,18 +51,22 @@ pub struct Sessions {
     by_id: HashMap<i64, Session>,
     buckets: BTreeMap<u64, Vec<i64>>,
     tick_ms: u64,
+    server_id: u8,
     next_id: i64,
+    strangers: Strangers,
 }
 
 impl Sessions {
     /// None yet. `tick_ms` is the granularity of expiry; ids of new sessions start from the clock's reading and hold
     /// `server_id` in the highest byte.
-    pub fn new(tick_ms: u64, server_id: u8, now: Monotonic) -> Self {
+    pub fn new(tick_ms: u64, server_id: u8, strangers: Strangers, now: Monotonic) -> Self {
         Self {
             by_id: HashMap::new(),
             buckets: BTreeMap::new(),
             tick_ms: tick_ms.max(1),
+            server_id,
             next_id: first_id(server_id, now),
+            strangers,
         }
     }
 
@@ -46,8 +77,25 @@ impl Sessions {
         id
     }
 
-    /// Starts to watch over a session, or hears of one that is known. `true` if it is new.
+    /// Starts to watch over a session that all servers know, or hears of one that is known. `true` if it is new. A local one
+    /// is known to all from now on.
     pub fn track(&mut self, id: i64, timeout_ms: i32, now: Monotonic) -> bool {
+        let is_new = self.renew(id, timeout_ms, now);
+        if let Some(session) = self.by_id.get_mut(&id) {
+            session.is_local = false;
+        }
+        is_new
+    }
+
+    /// Starts to watch over a session that no other server knows.
+    pub fn track_local(&mut self, id: i64, timeout_ms: i32, now: Monotonic) {
+        self.renew(id, timeout_ms, now);
+        if let Some(session) = self.by_id.get_mut(&id) {
+            session.is_local = true;
+        }
+    }
+
+    fn renew(&mut self, id: i64, timeout_ms: i32, now: Monotonic) -> bool {
         let deadline = self.deadline(timeout_ms, now);
         if let Some(session) = self.by_id.get_mut(&id) {
             session.deadline = deadline;
@@ -57,27 +105,28 @@ impl Sessions {
             }
             return false;
         }
-        self.by_id.insert(id, Session { deadline, filed: deadline, closing: false, owner: None });
+        let session = Session { deadline, filed: deadline, owner: None, timeout_ms, is_local: false, life: Life::Live };
+        self.by_id.insert(id, session);
         self.buckets.entry(deadline).or_default().push(id);
         true
     }
 
     /// Hears of a session. `false` if it is not known or closing.
     pub fn touch(&mut self, id: i64, timeout_ms: i32, now: Monotonic) -> bool {
-        let live = self.by_id.get(&id).is_some_and(|session| !session.closing);
-        if live {
-            self.track(id, timeout_ms, now);
+        let is_live = self.by_id.get(&id).is_some_and(|session| session.life == Life::Live);
+        if is_live {
+            self.renew(id, timeout_ms, now);
         }
-        live
+        is_live
     }
 
     /// Whether a request of this session may go on, from connection `owner`: the first one to ask owns the session.
     ///
     /// # Errors
-    /// `UnknownSession`, `SessionExpired` (also while it closes), `SessionMoved` (another connection owns it).
+    /// `SessionExpired` (also while it closes), `SessionMoved` (another connection owns it); what [`Strangers`] says.
     pub fn check(&mut self, id: i64, owner: u64) -> Result<(), ErrorCode> {
-        let session = self.by_id.get_mut(&id).ok_or(ErrorCode::UnknownSession)?;
-        if session.closing {
+        let Some(session) = self.by_id.get_mut(&id) else { return self.check_stranger(id) };
+        if session.life != Life::Live {
             return Err(ErrorCode::SessionExpired);
         }
         match *session.owner.get_or_insert(owner) == owner {
@@ -86,15 +135,25 @@ impl Sessions {
         }
     }
 
-    /// As [`Sessions::check`] for requests that need a replicated session: an unknown one has expired.
+    const fn check_stranger(&self, id: i64) -> Result<(), ErrorCode> {
+        match self.strangers {
+            Strangers::Unknown => Err(ErrorCode::UnknownSession),
+            // One of its own it would know.
+            Strangers::Local { .. } if (id >> 56) as u8 != self.server_id => Ok(()),
+            Strangers::Expired | Strangers::Local { .. } => Err(ErrorCode::SessionExpired),
+        }
+    }
+
+    /// As [`Sessions::check`] for requests that need a session that all servers know: an unknown one has expired.
     ///
     /// # Errors
-    /// `SessionExpired`, `SessionMoved`.
+    /// `SessionExpired`, `SessionMoved`, `EphemeralOnLocalSession`.
     pub fn check_global(&mut self, id: i64, owner: u64) -> Result<(), ErrorCode> {
-        self.check(id, owner).map_err(|error| match error {
-            ErrorCode::UnknownSession => ErrorCode::SessionExpired,
-            error => error,
-        })
+        match self.by_id.get(&id) {
+            None => Err(ErrorCode::SessionExpired),
+            Some(session) if session.is_local => Err(ErrorCode::EphemeralOnLocalSession),
+            Some(_) => self.check(id, owner),
+        }
     }
 
     /// Hands the session to a connection.
@@ -102,15 +161,26 @@ impl Sessions {
     /// # Errors
     /// `SessionExpired` if it is not known or closing.
     pub fn set_owner(&mut self, id: i64, owner: u64) -> Result<(), ErrorCode> {
-        let session = self.by_id.get_mut(&id).filter(|session| !session.closing).ok_or(ErrorCode::SessionExpired)?;
-        session.owner = Some(owner);
+        let session = self.by_id.get_mut(&id).filter(|session| session.life == Life::Live);
+        session.ok_or(ErrorCode::SessionExpired)?.owner = Some(owner);
         Ok(())
     }
 
     /// From now on its requests fail: its close is on the way.
     pub fn set_closing(&mut self, id: i64) {
         if let Some(session) = self.by_id.get_mut(&id) {
-            session.closing = true;
+            session.life = Life::Closing;
+        }
+    }
+
+    /// Its end is applied.
+    pub fn end(&mut self, id: i64, now: Monotonic) {
+        let Strangers::Local { remembered_ms } = self.strangers else { return self.remove(id) };
+        let forgotten = self.deadline(i32::try_from(remembered_ms).unwrap_or(i32::MAX), now);
+        if let Some(session) = self.by_id.get_mut(&id) {
+            session.life = Life::Ended;
+            (session.filed, session.deadline) = (forgotten, forgotten);
+            self.buckets.entry(forgotten).or_default().push(id);
         }
     }
 
@@ -126,19 +196,19 @@ impl Sessions {
         self.buckets.clear();
     }
 
-    /// Whether it is watched over.
-    pub fn contains(&self, id: i64) -> bool {
-        self.by_id.contains_key(&id)
+    /// The timeout of a session that no other server knows, as it began; `None` for any other.
+    pub fn local_timeout_ms(&self, id: i64) -> Option<i32> {
+        self.by_id.get(&id).filter(|session| session.is_local).map(|session| session.timeout_ms)
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.by_id.len()
+    /// Whether no other server knows it.
+    pub fn is_local(&self, id: i64) -> bool {
+        self.local_timeout_ms(id).is_some()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+    /// How many no other server knows.
+    pub fn local_count(&self) -> usize {
+        self.by_id.values().filter(|session| session.is_local).count()
     }
 
     /// When to call [`Sessions::expire`] next.
@@ -168,11 +238,13 @@ impl Sessions {
     fn come_due(&mut self, id: i64, tick: u64, expired: &mut Vec<i64>) {
         // Gone, or filed anew in an earlier bucket.
         let Some(session) = self.by_id.get_mut(&id).filter(|session| session.filed == tick) else { return };
-        if session.deadline > tick {
+        if session.life == Life::Ended {
+            self.by_id.remove(&id);
+        } else if session.deadline > tick {
             session.filed = session.deadline;
             self.buckets.entry(session.deadline).or_default().push(id);
         } else {
-            session.closing = true;
+            session.life = Life::Closing;
             // Out of all buckets until it is removed.
             session.filed = u64::MAX;
             session.deadline = u64::MAX;
@@ -180,10 +252,12 @@ impl Sessions {
         }
     }
 
-    /// Sessions by the time at which they expire, for the four-letter word `dump`.
-    pub fn by_deadline(&self) -> BTreeMap<Monotonic, Vec<i64>> {
+    /// Sessions by the time at which they expire, for the four-letter word `dump`: those that no other server knows, or
+    /// the others.
+    pub fn by_deadline(&self, is_local: bool) -> BTreeMap<Monotonic, Vec<i64>> {
         let mut by_deadline: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (id, session) in self.by_id.iter().filter(|(_, session)| session.deadline != u64::MAX) {
+        let is_told = |session: &Session| session.is_local == is_local && session.life != Life::Ended;
+        for (id, session) in self.by_id.iter().filter(|(_, session)| is_told(session) && session.deadline != u64::MAX) {
             by_deadline.entry(Monotonic::from_ms(session.deadline.saturating_mul(self.tick_ms))).or_default().push(*id);
         }
         by_deadline.values_mut().for_each(|ids| ids.sort_unstable());
@@ -212,9 +286,13 @@ mod tests {
         Monotonic::from_ms(ms)
     }
 
+    fn alone(tick_ms: u64) -> Sessions {
+        Sessions::new(tick_ms, 1, Strangers::Unknown, at(0))
+    }
+
     #[test]
     fn expiry_is_at_the_tick_behind_the_timeout() {
-        let mut sessions = Sessions::new(2000, 1, at(0));
+        let mut sessions = alone(2000);
         sessions.track(7, 4000, at(0));
         sessions.track(8, 3999, at(0));
         assert_eq!(sessions.next_deadline(), Some(at(4000)));
@@ -223,7 +301,7 @@ mod tests {
         assert!(sessions.touch(7, 4000, at(5999)));
         assert_eq!(sessions.expire(at(6000)), []);
         assert_eq!(sessions.next_deadline(), Some(at(10_000)));
-        assert_eq!(sessions.by_deadline(), BTreeMap::from([(at(10_000), vec![7])]));
+        assert_eq!(sessions.by_deadline(false), BTreeMap::from([(at(10_000), vec![7])]));
         assert_eq!(sessions.expire(at(20_000)), [7]);
         assert!(!sessions.touch(7, 4000, at(20_000)));
         assert_eq!(sessions.expire(at(90_000)), []);
@@ -235,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_shorter_timeout_counts_at_once() {
-        let mut sessions = Sessions::new(10, 1, at(0));
+        let mut sessions = alone(10);
         sessions.track(7, 1000, at(0));
         sessions.track(7, 10, at(0));
         assert_eq!(sessions.expire(at(20)), [7]);
@@ -244,7 +322,7 @@ mod tests {
 
     #[test]
     fn the_first_connection_owns_a_session_until_it_is_handed_over() {
-        let mut sessions = Sessions::new(10, 1, at(0));
+        let mut sessions = alone(10);
         sessions.track(7, 1000, at(0));
         assert_eq!(sessions.check(7, 1), Ok(()));
         assert_eq!(sessions.check(7, 2), Err(ErrorCode::SessionMoved));
@@ -255,9 +333,43 @@ mod tests {
 
     #[test]
     fn ids_hold_server_and_clock() {
-        let mut sessions = Sessions::new(10, 3, at(0x0123_4567));
+        let mut sessions = Sessions::new(10, 3, Strangers::Unknown, at(0x0123_4567));
         assert_eq!(sessions.next_id(), 0x0300_0123_4567_0000);
         assert_eq!(sessions.next_id(), 0x0300_0123_4567_0001);
-        assert_eq!(Sessions::new(10, 128, at(0)).next_id(), i64::MIN + 1);
+        assert_eq!(Sessions::new(10, 128, Strangers::Unknown, at(0)).next_id(), i64::MIN + 1);
+    }
+
+    #[test]
+    fn a_local_session_makes_no_ephemerals_until_all_know_it() {
+        let mut sessions = alone(10);
+        sessions.track_local(7, 1000, at(0));
+        assert!(sessions.touch(7, 500, at(0)));
+        assert_eq!((sessions.local_timeout_ms(7), sessions.local_count()), (Some(1000), 1));
+        assert_eq!((sessions.by_deadline(true).len(), sessions.by_deadline(false).len()), (1, 0));
+        assert_eq!(sessions.check(7, 1), Ok(()));
+        assert_eq!(sessions.check_global(7, 1), Err(ErrorCode::EphemeralOnLocalSession));
+        assert!(!sessions.track(7, 1000, at(0)));
+        assert_eq!(sessions.check_global(7, 1), Ok(()));
+        assert_eq!((sessions.is_local(7), sessions.local_count()), (false, 0));
+    }
+
+    #[test]
+    fn a_leader_takes_sessions_of_others_but_not_those_that_have_ended() {
+        let of = |server: i64| server << 56 | 5;
+        let mut strict = Sessions::new(10, 1, Strangers::Expired, at(0));
+        assert_eq!(strict.check(of(2), 1), Err(ErrorCode::SessionExpired));
+        let mut sessions = Sessions::new(10, 1, Strangers::Local { remembered_ms: 100 }, at(0));
+        assert_eq!(sessions.check(of(1), 1), Err(ErrorCode::SessionExpired), "its own it would know");
+        assert_eq!(sessions.check(of(2), 1), Ok(()));
+        assert_eq!(sessions.check_global(of(2), 1), Err(ErrorCode::SessionExpired));
+        sessions.track(of(2), 50, at(0));
+        sessions.set_closing(of(2));
+        sessions.end(of(2), at(0));
+        assert_eq!(sessions.check(of(2), 1), Err(ErrorCode::SessionExpired));
+        assert!(!sessions.touch(of(2), 50, at(0)) && sessions.by_deadline(false).is_empty());
+        assert_eq!(sessions.expire(at(100)), []);
+        assert_eq!(sessions.check(of(2), 1), Err(ErrorCode::SessionExpired));
+        assert_eq!(sessions.expire(at(110)), []);
+        assert_eq!(sessions.check(of(2), 1), Ok(()));
     }
 }

@@ -48,6 +48,12 @@ const CLIENT_PORT: u16 = 2181;
 impl Ensemble {
     /// Lays out `count` members with empty data; `lines` are more of `zoo.cfg`. None is started.
     pub fn new(count: usize, lines: &str) -> Result<Self> {
+        Self::with_observers(count, 0, lines)
+    }
+
+    /// The same, with observers behind the voters.
+    pub fn with_observers(voters: usize, observers: usize, lines: &str) -> Result<Self> {
+        let count = voters + observers;
         static SERIAL: AtomicU8 = AtomicU8::new(0);
         // Addresses of this process and this ensemble: ports need not be looked for, and nobody else has them.
         let process = std::process::id();
@@ -57,14 +63,14 @@ impl Ensemble {
         if count > 7 || serial > 30 {
             bail!("no address is left");
         }
-        Self::laid_out(&(1..=count).map(address).collect::<Vec<_>>(), lines)
+        Self::laid_out(&(1..=count).map(address).collect::<Vec<_>>(), voters, lines)
     }
 
     /// The same with members of our kind whose links can be cut and whose disks have so many bytes.
     pub fn with_faults(count: usize, lines: &str, disk_bytes: u64) -> Result<Self> {
         let network = Network::new(count)?;
         let addresses: Vec<_> = (1..=count).map(|id| network.address(id)).collect();
-        let mut ensemble = Self::laid_out(&addresses, lines)?;
+        let mut ensemble = Self::laid_out(&addresses, count, lines)?;
         ensemble.network = Some(network);
         for id in 1..=count {
             let data = ensemble.member(id)?.folder.join("data");
@@ -74,10 +80,12 @@ impl Ensemble {
         Ok(ensemble)
     }
 
-    fn laid_out(addresses: &[String], lines: &str) -> Result<Self> {
+    fn laid_out(addresses: &[String], voters: usize, lines: &str) -> Result<Self> {
         let numbered = || (1..).zip(addresses);
         let folder = tempfile::tempdir()?;
-        let servers: String = numbered().map(|(id, address)| format!("server.{id}={address}:2888:3888\n")).collect();
+        let role = |id| if id > voters { ":observer" } else { "" };
+        let servers: String =
+            numbered().map(|(id, address)| format!("server.{id}={address}:2888:3888{}\n", role(id))).collect();
         let mut members = Vec::new();
         for (id, address) in numbered() {
             let (folder, address) = (folder.path().join(id.to_string()), address.clone());
@@ -93,6 +101,12 @@ impl Ensemble {
             members.push(Member { id, address, folder, running: None });
         }
         Ok(Self { members, disks: Vec::new(), network: None, folder })
+    }
+
+    /// Adds lines to one member's `zoo.cfg`; they win over what it says already.
+    pub fn configure(&self, id: usize, lines: &str) -> Result<()> {
+        let mut file = File::options().append(true).open(self.member(id)?.folder.join("zoo.cfg"))?;
+        Ok(file.write_all(lines.as_bytes())?)
     }
 
     /// A path for a file of the test.

@@ -95,10 +95,14 @@ pub(crate) struct Client {
     pub(crate) rests: bool,
     is_closing: bool,
     has_prepared: bool,
+    /// Its sessions begin as their server's own.
+    local_sessions: bool,
+    /// All servers know its session.
+    is_global: bool,
 }
 
 impl Client {
-    pub(crate) fn new(index: u64) -> Self {
+    pub(crate) fn new(index: u64, local_sessions: bool) -> Self {
         Self {
             index,
             session: 0,
@@ -119,6 +123,8 @@ impl Client {
             rests: false,
             is_closing: false,
             has_prepared: false,
+            local_sessions,
+            is_global: false,
         }
     }
 
@@ -359,7 +365,7 @@ impl Client {
     ) -> Verdict {
         let response = decoded(ConnectResponse::decode(&mut Reader::new(frame)))?;
         if response.session_id == 0 {
-            onlooker.count("session expired");
+            onlooker.count(if self.is_global { "session expired" } else { "local session expired" });
             self.forget_session(onlooker);
             wishes.extend(self.leave(now_us, random, onlooker));
             return Ok(());
@@ -371,7 +377,8 @@ impl Client {
         onlooker.count(if is_new { "session made" } else { "session resumed" });
         (self.session, self.password) = (response.session_id, response.password);
         if is_new {
-            onlooker.ephemerals.session_made(self.session);
+            self.is_global = !self.local_sessions;
+            onlooker.ephemerals.session_made(self.session, self.is_global);
             onlooker.order.session_made(self.session)?;
         }
         self.stage = Stage::Connected;
@@ -443,7 +450,9 @@ impl Client {
     ) -> Verdict {
         let (zxid, client) = (header.zxid, self.index);
         let error = ErrorCode::from_code(header.err).unwrap_or(ErrorCode::SystemError);
-        if is_write(asked.request.op()) {
+        // The end of a session that its server alone knows is no write.
+        let op = asked.request.op();
+        if is_write(op) && (op != OpCode::CloseSession || self.is_global) {
             onlooker.linearizable.write(asked.acknowledged, zxid)?;
         }
         match (&asked.request, response) {
@@ -504,6 +513,7 @@ impl Client {
         match create.flags {
             1 => {
                 self.own.push(path.clone());
+                self.is_global = true;
                 onlooker.ephemerals.made(path, self.session, zxid);
             }
             2 => onlooker.acknowledged.made(path, create.data.clone().unwrap_or_default()),

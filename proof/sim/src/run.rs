@@ -60,8 +60,10 @@ fn go_through(world: &mut World, plan: Plan) -> Verdict {
     step_until(world, faults_us)?;
     world.heal();
     progress(world)?;
-    if plan.faults_ms == 0 && world.onlooker.seen.contains_key("session expired") {
-        return Err("a session expired, and nothing went wrong".into());
+    for what in ["session expired", "other error"] {
+        if plan.faults_ms == 0 && world.onlooker.seen.contains_key(what) {
+            return Err(format!("nothing went wrong, but {what}"));
+        }
     }
     rest(world)?;
     look_at_what_is_left(world)

@@ -24,15 +24,18 @@ pub(crate) struct Draw {
     purges: bool,
     /// Whether the last of five or more servers has no vote.
     observes: bool,
+    /// Whether new sessions are known to their server alone.
+    pub(crate) local_sessions: bool,
 }
 
 impl Draw {
-    pub(crate) fn new(random: &mut Random) -> Self {
+    pub(crate) fn new(seed: u64, random: &mut Random) -> Self {
         Self {
             history_len: one_of(random, [3, 20, 500]),
             snapshot_count: one_of(random, [30, 100, 1000]),
             purges: random.below(3) == 0,
             observes: random.below(3) == 0,
+            local_sessions: seed % 4 == 3,
         }
     }
 }
@@ -46,8 +49,9 @@ pub(crate) fn one_of<T: Copy, const N: usize>(random: &mut Random, of: [T; N]) -
 pub(crate) fn server(id: ServerId, servers: ServerId, draw: &Draw) -> Result<ServerConfig> {
     let mut text = format!(
         "tickTime={TICK_MS}\ninitLimit=6\nsyncLimit=4\ndataDir={DATA}\nclientPort=2181\nmaxClientCnxns=0\n\
-         preAllocSize=4\n4lw.commands.whitelist=srvr\nsnapCount={}\n",
-        draw.snapshot_count
+         preAllocSize=4\n4lw.commands.whitelist=srvr\nsnapCount={}\n\
+         localSessionsEnabled={}\nlocalSessionsUpgradingEnabled=true\n",
+        draw.snapshot_count, draw.local_sessions
     );
     for other in 1..=servers {
         let is_observer = draw.observes && servers >= 5 && other == servers;

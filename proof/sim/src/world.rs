@@ -69,7 +69,7 @@ impl World {
     pub(crate) fn new(plan: &Plan, clients: u64) -> SetUp<Self> {
         let Plan { seed, servers, faults_ms, only, tells } = *plan;
         let mut random = Random::from_seed(seed);
-        let draw = Draw::new(&mut random);
+        let draw = Draw::new(seed, &mut random);
         let mut machines = BTreeMap::new();
         for id in 1..=servers {
             machines.insert(id, Machine::new(id, settings::server(id, servers, &draw)?, &mut random));
@@ -78,7 +78,7 @@ impl World {
             now_us: 0,
             random,
             machines,
-            clients: (0..clients).map(Client::new).collect(),
+            clients: (0..clients).map(|index| Client::new(index, draw.local_sessions)).collect(),
             network: Network::default(),
             onlooker: Onlooker::default(),
             events: BTreeMap::new(),
@@ -582,7 +582,7 @@ impl World {
 }
 
 /// What the servers' lines say that a run went through.
-const COUNTED: [(&str, &str); 11] = [
+const COUNTED: [(&str, &str); 12] = [
     ("Getting a diff from the leader", "DIFF"),
     ("Use txnlog for peer", "log read"),
     ("Truncating log to get in sync", "TRUNC"),
@@ -592,6 +592,7 @@ const COUNTED: [(&str, &str); 11] = [
     ("FOLLOWING", "follows"),
     ("OBSERVING", "observes"),
     ("Expiring session", "expired"),
+    ("Upgrading session", "session upgraded"),
     ("Snapshotting", "snapshot"),
     ("Purge task completed", "purge"),
 ];

@@ -32,7 +32,7 @@ fn assert_seen(seen: &Seen, what: &[&str]) {
     }
 }
 
-const USUAL: [&str; 23] = [
+const USUAL: [&str; 25] = [
     "DIFF",
     "TRUNC",
     "SNAP",
@@ -54,6 +54,8 @@ const USUAL: [&str; 23] = [
     "client dies",
     "session resumed",
     "session expired",
+    "session upgraded",
+    "local session expired",
     "watch event",
     "whole history",
 ];

@@ -11,8 +11,6 @@ const TLS_UNUSED: &str = "TLS is not served yet and no secure port is open, so n
 const SASL_UNUSED: &str = "SASL and X.509 logins are not served yet, so nobody can log in that way";
 const ADMIN: &str = "the AdminServer is not served yet; the four-letter words answer the same questions";
 const OBSERVER_MASTER: &str = "observers are fed by the leader alone";
-const LOCAL_SESSIONS: &str =
-    "every session is known to all servers, which a client sees no difference in but the time to open it";
 const OBSERVER_LOG: &str = "an observer always keeps a log, and starts from it";
 const OBSERVER_DELAY: &str = "an observer looks for its leader at once";
 const NO_DELAY: &str = "what is written leaves at once, always";
@@ -67,8 +65,8 @@ pub static ZOO_CFG: &[Key] = &[
     int("autopurge.purgeInterval").default("0").medium().doc("Hours between two purges. 0: never."),
     boolean("standaloneEnabled").default("true").medium().doc("One server line may start a server on its own; false makes it an ensemble of one."),
     boolean("reconfigEnabled").default("false").medium().doc("Serve the command reconfig; refused to clients otherwise. In an ensemble true is refused, until the command is served there."),
-    boolean("localSessionsEnabled").default("false").no_effect(LOCAL_SESSIONS).doc("Sessions that only their server knows until they need more."),
-    boolean("localSessionsUpgradingEnabled").default("false").no_effect(LOCAL_SESSIONS).doc("Make a local session global when it creates an ephemeral node."),
+    boolean("localSessionsEnabled").default("false").doc("New sessions are known to their server alone, until they need more. In an ensemble; all servers should agree."),
+    boolean("localSessionsUpgradingEnabled").default("false").doc("Let all servers know a local session when it creates an ephemeral node; it is refused otherwise."),
     boolean("sslQuorum").default("false").refused(NO_TLS).doc("Speak TLS between servers."),
     boolean("portUnification").default("false").refused(NO_TLS).doc("Take TLS and plain text from peers on one port."),
     boolean("sslQuorumReloadCertFiles").default("false").no_effect(TLS_UNUSED).doc("Read changed certificate files while running."),

@@ -26,6 +26,10 @@ pub struct MemberSettings {
     pub sync_limit: i32,
     /// `connectToLearnerMasterLimit`: ticks to connect to the leader; 0 = `initLimit`.
     pub connect_limit: i32,
+    /// `localSessionsEnabled`: new sessions are known to this server alone.
+    pub local_sessions: bool,
+    /// `localSessionsUpgradingEnabled`: those that make an ephemeral node become known to all.
+    pub local_session_upgrades: bool,
     /// `quorumListenOnAllIPs`.
     pub listen_on_all_addresses: bool,
     /// `multiAddress.enabled`.
@@ -81,6 +85,8 @@ impl MemberSettings {
             init_limit,
             sync_limit,
             connect_limit: raw.int("connectToLearnerMasterLimit")?,
+            local_sessions: raw.boolean("localSessionsEnabled")?,
+            local_session_upgrades: raw.boolean("localSessionsUpgradingEnabled")?,
             listen_on_all_addresses: raw.boolean("quorumListenOnAllIPs")?,
             multiple_addresses: raw.boolean("multiAddress.enabled")?,
             keep_alive: raw.boolean("zookeeper.tcpKeepAlive")?,

@@ -1,7 +1,7 @@
 //! The follower's and the observer's part (upstream `Learner`, `Follower`, `Observer`, `FollowerZooKeeperServer`): reads
 //! are answered here, writes go to the leader and are answered when they come back committed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use base::{Monotonic, Now, Reader};
 use bytes::Bytes;
@@ -43,6 +43,8 @@ pub(crate) struct Following {
     reading_paused: bool,
     /// Sessions that were heard of since the last PING.
     touched: BTreeMap<i64, i32>,
+    /// Sessions that were known here alone, and that the leader is to make known to all.
+    upgrading: BTreeSet<i64>,
     /// Clients' `sync` requests, in the order in which they went to the leader.
     syncs: VecDeque<Request>,
     /// Clients that want to go on with a session, while the leader is asked.
@@ -142,6 +144,7 @@ impl Server {
             intake: Intake::Packets,
             reading_paused: false,
             touched: BTreeMap::new(),
+            upgrading: BTreeSet::new(),
             syncs: VecDeque::new(),
             revalidating: BTreeMap::new(),
         }));
@@ -385,8 +388,25 @@ impl Server {
     pub(crate) fn origin_here(&self, entry: &TxnEntry) -> Option<Origin> {
         let id = self.connections.of_session(entry.header.session_id)?;
         match self.connections.get(id)?.waiting.front()? {
-            Waiting::Forwarded(origin) if origin.xid == entry.header.cxid && origin.op != OpCode::Sync => Some(*origin),
+            Waiting::Forwarded(origin) if origin.xid == entry.header.cxid && may_answer(&entry.txn, origin.op) => {
+                Some(*origin)
+            }
             _ => None,
+        }
+    }
+
+    /// Asks the leader to let all servers know a session.
+    pub(crate) fn forward_upgrade(&mut self, session: i64, timeout_ms: i32) {
+        if let Some(following) = self.role.member_mut().and_then(Member::following) {
+            following.upgrading.insert(session);
+        }
+        self.tell_leader(&wire::request_bytes(session, 0, OpCode::CreateSession, &timeout_ms.to_be_bytes(), &[]));
+    }
+
+    /// All servers know a session.
+    pub(crate) fn session_upgraded(&mut self, session: i64) {
+        if let Some(following) = self.role.member_mut().and_then(Member::following) {
+            following.upgrading.remove(&session);
         }
     }
 
@@ -425,14 +445,27 @@ impl Server {
 
     /// Hears of a session. `false` if it is not known or closing.
     pub(crate) fn touch_session(&mut self, session: i64, timeout_ms: i32, now: Now) -> bool {
+        if self.sessions.touch(session, timeout_ms, now.monotonic) {
+            return true;
+        }
         if let Some(following) = self.role.member_mut().and_then(Member::following) {
-            let known = self.tree.sessions().contains_key(&session);
+            let known = self.tree.sessions().contains_key(&session) || following.upgrading.contains(&session);
             if known {
                 following.touched.insert(session, timeout_ms);
             }
             return known;
         }
-        self.sessions.touch(session, timeout_ms, now.monotonic)
+        false
+    }
+}
+
+/// Whether a transaction may be that of a request: one that makes a session known to all is nobody's request, and has the
+/// number 0.
+const fn may_answer(txn: &Txn, op: OpCode) -> bool {
+    match (txn, op) {
+        (_, OpCode::Sync) => false,
+        (Txn::CreateSession(_), op) => matches!(op, OpCode::CreateSession),
+        _ => true,
     }
 }
 

@@ -235,7 +235,8 @@ impl Server {
                 self.tell_zab(link, FromLearner::Ping, now);
             }
             LearnerSays::Revalidate(SessionTouch { session_id, timeout_ms }) => {
-                let valid = self.sessions.touch(session_id, timeout_ms, now.monotonic)
+                let valid = !self.sessions.is_local(session_id)
+                    && self.sessions.touch(session_id, timeout_ms, now.monotonic)
                     && self.sessions.set_owner(session_id, LEARNER_OWNER | link.0).is_ok();
                 self.tell_learner(link, wire::revalidated_bytes(session_id, valid));
             }

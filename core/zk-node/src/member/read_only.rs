@@ -13,7 +13,7 @@ use crate::connection::Request;
 use crate::log::Logger;
 use crate::reply::Header;
 use crate::server::State;
-use crate::{ConnectionId, Effects, Server, ServerConfig};
+use crate::{Effects, Server, ServerConfig};
 
 /// How long a member looks for a leader, at least, before it takes itself for cut off.
 const PATIENCE_MS_MIN: u32 = 2000;
@@ -54,22 +54,6 @@ impl Server {
         if self.is_read_only() {
             self.state = State::Looking;
             self.leave_service(effects);
-        }
-    }
-
-    /// Starts a session that only this server knows.
-    pub(crate) fn create_own_session(&mut self, id: ConnectionId, timeout_ms: i32, now: Now) {
-        let session = self.sessions.next_id();
-        self.sessions.track(session, timeout_ms, now.monotonic);
-        self.connections.set_session(id, session);
-        self.establish(id);
-    }
-
-    /// A session was silent for too long, or its client ends it: this server forgets it, and nobody else hears of that.
-    pub(crate) fn forget_session(&mut self, session: i64, effects: &mut Effects) {
-        self.sessions.remove(session);
-        if let Some(id) = self.connections.of_session(session) {
-            self.close(id, effects);
         }
     }
 

@@ -64,14 +64,8 @@ impl Server {
     }
 
     pub(super) fn dump_text(&self, now: Now) -> String {
-        let mut text = "SessionTracker dump:\nSession ".to_owned();
-        let sessions: Vec<_> = self
-            .sessions
-            .by_deadline()
-            .into_iter()
-            .map(|(due, members)| (due, members.iter().map(|session| format!("{session:#x}")).collect()))
-            .collect();
-        dump_buckets(&mut text, &sessions, now);
+        let mut text = "SessionTracker dump:\n".to_owned();
+        self.dump_sessions(&mut text, now);
         let ephemerals: Vec<_> =
             self.tree.sessions_with_ephemerals().map(|session| (session, self.tree.ephemerals(session))).collect();
         let _ = write!(text, "ephemeral nodes dump:\nSessions with Ephemerals ({}):\n", ephemerals.len());
@@ -90,6 +84,31 @@ impl Server {
             .collect();
         dump_buckets(&mut text, &described, now);
         text
+    }
+
+    /// A learner knows when those end that no other server knows; of the others, their timeouts.
+    fn dump_sessions(&self, text: &mut String, now: Now) {
+        let dump = |text: &mut String, is_local| {
+            let told = |members: Vec<i64>| members.iter().map(|session| format!("{session:#x}")).collect();
+            let sessions: Vec<_> =
+                self.sessions.by_deadline(is_local).into_iter().map(|(due, members)| (due, told(members))).collect();
+            text.push_str("Session ");
+            dump_buckets(text, &sessions, now);
+        };
+        if self.config.local_sessions() {
+            text.push_str("Local ");
+            dump(text, true);
+            text.push_str("Global ");
+        } else if self.follows() {
+            text.push_str("Global ");
+        }
+        if !self.follows() {
+            return dump(text, false);
+        }
+        let _ = writeln!(text, "Sessions({}):", self.tree.sessions().len());
+        for (session, timeout_ms) in self.tree.sessions() {
+            let _ = writeln!(text, "{session:#x}\t{timeout_ms}ms");
+        }
     }
 
     fn describe(&self, id: ConnectionId) -> Option<String> {

@@ -123,8 +123,8 @@ impl Server {
         lines.put("watch_count", self.watches.len());
         lines.put("ephemerals_count", self.tree.ephemeral_count());
         lines.put("approximate_data_size", self.tree.approximate_data_size());
-        lines.put("global_sessions", self.sessions.len());
-        lines.put("local_sessions", 0);
+        lines.put("global_sessions", self.tree.sessions().len());
+        lines.put("local_sessions", self.sessions.local_count());
         lines.put("open_file_descriptor_count", descriptors.open);
         lines.put("max_file_descriptor_count", descriptors.max);
         lines.put("connection_drop_probability", JavaDouble(self.tokens.drop_chance()));

@@ -14,7 +14,7 @@ use zk_proto::snapshot::{AclRecord, FileHeader, LOG_MAGIC, NodeRecord, SNAPSHOT_
 use zk_proto::{Acl, ErrorCode, Id, Jute, OpCode, Perms, StatPersisted, TxnEntry, WatcherEvent};
 use zk_tree::prep::{Prep, PrepSettings, Write, WriteBody};
 use zk_tree::reads::{self, Client};
-use zk_tree::session::Sessions;
+use zk_tree::session::{Sessions, Strangers};
 use zk_tree::watch::{Notification, Watches};
 use zk_tree::{Restore, Tree, TreeSettings, TxnResult};
 
@@ -233,7 +233,7 @@ fn the_originals_requests_get_its_log_entries_replies_and_events() {
     let mut server = Server {
         tree: Tree::new(SETTINGS),
         prep: Prep::new(PrepSettings::default()),
-        sessions: Sessions::new(2000, 0, Monotonic::default()),
+        sessions: Sessions::new(2000, 0, Strangers::Unknown, Monotonic::default()),
         watches: Watches::default(),
         connections: BTreeMap::new(),
         notifications: Vec::new(),

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use zk_proto::multi::{Multi, Op};
 use zk_proto::requests::{CheckVersionRequest, CreateRequest, DeleteRequest, Request, SetAclRequest, SetDataRequest};
 use zk_proto::snapshot::NodeRecord;
-use zk_proto::{Acl, CreateMode, Id, Perms, StatPersisted, Txn, TxnEntry};
+use zk_proto::{Acl, CreateMode, ErrorCode, Id, Perms, StatPersisted, Txn, TxnEntry};
 use zk_tree::prep::{PrepSettings, WriteBody};
 use zk_tree::{Restore, SnapshotHead, Tree, TreeSettings, WalkId};
 
@@ -126,7 +126,7 @@ fn run(rig: &mut Rig, step: &Step) {
             rig.prepare(*session, WriteBody::CloseSession);
         }
         Step::Open(session) => {
-            if !rig.sessions.contains(*session) {
+            if rig.sessions.check(*session, *session as u64) == Err(ErrorCode::UnknownSession) {
                 rig.prepare(*session, WriteBody::CreateSession { timeout_ms: 1000 });
             }
         }

@@ -7,7 +7,7 @@ use zk_proto::requests::{CreateRequest, CreateTtlRequest, DeleteRequest, Request
 use zk_proto::{Acl, ErrorCode, Id, Jute, OpCode, TxnEntry};
 use zk_tree::prep::{Prep, PrepSettings, Write, WriteBody};
 use zk_tree::reads::{self, Client};
-use zk_tree::session::Sessions;
+use zk_tree::session::{Sessions, Strangers};
 use zk_tree::watch::{Notification, Watches};
 use zk_tree::{Tree, TreeEvent, TreeSettings, TxnResult};
 
@@ -32,7 +32,7 @@ impl Rig {
         let mut rig = Self {
             tree: Tree::new(tree),
             prep: Prep::new(prep),
-            sessions: Sessions::new(1000, 1, Monotonic::default()),
+            sessions: Sessions::new(1000, 1, Strangers::Unknown, Monotonic::default()),
             watches: Watches::default(),
             ids: vec![Id::from_static("ip", "127.0.0.1")],
             zxid: 0,

@@ -16,3 +16,4 @@ mod zookeeper_faults;
 mod zookeeper_hostile;
 mod zookeeper_random;
 mod zookeeper_rust;
+mod zookeeper_sessions;

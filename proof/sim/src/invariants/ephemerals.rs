@@ -22,7 +22,8 @@ struct Ephemeral {
 
 #[derive(Default)]
 pub(crate) struct Ephemerals {
-    live: BTreeSet<i64>,
+    /// Sessions whose clients use them; whether all servers know them for certain.
+    live: BTreeMap<i64, bool>,
     closed: BTreeMap<i64, i64>,
     nodes: BTreeMap<Str, Ephemeral>,
     /// A request about them was not answered.
@@ -31,8 +32,8 @@ pub(crate) struct Ephemerals {
 }
 
 impl Ephemerals {
-    pub(crate) fn session_made(&mut self, session: i64) {
-        self.live.insert(session);
+    pub(crate) fn session_made(&mut self, session: i64, is_global: bool) {
+        self.live.insert(session, is_global);
     }
 
     /// Its client uses it no more, or was told that it is gone.
@@ -47,6 +48,9 @@ impl Ephemerals {
 
     pub(crate) fn made(&mut self, path: Str, session: i64, zxid: i64) {
         self.nodes.insert(path, Ephemeral { session, made: zxid, deleted: None });
+        if let Some(is_global) = self.live.get_mut(&session) {
+            *is_global = true;
+        }
     }
 
     pub(crate) fn deleted(&mut self, path: &str, zxid: i64) {
@@ -72,21 +76,22 @@ impl Ephemerals {
         let known = self.nodes.iter().filter(|(path, _)| !self.unknown.contains(*path));
         for (path, node) in known {
             let is_there = tree.get(path).is_some();
-            let is_wanted = node.deleted.is_none() && self.live.contains(&node.session);
+            let is_wanted = node.deleted.is_none() && self.live.contains_key(&node.session);
             if is_there != is_wanted {
-                let live = if self.live.contains(&node.session) { "live" } else { "gone" };
+                let live = if self.live.contains_key(&node.session) { "live" } else { "gone" };
                 return Err(format!("{path} is there: {is_there}; its session is {live}: {node:x?}"));
             }
         }
         let Some(folder) = tree.get(EPHEMERALS) else { return Ok(()) };
         for name in folder.children() {
             let owner = tree.get(&format!("{EPHEMERALS}/{name}")).map(|node| node.stat().ephemeral_owner);
-            if owner.is_none_or(|owner| !self.live.contains(&owner)) {
+            if owner.is_none_or(|owner| !self.live.contains_key(&owner)) {
                 return Err(format!("{name} is left of session {owner:x?}"));
             }
         }
-        let sessions: BTreeSet<i64> = tree.sessions().keys().copied().collect();
-        if sessions != self.live {
+        let sessions = tree.sessions();
+        let is_missing = |(session, is_global): (&i64, &bool)| *is_global && !sessions.contains_key(session);
+        if sessions.keys().any(|session| !self.live.contains_key(session)) || self.live.iter().any(is_missing) {
             return Err(format!("these sessions are alive: {:x?}, and these in the tree: {sessions:x?}", self.live));
         }
         Ok(())
@@ -94,11 +99,12 @@ impl Ephemerals {
 
     /// Holds the looks against the whole history.
     pub(crate) fn looks(&self, history: &BTreeMap<i64, TxnEntry>) -> Verdict {
-        let closed: BTreeMap<i64, i64> = history
-            .iter()
-            .filter(|(_, entry)| matches!(entry.txn, Txn::CloseSession(_)))
-            .map(|(zxid, entry)| (entry.header.session_id, *zxid))
-            .collect();
+        let told = |is: fn(&Txn) -> bool| {
+            let told = history.iter().filter(move |(_, entry)| is(&entry.txn));
+            told.map(|(zxid, entry)| (entry.header.session_id, *zxid)).collect::<BTreeMap<i64, i64>>()
+        };
+        let made = told(|txn| matches!(txn, Txn::CreateSession(_)));
+        let closed = told(|txn| matches!(txn, Txn::CloseSession(_)));
         for (path, zxid, is_there) in &self.looks {
             let Some(node) = self.nodes.get(path).filter(|_| !self.unknown.contains(path)) else { continue };
             let ends = node.deleted.into_iter().chain(closed.get(&node.session).copied()).min();
@@ -107,7 +113,7 @@ impl Ephemerals {
                 return Err(format!("{path} was seen at {zxid:x}: {is_there}; it ended at {ends:x?}: {node:x?}"));
             }
         }
-        for (session, answered) in &self.closed {
+        for (session, answered) in self.closed.iter().filter(|(session, _)| made.contains_key(*session)) {
             if closed.get(session) != Some(answered) {
                 let found = closed.get(session);
                 return Err(format!("session {session:x} was closed at {answered:x}, in history at {found:x?}"));
