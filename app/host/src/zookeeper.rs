@@ -12,19 +12,21 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use base::{Monotonic, Part, Random, Slow};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use zk_node::{ConnectionId, Effect, Effects, Event, Lane, PeerPort, Server, ServerConfig, StartError, StopReason};
 
-use peers::{Happened, Peers};
+use peers::{Happened, How, Peers};
 pub use peers::{PeerBindError, bind_peer_ports};
 
 use crate::logging::{Level, Log};
 use crate::net::{Connection, Handler, Limits, Listener};
+use crate::tls::ZooKeeperTls;
 use crate::{Priority, SerialLane, System};
 
 /// Turns that a thread runs for others before it goes back to its own work.
@@ -32,6 +34,12 @@ const TURNS_MAX: usize = 16;
 
 /// The original's class that accepts clients.
 const ACCEPT_LOGGER: &str = "org.apache.zookeeper.server.NIOServerCnxnFactory";
+/// The original's class that accepts clients with TLS.
+const TLS_LOGGER: &str = "org.apache.zookeeper.server.NettyServerCnxnFactory";
+/// The original's class that keeps certificates.
+const STORES_LOGGER: &str = "org.apache.zookeeper.common.X509Util";
+/// How often changed certificates are looked for.
+const RELOADS: Duration = Duration::from_secs(1);
 /// The original's class that accepts other servers.
 const PEER_ACCEPT_LOGGER: &str = "org.apache.zookeeper.server.quorum.QuorumCnxManager";
 
@@ -51,8 +59,9 @@ struct Shared {
     collected: Vec<Collected>,
     connection_serial: AtomicU64,
     link_serial: Arc<AtomicU64>,
-    /// `zookeeper.tcpKeepAlive`
-    peer_keep_alive: bool,
+    tls: ZooKeeperTls,
+    /// How other servers are met.
+    meet_peers: How,
     /// When a tick is wanted, in nanoseconds; `u64::MAX` for never.
     deadline: AtomicU64,
     /// The deadline came nearer.
@@ -79,24 +88,34 @@ struct Collected {
 }
 
 enum Input {
-    Opened(ConnectionId, Arc<Connection>, bool),
+    Opened(ConnectionId, Arc<Connection>, Certificates),
     Link(Happened),
     Event(Event),
 }
 
+/// What a client showed; none of one who came in plain text.
+type Certificates = Option<Box<[Bytes]>>;
+
 impl ZooKeeper {
     /// Recovers the data and starts the machine; it serves what [`ZooKeeper::serve`] brings. May wait for the disk.
-    pub fn open(config: ServerConfig, system: System, log: Log, random: Random) -> Result<Self, StartError> {
+    pub fn open(
+        config: ServerConfig,
+        tls: ZooKeeperTls,
+        system: System,
+        log: Log,
+        random: Random,
+    ) -> Result<Self, StartError> {
         let mut effects = Effects::new();
         let now = system.clock.now();
-        let peer_keep_alive = config.member.as_ref().is_some_and(|member| member.keep_alive);
+        let keep_alive = config.member.as_ref().is_some_and(|member| member.keep_alive);
+        let meet_peers = How { keep_alive, tls: tls.peers.clone() };
         let server = Server::open(config, Arc::clone(&system.disk), random, now, &mut effects, &Slow::allowed())?;
         let shared = Arc::new(Shared {
             machine: Mutex::new(Machine {
                 server,
                 effects,
                 connections: HashMap::new(),
-                peers: Peers::new(peer_keep_alive),
+                peers: Peers::new(meet_peers.clone()),
                 ended: Vec::new(),
                 to_flush: Vec::new(),
             }),
@@ -104,7 +123,8 @@ impl ZooKeeper {
             collected: (0..system.loops.count()).map(|_| Collected::default()).collect(),
             connection_serial: AtomicU64::new(1),
             link_serial: Arc::new(AtomicU64::new(1)),
-            peer_keep_alive,
+            tls,
+            meet_peers,
             deadline: AtomicU64::new(u64::MAX),
             deadline_moved: Notify::new(),
             background_lane: system.disk_threads.serial(Priority::Background),
@@ -116,19 +136,35 @@ impl ZooKeeper {
             shared.system.loops.get(index).spawn(run_turns(Arc::clone(&shared), index));
         }
         shared.system.loops.get(0).spawn(run_ticks(Arc::clone(&shared)));
+        if shared.tls.peers.as_ref().is_some_and(|peers| peers.reload) {
+            shared.system.loops.get(0).spawn(run_reloads(Arc::clone(&shared)));
+        }
         shared.run_turn(&mut Vec::new());
         Ok(Self { shared })
     }
 
-    /// Accepts clients on a listener; `secure` marks those of the TLS port.
+    /// Accepts clients on a listener; `secure` if it is the TLS port.
     pub fn serve(&self, listener: Listener, secure: bool) {
         let shared = Arc::clone(&self.shared);
         let log = self.shared.log.clone();
         let serve = move |stream: TcpStream, peer: SocketAddr, index: usize| {
             let shared = Arc::clone(&shared);
             async move {
-                let open = |connection: &Arc<Connection>| shared.open_connection(connection, index, secure);
-                Connection::serve(stream, peer, Limits::default(), open).await;
+                let received = match &shared.tls.clients {
+                    Some(tls) if secure || tls.unified => tls.receive(stream, peer, secure).await,
+                    _ => Ok(stream.into()),
+                };
+                let transport = match received {
+                    Ok(transport) => transport,
+                    Err(error) => {
+                        let text = format!("Unsuccessful handshake with /{peer}: {error}");
+                        return shared.log.write(Level::Warn, TLS_LOGGER, text);
+                    }
+                };
+                let shown = || transport.certificates().iter().map(|shown| Bytes::copy_from_slice(shown)).collect();
+                let certificates = transport.is_secure().then(shown);
+                let open = |connection: &Arc<Connection>| shared.open_connection(connection, index, certificates);
+                Connection::serve(transport, peer, Limits::default(), open).await;
             }
         };
         listener.serve(&self.shared.system.loops, serve, move |error: io::Error| {
@@ -138,13 +174,13 @@ impl ZooKeeper {
 
     /// Accepts other servers on one of the ports that [`bind_peer_ports`] has bound.
     pub fn serve_peers(&self, listener: Listener, port: PeerPort) {
-        let Shared { system, log, peer_keep_alive, link_serial, .. } = &*self.shared;
+        let Shared { system, log, meet_peers, link_serial, .. } = &*self.shared;
         let log = log.clone();
         let failed = move |error: io::Error| {
             log.write(Level::Warn, PEER_ACCEPT_LOGGER, format!("Exception while accepting a server: {error}"));
         };
         let serial = Arc::clone(link_serial);
-        peers::accept(listener, port, &system.loops, *peer_keep_alive, serial, &self.shared, failed);
+        peers::accept(listener, port, &system.loops, meet_peers.clone(), serial, &self.shared, failed);
     }
 
     /// Tells the log that it serves, unless it has ended already: no such line may come behind the one that says why.
@@ -204,10 +240,39 @@ async fn run_ticks(shared: Arc<Shared>) {
     }
 }
 
+/// Looks now and then whether the certificates for other servers have changed.
+async fn run_reloads(shared: Arc<Shared>) {
+    shared.log.write(Level::Info, STORES_LOGGER, "enabling cert file reloading");
+    let mut moments = tokio::time::interval(RELOADS);
+    loop {
+        moments.tick().await;
+        let shared = Arc::clone(&shared);
+        let background = shared.background_lane.clone();
+        background.submit(base::once(move |_| {
+            let Some(peers) = &shared.tls.peers else { return };
+            match peers.tls.reload() {
+                Ok(false) => {}
+                Ok(true) => {
+                    shared.log.write(Level::Info, STORES_LOGGER, "The certificates for other servers are read anew");
+                }
+                Err(error) => {
+                    let text = format!("Changed certificates are not used, those before stay: {error}");
+                    shared.log.write(Level::Error, STORES_LOGGER, text);
+                }
+            }
+        }));
+    }
+}
+
 impl Shared {
-    fn open_connection(self: &Arc<Self>, connection: &Arc<Connection>, index: usize, secure: bool) -> ClientHandler {
+    fn open_connection(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        index: usize,
+        certificates: Certificates,
+    ) -> ClientHandler {
         let id = ConnectionId(self.connection_serial.fetch_add(1, Ordering::Relaxed));
-        self.collect(index, Input::Opened(id, Arc::clone(connection), secure));
+        self.collect(index, Input::Opened(id, Arc::clone(connection), certificates));
         ClientHandler { shared: Arc::clone(self), index, id }
     }
 
@@ -269,10 +334,10 @@ impl Shared {
 
     fn feed(&self, machine: &mut Machine, input: Input) {
         let event = match input {
-            Input::Opened(id, connection, secure) => {
+            Input::Opened(id, connection, certificates) => {
                 let peer = connection.peer();
                 machine.connections.insert(id, connection);
-                Event::Opened { connection: id, peer, secure }
+                Event::Opened { connection: id, peer, certificates }
             }
             Input::Link(happened) => match machine.peers.note(happened) {
                 Some(event) => Event::Link(event),

@@ -10,7 +10,7 @@ use base::{Reader, Str};
 use bytes::{Bytes, BytesMut};
 use config::{Properties, ZooKeeperSettings};
 use host::logging::{Log, LogSettings};
-use host::{Listener, System, ZooKeeper};
+use host::{Listener, System, ZooKeeper, ZooKeeperTls};
 use zk_proto::connect::{ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader};
 use zk_proto::{Acl, Jute, OpCode, requests::CreateRequest};
 
@@ -30,7 +30,8 @@ impl World {
         let address = listener.address();
         let config = host::zookeeper_config(&loaded.settings, i32::from(address.port()));
         let log = Log::start(silent).unwrap();
-        let server = ZooKeeper::open(config, system.clone(), log, System::random().unwrap()).unwrap();
+        let server =
+            ZooKeeper::open(config, ZooKeeperTls::default(), system.clone(), log, System::random().unwrap()).unwrap();
         server.serve(listener, false);
         Self { system, server, address }
     }

@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use config::ZooKeeperSettings;
-use config::zookeeper::MemberSettings;
+use config::zookeeper::{HostPort, MemberSettings};
 use host::logging::{Level, Log, end_process_on_panic};
-use host::{Listener, StopSignals, System, ZooKeeper, bind_peer_ports, resolve};
+use host::{Listener, StopSignals, System, ZooKeeper, ZooKeeperTls, bind_peer_ports, resolve};
 use zk_node::{PeerPort, StopReason};
 
 use crate::java::Java;
@@ -50,7 +50,7 @@ fn run_logged(java: &Java, arguments: &[String], log: &Log) -> i32 {
     for (level, note) in java.notes() {
         log.write(level, MAIN, note);
     }
-    let (settings, address) = match load(java, arguments, log) {
+    let (settings, addresses) = match load(java, arguments, log) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
@@ -66,7 +66,7 @@ fn run_logged(java: &Java, arguments: &[String], log: &Log) -> i32 {
     }
     let started = System::start().map_err(|error| (UNEXPECTED_ERROR, error.to_string())).and_then(|system| {
         // In the original's order: a second start of the same server fails at once.
-        let clients = bind_clients(&settings, address, log)?;
+        let clients = bind_clients(&settings, addresses, log)?;
         let peers = match &settings.member {
             Some(member) => bind_peers(member, log)?,
             None => Vec::new(),
@@ -92,8 +92,15 @@ fn run_logged(java: &Java, arguments: &[String], log: &Log) -> i32 {
     }
 }
 
-/// The settings and the address for clients; the exit code, when what is wrong with them is told.
-fn load(java: &Java, arguments: &[String], log: &Log) -> Result<(ZooKeeperSettings, Option<SocketAddr>), i32> {
+/// Where clients are served, if they are: in plain text, and by TLS.
+#[derive(Clone, Copy)]
+pub(crate) struct ClientPorts<T> {
+    pub(crate) plain: Option<T>,
+    pub(crate) secure: Option<T>,
+}
+
+/// The settings and the addresses for clients; the exit code, when what is wrong with them is told.
+fn load(java: &Java, arguments: &[String], log: &Log) -> Result<(ZooKeeperSettings, ClientPorts<SocketAddr>), i32> {
     let loaded = match arguments {
         [file] => ZooKeeperSettings::load(file, &java.properties, &mut |path| std::fs::read(path)),
         many => {
@@ -123,7 +130,7 @@ fn load(java: &Java, arguments: &[String], log: &Log) -> Result<(ZooKeeperSettin
             refuse(INVALID_CONFIG, exception, INVALID_CONFIG, INVALID_INVOCATION)
         }
     })?;
-    let address = settings.client_address.as_ref().map(|address| {
+    let resolved = |address: &HostPort| {
         // The original resolves it while it reads the file.
         resolve(&address.host, address.port).map_err(|error| {
             let error = error.to_string();
@@ -136,9 +143,14 @@ fn load(java: &Java, arguments: &[String], log: &Log) -> Result<(ZooKeeperSettin
             );
             refuse(INVALID_CONFIG, exception, INVALID_CONFIG, INVALID_INVOCATION)
         })
-    });
-    let address = address.transpose()?;
-    Ok((settings, address))
+    };
+    let plain = settings.client_address.as_ref().map(resolved).transpose()?;
+    let secure = secure_address(&settings).map(resolved).transpose()?;
+    Ok((settings, ClientPorts { plain, secure }))
+}
+
+fn secure_address(settings: &ZooKeeperSettings) -> Option<&HostPort> {
+    settings.client_tls.as_ref()?.address.as_ref()
 }
 
 /// Binds the ports for other servers, with as many tries as configured: a server that was killed may still hold them.
@@ -174,35 +186,43 @@ fn bind_peers(member: &MemberSettings, log: &Log) -> Result<Vec<(PeerPort, Liste
     }
 }
 
-/// Binds the clients' port; an exit code and a message if that can't be.
+/// Binds the clients' ports; an exit code and a message if that can't be.
 pub(crate) fn bind_clients(
     settings: &ZooKeeperSettings,
-    address: Option<SocketAddr>,
+    addresses: ClientPorts<SocketAddr>,
     log: &Log,
-) -> Result<Option<Listener>, (i32, String)> {
-    let bind = |address| {
-        let host = settings.client_address.as_ref().map_or("", |address| address.host.as_str());
+) -> Result<ClientPorts<Listener>, (i32, String)> {
+    let bind = |address: Option<SocketAddr>, written: Option<&HostPort>| {
+        let Some(address) = address else { return Ok(None) };
+        let host = written.map_or("", |written| written.host.as_str());
         log.write(Level::Info, LISTENER, format!("binding to port {}", java_address(host, address)));
-        Listener::bind(address, settings.client_listen_backlog)
+        let listener = Listener::bind(address, settings.client_listen_backlog);
+        listener.map(Some).map_err(|error| (UNEXPECTED_ERROR, error.to_string()))
     };
-    address.map(bind).transpose().map_err(|error| (UNEXPECTED_ERROR, error.to_string()))
+    let plain = bind(addresses.plain, settings.client_address.as_ref())?;
+    let secure = bind(addresses.secure, secure_address(settings))?;
+    Ok(ClientPorts { plain, secure })
 }
 
 /// Recovers the data and serves clients, and other servers on `peers`; an exit code and a message if that can't be.
 pub(crate) fn start(
     settings: &ZooKeeperSettings,
-    clients: Option<Listener>,
+    clients: ClientPorts<Listener>,
     peers: Vec<(PeerPort, Listener)>,
     system: &System,
     log: &Log,
 ) -> Result<ZooKeeper, (i32, String)> {
-    let port = clients.as_ref().map_or(-1, |listener| i32::from(listener.address().port()));
-    let config = host::zookeeper_config(settings, port);
+    let tls = ZooKeeperTls::load(settings).map_err(|error| (UNEXPECTED_ERROR, error.to_string()))?;
+    let port = |listener: &Option<Listener>| listener.as_ref().map_or(-1, |open| i32::from(open.address().port()));
+    let mut config = host::zookeeper_config(settings, port(&clients.plain));
+    config.secure_client_port = port(&clients.secure);
     let random = System::random().map_err(|error| (UNEXPECTED_ERROR, error.to_string()))?;
-    let server = ZooKeeper::open(config, system.clone(), log.clone(), random)
+    let server = ZooKeeper::open(config, tls, system.clone(), log.clone(), random)
         .map_err(|error| (error.exit_code(), error.to_string()))?;
-    if let Some(listener) = clients {
-        server.serve(listener, false);
+    for (listener, secure) in [(clients.plain, false), (clients.secure, true)] {
+        if let Some(listener) = listener {
+            server.serve(listener, secure);
+        }
     }
     for (port, listener) in peers {
         server.serve_peers(listener, port);

@@ -1,7 +1,8 @@
-//! `auth` and `sasl` packets: answered at once, outside of the order of requests, as in the original.
+//! Certificates, and `auth` and `sasl` packets: answered at once, outside of the order of requests, as in the original.
 
-use base::Reader;
+use base::{Reader, Str};
 use bytes::{BufMut, Bytes};
+use security::Certificate;
 use zk_proto::requests::{AuthRequest, SaslRequest};
 use zk_proto::{ErrorCode, Jute};
 
@@ -33,6 +34,22 @@ impl Server {
         }
         self.log.info(Logger::Server, format!("auth success {peer}"));
         self.answer_out_of_order(id, Header { xid, zxid: 0, error: ErrorCode::Ok });
+    }
+
+    /// The client has shown a certificate: its subject is who the client is (`X509AuthenticationProvider`).
+    pub(crate) fn certified(&mut self, id: ConnectionId, certificates: &[Bytes], effects: &mut Effects) {
+        let (Some(own), Some(connection)) = (certificates.first(), self.connections.get_mut(id)) else { return };
+        let subject = match Certificate::parse(own) {
+            Ok(certificate) => certificate.subject(),
+            Err(error) => return self.refuse(id, &error.to_string(), effects),
+        };
+        let mut ids = connection.ids.to_vec();
+        let is_super = self.pipeline.prep.settings().auth.certified(&Str::from(subject.as_str()), &mut ids);
+        connection.ids = ids.into();
+        if is_super {
+            self.log.info(Logger::X509, format!("Authenticated Id '{subject}' as super user"));
+        }
+        self.log.info(Logger::X509, format!("Authenticated Id '{subject}' for Scheme 'x509'"));
     }
 
     /// `sasl`, with no SASL configured: the original trips over its missing SASL server, logs that, and answers with a

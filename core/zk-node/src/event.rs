@@ -27,8 +27,9 @@ pub enum Event {
         connection: ConnectionId,
         /// Where the client is: for limits per address, the `ip` scheme, logs and the `cons` command.
         peer: SocketAddr,
-        /// Whether it came in through the secure port.
-        secure: bool,
+        /// What the client has shown and the host has found to be trusted, its own certificate first, DER; nothing if it was not
+        /// asked, or had none. `None` if it came in plain text.
+        certificates: Option<Box<[Bytes]>>,
     },
     /// Bytes arrived, cut anywhere. The chunk is shared, not copied: what the server keeps for long it copies out.
     Received {

@@ -102,7 +102,10 @@ impl Server {
             return;
         }
         match event {
-            Event::Opened { connection, peer, .. } => self.open_connection(connection, peer, now, effects),
+            Event::Opened { connection, peer, certificates } => {
+                self.open_connection(connection, peer, now, effects);
+                self.certified(connection, certificates.as_deref().unwrap_or_default(), effects);
+            }
             Event::Received { connection, bytes } => self.received(connection, bytes, now, effects),
             Event::Congested { connection, congested } => self.client_congested(connection, congested),
             Event::Closed { connection } => self.connection_lost(connection),

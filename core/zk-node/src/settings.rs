@@ -99,6 +99,10 @@ pub struct ServerConfig {
     pub skip_acl: bool,
     /// `DigestAuthenticationProvider.superDigest`: `super:<digest>` of the user that may do everything.
     pub super_digest: Option<String>,
+    /// Ids of the scheme `x509` are taken: clients may show certificates.
+    pub x509: bool,
+    /// `X509AuthenticationProvider.superUser`: the subject of the certificate of who may do everything.
+    pub x509_super_user: Option<String>,
     /// `znode.container.checkIntervalMs`: how often empty containers and outdated TTL nodes are looked for.
     pub container_check_interval_ms: u64,
     /// `znode.container.maxPerMinute`: how many of them are deleted in a minute.
@@ -154,6 +158,8 @@ impl ServerConfig {
             reconfig: false,
             skip_acl: false,
             super_digest: None,
+            x509: false,
+            x509_super_user: None,
             container_check_interval_ms: 60_000,
             container_per_minute_max: 10_000,
             container_never_used_ms: None,
@@ -231,6 +237,8 @@ impl From<&ZooKeeperSettings> for ServerConfig {
             skip_acl: access.skip_acl,
             read_only_mode: access.read_only_mode,
             super_digest: access.super_digest.clone(),
+            x509: access.x509,
+            x509_super_user: access.x509_super_user.clone(),
             container_check_interval_ms: u64::from(unsigned(nodes.container_check_interval_ms)),
             container_per_minute_max: unsigned(nodes.containers_per_minute_max),
             container_never_used_ms: Some(nodes.container_never_used_ms).filter(|ms| *ms != 0),

@@ -307,6 +307,8 @@ fn prep_settings(config: &ServerConfig) -> PrepSettings {
     let auth = AuthSettings {
         skip_acl: config.skip_acl,
         super_digest: config.super_digest.as_deref().map(Str::from),
+        x509: config.x509,
+        x509_super_user: config.x509_super_user.as_deref().map(Str::from),
         ..AuthSettings::default()
     };
     PrepSettings {

@@ -49,6 +49,16 @@ impl AuthSettings {
         }
     }
 
+    /// Takes the subject of a client's certificate, which was found to be trusted; whether it is the one who may do anything.
+    pub fn certified(&self, subject: &Str, ids: &mut Vec<Id>) -> bool {
+        let is_super = self.x509_super_user.as_ref() == Some(subject);
+        if is_super {
+            add_id(ids, Id { scheme: Str::from_static("super"), id: subject.clone() });
+        }
+        add_id(ids, Id { scheme: Str::from_static("x509"), id: subject.clone() });
+        is_super
+    }
+
     /// Fails with `NoAuth` unless one of `ids` has any of `perms` by this ACL (`ZooKeeperServer.checkACL`).
     ///
     /// # Errors
@@ -158,7 +168,7 @@ fn is_valid(id: &Id) -> bool {
             .id
             .split_once('@')
             .is_none_or(|(name, realm)| !realm.contains(['/', '@']) && name.split('/').count() <= 2),
-        "x509" => id.id.is_empty() || id.id.split(',').all(|part| part.contains('=')),
+        "x509" => security::is_distinguished_name(&id.id),
         _ => false,
     }
 }

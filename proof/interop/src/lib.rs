@@ -3,6 +3,7 @@
 //! `cargo xtask interop` installs the clients into a cache folder and names it in `JACKDAW_INTEROP_CACHE`. Every server
 //! listens on free ports of loopback, or in a network namespace of the test, keeps its data in a folder of its own, and is ended by its process id.
 
+mod certificates;
 mod clients;
 mod ensemble;
 mod load;
@@ -12,6 +13,7 @@ mod process;
 mod server;
 mod tools;
 
+pub use certificates::{Certificates, STORE_PASSWORD};
 pub use clients::{kafka_cli, node, python, python_command};
 pub use ensemble::{Ensemble, Kind};
 pub use load::Load;

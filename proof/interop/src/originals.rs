@@ -78,6 +78,12 @@ impl Original {
     pub fn tool(class: &str, arguments: &[&str], input: &[u8]) -> Result<Finished> {
         run(java()?.arg(class).args(arguments), input)
     }
+
+    /// The same with properties, `name=value`.
+    pub fn tool_with(properties: &[String], class: &str, arguments: &[&str], input: &[u8]) -> Result<Finished> {
+        let properties = properties.iter().map(|property| format!("-D{property}"));
+        run(java()?.args(properties).arg(class).args(arguments), input)
+    }
 }
 
 impl Drop for Original {

@@ -373,7 +373,7 @@ impl World {
                 }
                 None => {
                     let connection = ConnectionId(number);
-                    (Handle::Connection(connection), Event::Opened { connection, peer, secure: false })
+                    (Handle::Connection(connection), Event::Opened { connection, peer, certificates: None })
                 }
             };
             let other = End { node: to, boot: machine.boot, handle };
@@ -551,7 +551,7 @@ impl World {
         let Some(server) = &mut machine.server else { return Ok(()) };
         let mut effects = Effects::new();
         let peer = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50_000);
-        server.handle(Event::Opened { connection, peer, secure: false }, now, &mut effects);
+        server.handle(Event::Opened { connection, peer, certificates: None }, now, &mut effects);
         server.handle(Event::Received { connection, bytes: Bytes::from_static(b"srvr") }, now, &mut effects);
         server.end_turn(now, &mut effects);
         let is_answer = |effect: &Effect| matches!(effect, Effect::Send { connection: to, .. } if *to == connection);

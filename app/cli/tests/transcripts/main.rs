@@ -15,7 +15,7 @@ use std::path::Path;
 use cli::console::Console;
 use config::{Properties, ZooKeeperSettings};
 use host::logging::{Log, LogSettings};
-use host::{Listener, System, ZooKeeper};
+use host::{Listener, System, ZooKeeper, ZooKeeperTls};
 
 struct World {
     system: System,
@@ -35,7 +35,8 @@ impl World {
         let address = listener.address();
         let config = host::zookeeper_config(&loaded.settings, i32::from(address.port()));
         let log = silent_log();
-        let server = ZooKeeper::open(config, system.clone(), log, System::random().unwrap()).unwrap();
+        let server =
+            ZooKeeper::open(config, ZooKeeperTls::default(), system.clone(), log, System::random().unwrap()).unwrap();
         server.serve(listener, false);
         Self { system, server, address: address.to_string(), _folder: folder }
     }

@@ -23,6 +23,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, Sleep};
 
 use super::output::Output;
+use super::transport::{Tls, Transport};
 
 /// How much is read at once, at most: several of a busy producer's requests.
 const CHUNK_LENGTH: usize = 256 * 1024;
@@ -96,6 +97,8 @@ pub struct Connection {
 struct State {
     /// Gone with the task.
     stream: Option<OwnedWriteHalf>,
+    /// What encrypts, if anything does.
+    tls: Option<Tls>,
     output: Output,
     /// Closed when the output is written.
     closing: bool,
@@ -194,19 +197,23 @@ impl Connection {
 
     /// Serves a connection until it ends. `handler` is made with the sending side.
     pub async fn serve<H: Handler>(
-        stream: TcpStream,
+        transport: impl Into<Transport>,
         peer: SocketAddr,
         limits: Limits,
         handler: impl FnOnce(&Arc<Self>) -> H,
     ) {
+        let Transport { stream, session, .. } = transport.into();
         let (reader, stream) = stream.into_split();
-        let state = State { stream: Some(stream), ..State::default() };
+        let state = State { stream: Some(stream), tls: session.map(Tls::new), ..State::default() };
+        let secure = state.tls.is_some();
         let connection = Arc::new(Self { peer, state: Mutex::new(state) });
         let handler = handler(&connection);
         Task {
             connection,
             reader,
             handler,
+            secure,
+            fresh: true,
             ended: false,
             congested: false,
             limits,
@@ -222,7 +229,11 @@ impl State {
     /// Whether nothing is left to write.
     fn write(&mut self) -> bool {
         let Some(stream) = &self.stream else { return false };
-        match self.output.write_to(stream.as_ref()) {
+        let written = match &mut self.tls {
+            None => self.output.write_to(stream.as_ref()),
+            Some(tls) => tls.write(&mut self.output, stream.as_ref()),
+        };
+        match written {
             Ok(done) => done,
             Err(error) => {
                 self.failure.get_or_insert(error);
@@ -231,6 +242,17 @@ impl State {
                 false
             }
         }
+    }
+
+    fn is_written(&self) -> bool {
+        self.output.len() == 0 && self.tls.as_ref().is_none_or(|tls| !tls.waits())
+    }
+
+    /// Tells the peer that nothing follows, where that is told; whether it is written.
+    fn say_end(&mut self) -> bool {
+        let Some(tls) = &mut self.tls else { return true };
+        tls.say_end();
+        self.is_written() || self.write()
     }
 
     fn wake(&mut self) {
@@ -244,6 +266,10 @@ struct Task<H: Handler> {
     connection: Arc<Connection>,
     reader: OwnedReadHalf,
     handler: H,
+    /// What arrives is encrypted.
+    secure: bool,
+    /// What came with the end of the handshake is still to be taken.
+    fresh: bool,
     /// The handler knows that nothing arrives any more.
     ended: bool,
     /// What the handler knows of the output.
@@ -327,7 +353,7 @@ impl<H: Handler> Future for Task<H> {
 impl<H: Handler> Task<H> {
     fn look_at_sending(&mut self, context: &Context<'_>) -> Sending {
         let mut state = self.connection.state.lock();
-        let written = state.output.len() == 0 || state.write();
+        let written = (state.is_written() || state.write()) && (!state.closing || state.say_end());
         if state.dead {
             return Sending::Dead;
         }
@@ -372,6 +398,9 @@ impl<H: Handler> Task<H> {
 
     /// Reads once; whether there may be more.
     fn read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.secure {
+            return self.read_secure(context);
+        }
         if let Some(frame) = self.handler.incomplete().filter(|frame| frame.capacity() > frame.len()) {
             let read = match pin!(self.reader.read_buf(frame)).poll(context) {
                 Poll::Ready(read) => read?,
@@ -383,6 +412,19 @@ impl<H: Handler> Task<H> {
             }
             return Poll::Ready(Ok(read > 0));
         }
+        match self.read_chunk(context) {
+            Poll::Ready(Ok(chunk)) if chunk.is_empty() => Poll::Ready(Ok(false)),
+            Poll::Ready(Ok(chunk)) => {
+                self.handler.received(chunk);
+                Poll::Ready(Ok(true))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Reads into the loop's buffer; nothing at the end.
+    fn read_chunk(&mut self, context: &mut Context<'_>) -> Poll<io::Result<BytesMut>> {
         let chunk = CHUNK.with_borrow_mut(|buffer| {
             // Mostly nobody has a view of it: reading starts anew at its front, which the processor has in its cache.
             if !buffer.try_reclaim(CHUNK_LENGTH) && buffer.capacity() < CHUNK_LENGTH_MIN {
@@ -392,18 +434,39 @@ impl<H: Handler> Task<H> {
                 Poll::Ready(read) => read?,
                 Poll::Pending => return Poll::Pending,
             };
-            Poll::Ready(Ok::<_, io::Error>(buffer.split_to(read)))
+            Poll::Ready(Ok(buffer.split_to(read)))
         });
-        match chunk {
-            Poll::Ready(Ok(chunk)) if chunk.is_empty() => Poll::Ready(Ok(false)),
-            Poll::Ready(Ok(chunk)) => {
-                self.last_read = Instant::now();
-                self.handler.received(chunk);
-                Poll::Ready(Ok(true))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
+        if matches!(&chunk, Poll::Ready(Ok(chunk)) if !chunk.is_empty()) {
+            self.last_read = Instant::now();
         }
+        chunk
+    }
+
+    /// As [`Task::read`], of what is encrypted.
+    fn read_secure(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let chunk = if std::mem::take(&mut self.fresh) {
+            BytesMut::new()
+        } else {
+            match self.read_chunk(context) {
+                Poll::Ready(Ok(chunk)) if chunk.is_empty() => return Poll::Ready(Ok(false)),
+                Poll::Ready(Ok(chunk)) => chunk,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        };
+        let mut plain = BytesMut::with_capacity(chunk.len());
+        let mut state = self.connection.state.lock();
+        let Some(tls) = &mut state.tls else { return Poll::Ready(Ok(false)) };
+        let result = tls.read(&chunk, &mut plain);
+        // New keys are answered, and a peer that made a mistake is told which.
+        if !state.is_written() {
+            state.write();
+        }
+        drop(state);
+        if !plain.is_empty() {
+            self.handler.received(plain);
+        }
+        Poll::Ready(result)
     }
 
     /// Whether the connection has been idle, or closing, for too long. One timer, which is moved only when it fires.

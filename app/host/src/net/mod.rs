@@ -5,8 +5,10 @@ mod event_loops;
 mod frames;
 mod listener;
 mod output;
+mod transport;
 
 pub use connection::{Connection, Handler, Limits};
 pub use event_loops::EventLoops;
 pub use frames::{Framed, Service, Wants};
 pub use listener::{BindError, Listener};
+pub use transport::Transport;

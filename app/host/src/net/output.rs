@@ -61,6 +61,20 @@ impl Output {
         Ok(true)
     }
 
+    /// Bytes from the front, for one who takes them otherwise; `None` when nothing is left.
+    pub(super) fn front(&mut self) -> io::Result<Option<&[u8]>> {
+        if let Some(range @ Part::Range { .. }) = self.parts.front_mut() {
+            match split_range(range) {
+                Some(piece) => self.parts.push_front(Part::Bytes(read(&piece)?)),
+                None => *range = Part::Bytes(read(range)?),
+            }
+        }
+        Ok(match self.parts.front() {
+            Some(Part::Bytes(bytes)) => Some(bytes),
+            _ => None,
+        })
+    }
+
     /// Sends bytes and short ranges from the front in one call.
     fn send_bytes(&mut self, stream: &TcpStream) -> io::Result<usize> {
         let mut count = 0;
@@ -91,14 +105,10 @@ impl Output {
 
     /// Sends from the long range at the front.
     fn send_range(&mut self, stream: &TcpStream) -> io::Result<usize> {
-        let Some(Part::Range { file, position, length }) = self.parts.front_mut() else { return Ok(0) };
+        let Some(Part::Range { file, position, length }) = self.parts.front() else { return Ok(0) };
         let Some(real) = file.as_any().downcast_ref::<RealFile>() else {
             // Not a file of the system (tests): a piece at a time through memory.
-            let piece = Part::Range { file: file.clone(), position: *position, length: JOINED_MAX };
-            let bytes = read(&piece)?;
-            *position += u64::from(JOINED_MAX);
-            *length -= JOINED_MAX;
-            self.parts.push_front(Part::Bytes(bytes));
+            self.front()?;
             return Ok(0);
         };
         let descriptor = real.descriptor()?;
@@ -114,7 +124,8 @@ impl Output {
         Ok(sent)
     }
 
-    fn advance(&mut self, mut count: usize) {
+    /// Takes bytes off the front, which were sent.
+    pub(super) fn advance(&mut self, mut count: usize) {
         self.length -= count;
         while count > 0 {
             let Some(front) = self.parts.front_mut() else { return };
@@ -132,6 +143,18 @@ impl Output {
             }
         }
     }
+}
+
+/// Takes a piece off a range that is too long to be read at once.
+fn split_range(range: &mut Part) -> Option<Part> {
+    let Part::Range { file, position, length } = range else { return None };
+    if *length <= JOINED_MAX {
+        return None;
+    }
+    let piece = Part::Range { file: file.clone(), position: *position, length: JOINED_MAX };
+    *position += u64::from(JOINED_MAX);
+    *length -= JOINED_MAX;
+    Some(piece)
 }
 
 /// The bytes of a range. A file that has become shorter can't fill its promise: the connection ends.

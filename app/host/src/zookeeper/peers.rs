@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,8 +20,9 @@ use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 use zk_node::{LinkEffect, LinkEvent, LinkId, PeerPort};
 
-use crate::net::{BindError, Connection, EventLoops, Handler, Limits, Listener};
+use crate::net::{BindError, Connection, EventLoops, Handler, Limits, Listener, Transport};
 use crate::resolve;
+use crate::tls::PeersTls;
 use crate::zookeeper_link::dial;
 
 /// Unsent bytes from which a link counts as congested, until half of them are gone.
@@ -79,11 +81,17 @@ pub(super) trait Observer: Send + Sync + 'static {
 }
 
 /// All links of a server. Lives with its machine, under the same lock.
-#[derive(Default)]
 pub(super) struct Peers {
     links: HashMap<LinkId, Link>,
+    how: How,
+}
+
+/// How servers are met.
+#[derive(Clone, Default)]
+pub(super) struct How {
     /// `zookeeper.tcpKeepAlive`
-    keep_alive: bool,
+    pub(super) keep_alive: bool,
+    pub(super) tls: Option<Arc<PeersTls>>,
 }
 
 enum Link {
@@ -92,8 +100,8 @@ enum Link {
 }
 
 impl Peers {
-    pub(super) fn new(keep_alive: bool) -> Self {
-        Self { links: HashMap::new(), keep_alive }
+    pub(super) fn new(how: How) -> Self {
+        Self { links: HashMap::new(), how }
     }
 
     /// Takes note of what happened; what the machine is to be told of it. Nothing follows a link's [`LinkEvent::Closed`].
@@ -138,7 +146,7 @@ impl Peers {
     ) {
         match effect {
             LinkEffect::Dial { link, addresses, timeout_ms } => {
-                let dialling = Dialling { link, addresses, timeout_ms, keep_alive: self.keep_alive };
+                let dialling = Dialling { link, addresses, timeout_ms, how: self.how.clone() };
                 let index = loops.next();
                 let task = loops.get(index).spawn(dialling.run(index, Arc::clone(observer)));
                 self.links.insert(link, Link::Dialling(task.abort_handle()));
@@ -183,19 +191,28 @@ pub(super) fn accept(
     listener: Listener,
     port: PeerPort,
     loops: &EventLoops,
-    keep_alive: bool,
+    how: How,
     serial: Arc<AtomicU64>,
     observer: &Arc<impl Observer>,
-    failed: impl Fn(io::Error) + Send + 'static,
+    failed: impl Fn(io::Error) + Clone + Send + Sync + 'static,
 ) {
     let observer = Arc::clone(observer);
+    let refused = failed.clone();
     let serve = move |stream: TcpStream, peer, index| {
-        let observer = Arc::clone(&observer);
+        let (observer, how, refused) = (Arc::clone(&observer), how.clone(), refused.clone());
         let link = LinkId(serial.fetch_add(1, Ordering::Relaxed));
         async move {
-            if keep_alive && SockRef::from(&stream).set_keepalive(true).is_err() {
+            if how.keep_alive && SockRef::from(&stream).set_keepalive(true).is_err() {
                 return;
             }
+            let received = match &how.tls {
+                Some(tls) => tls.receive(stream, peer).await,
+                None => Ok(stream.into()),
+            };
+            let stream = match received {
+                Ok(transport) => transport,
+                Err(error) => return refused(io::Error::new(error.kind(), format!("{peer}: {error}"))),
+            };
             let open = |connection: &Arc<Connection>| {
                 observer.happened(index, Happened::Accepted(link, port, Arc::clone(connection)));
                 LinkHandler { observer: Arc::clone(&observer), connection: Arc::clone(connection), index, link }
@@ -215,7 +232,7 @@ struct Dialling {
     link: LinkId,
     addresses: Vec<HostPort>,
     timeout_ms: u64,
-    keep_alive: bool,
+    how: How,
 }
 
 impl Dialling {
@@ -236,27 +253,34 @@ impl Dialling {
         Connection::serve(stream, peer, limits(), open).await;
     }
 
-    async fn connect(self) -> io::Result<(TcpStream, std::net::SocketAddr)> {
-        let keep_alive = self.keep_alive;
-        let stream = tokio::time::timeout(Duration::from_millis(self.timeout_ms), first(self.addresses)).await??;
-        if keep_alive {
-            SockRef::from(&stream).set_keepalive(true)?;
-        }
-        let peer = stream.peer_addr()?;
-        Ok((stream, peer))
+    async fn connect(self) -> io::Result<(Transport, SocketAddr)> {
+        let connected = async {
+            let (stream, host) = first(self.addresses).await?;
+            if self.how.keep_alive {
+                SockRef::from(&stream).set_keepalive(true)?;
+            }
+            let peer = stream.peer_addr()?;
+            let transport = match &self.how.tls {
+                Some(tls) => tls.connect(stream, &host).await?,
+                None => stream.into(),
+            };
+            Ok((transport, peer))
+        };
+        tokio::time::timeout(Duration::from_millis(self.timeout_ms), connected).await?
     }
 }
 
 /// The first of several addresses that answers; all are tried at once, since a dead one may take all of the time to fail.
-async fn first(addresses: Vec<HostPort>) -> io::Result<TcpStream> {
+/// And as what it was written.
+async fn first(addresses: Vec<HostPort>) -> io::Result<(TcpStream, String)> {
     let mut attempts = JoinSet::new();
     for HostPort { host, port } in addresses {
-        attempts.spawn(dial(host, port));
+        attempts.spawn(async move { dial(host.clone(), port).await.map(|stream| (stream, host)) });
     }
     let mut failed = io::Error::from(io::ErrorKind::NotFound);
     while let Some(attempt) = attempts.join_next().await {
         match attempt.map_err(io::Error::other)? {
-            Ok(stream) => return Ok(stream),
+            Ok(connected) => return Ok(connected),
             Err(error) => failed = error,
         }
     }

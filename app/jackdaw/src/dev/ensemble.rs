@@ -8,7 +8,7 @@ use host::{Listener, System, ZooKeeper, resolve};
 use zk_node::{PeerPort, StopReason};
 
 use super::Options;
-use crate::zookeeper_server;
+use crate::zookeeper_server::{self, ClientPorts};
 
 /// Servers that run, and where clients find them.
 pub(super) struct Servers {
@@ -40,8 +40,9 @@ impl Servers {
             };
             let address = resolve(&options.host, port).map_err(|error| format!("--host: {error}"))?;
             let Plan { settings, peers, log } = plan;
-            let started = zookeeper_server::bind_clients(&settings, Some(address), &log).and_then(|clients| {
-                let port = clients.as_ref().map_or(0, |listener| listener.address().port());
+            let addresses_of_one = ClientPorts { plain: Some(address), secure: None };
+            let started = zookeeper_server::bind_clients(&settings, addresses_of_one, &log).and_then(|clients| {
+                let port = clients.plain.as_ref().map_or(0, |listener| listener.address().port());
                 Ok((zookeeper_server::start(&settings, clients, peers, system, &log)?, port))
             });
             let (server, port) = started.map_err(|(_, error)| {

@@ -31,6 +31,8 @@ Unknown keys warn, as in the originals.
 - `jute.maxbuffer`, `readonlymode.enabled` and `znode.container.*` in `zoo.cfg` warn that they are read from `-D` alone;
   in the original they are silently without effect there.
 - Java classes are not loaded. Names of built-in classes stand for our parts; any other class refuses the start.
+- TLS that can't be had with its keys and stores refuses the start of a ZooKeeper server, with the file and the reason. The original starts, and
+  every handshake fails. The secure port is served whatever `serverCnxnFactory` says; TLS 1.3 needs no `ciphersuites` of its own.
 - A ZooKeeper request behind a `setACL` that is still under way is checked by the new ACL. The original checks it by the
   old one, or by the new one if that is already applied.
 - A broker whose file does not set `zookeeper.connection.timeout.ms` waits for ZooKeeper at its start for ever, with

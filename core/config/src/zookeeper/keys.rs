@@ -5,10 +5,13 @@
 
 use crate::key::{Key, Valid, boolean, double, int, list, long, password, string};
 
-const NO_TLS: &str = "TLS is not served yet: remove the key, or keep this node on the original until TLS is served";
 const NO_SASL: &str = "SASL is not served yet: remove the key, or keep this node on the original until SASL is served";
-const TLS_UNUSED: &str = "TLS is not served yet and no secure port is open, so nothing reads it";
-const SASL_UNUSED: &str = "SASL and X.509 logins are not served yet, so nobody can log in that way";
+const NO_REVOCATION: &str = "whether a certificate was revoked is not looked up: take it out of the trust store, or let certificates live shortly; remove the key";
+const NO_SUPPLIER: &str =
+    "classes of Java can't be loaded: name the stores with keyStore.location and trustStore.location";
+const CLIENT_NAMES: &str =
+    "a client's certificate is not compared with the name of its host; clients read the key for that of the server";
+const SASL_UNUSED: &str = "SASL logins are not served yet, so nobody can log in that way";
 const ADMIN: &str = "the AdminServer is not served yet; the four-letter words answer the same questions";
 const OBSERVER_MASTER: &str = "observers are fed by the leader alone";
 const OBSERVER_LOG: &str = "an observer always keeps a log, and starts from it";
@@ -45,8 +48,8 @@ pub static ZOO_CFG: &[Key] = &[
     string("dataLogDir").high().doc("Folder of the transaction logs. A disk of its own keeps snapshots from delaying writes. Default: dataDir."),
     int("clientPort").default("0").high().doc("Port for clients. 0, the default, opens none."),
     string("clientPortAddress").medium().doc("Address on which clients are served. Default: all."),
-    int("secureClientPort").default("0").medium().refused(NO_TLS).doc("Port for clients that speak TLS. 0 opens none."),
-    string("secureClientPortAddress").medium().refused(NO_TLS).doc("Address on which clients that speak TLS are served. Default: all."),
+    int("secureClientPort").default("0").medium().doc("Port for clients that speak TLS. 0 opens none."),
+    string("secureClientPortAddress").medium().doc("Address on which clients that speak TLS are served. Default: all."),
     int("observerMasterPort").default("0").no_effect(OBSERVER_MASTER).doc("Port on which followers feed observers. 0 or less opens none."),
     int("clientPortListenBacklog").default("-1").doc("Connections that the kernel keeps waiting for each client port. -1: as many as the system likes."),
     int("tickTime").default("3000").high().doc("Length of a tick in milliseconds: the unit of session timeouts, initLimit and syncLimit."),
@@ -67,9 +70,9 @@ pub static ZOO_CFG: &[Key] = &[
     boolean("reconfigEnabled").default("false").medium().doc("Serve the command reconfig; refused to clients otherwise. In an ensemble true is refused, until the command is served there."),
     boolean("localSessionsEnabled").default("false").doc("New sessions are known to their server alone, until they need more. In an ensemble; all servers should agree."),
     boolean("localSessionsUpgradingEnabled").default("false").doc("Let all servers know a local session when it creates an ephemeral node; it is refused otherwise."),
-    boolean("sslQuorum").default("false").refused(NO_TLS).doc("Speak TLS between servers."),
-    boolean("portUnification").default("false").refused(NO_TLS).doc("Take TLS and plain text from peers on one port."),
-    boolean("sslQuorumReloadCertFiles").default("false").no_effect(TLS_UNUSED).doc("Read changed certificate files while running."),
+    boolean("sslQuorum").default("false").doc("Speak TLS between servers."),
+    boolean("portUnification").default("false").doc("Take TLS and plain text from peers on one port."),
+    boolean("sslQuorumReloadCertFiles").default("false").doc("Read changed certificate files while running."),
     boolean("quorum.auth.enableSasl").default("false").refused(NO_SASL).doc("Let servers log in to each other by SASL."),
     boolean("quorum.auth.serverRequireSasl").default("false").refused(NO_SASL).doc("Refuse peers that do not log in."),
     boolean("quorum.auth.learnerRequireSasl").default("false").refused(NO_SASL).doc("Log in to every peer."),
@@ -185,10 +188,10 @@ pub static PROPERTIES: &[Key] = &[
     string("zookeeper.skipACL").default("no").medium().doc("yes lets everybody do everything."),
     password("zookeeper.DigestAuthenticationProvider.superDigest").medium().doc("super:hash of the user who may do everything, as DigestAuthenticationProvider prints it."),
     string("zookeeper.superUser").no_effect(SASL_UNUSED).doc("SASL name of a user who may do everything."),
-    string("zookeeper.X509AuthenticationProvider.superUser").no_effect(SASL_UNUSED).doc("Certificate name of a user who may do everything."),
+    string("zookeeper.X509AuthenticationProvider.superUser").medium().doc("Certificate name of a user who may do everything."),
     password("zookeeper.SASLAuthenticationProvider.superPassword").no_effect(SASL_UNUSED).doc("Password of the SASL user super."),
     string("zookeeper.letAnySaslUserDoX").no_effect(SASL_UNUSED).doc("SASL user under whose permissions every SASL user acts."),
-    string("zookeeper.authProvider.").doc("authProvider.N=class: a way to log in. The classes for digest and ip are built in; SASL and X.509 are refused until they are served."),
+    string("zookeeper.authProvider.").doc("authProvider.N=class: a way to log in. The classes for digest, ip and x509 are built in; SASL is refused until it is served."),
     boolean("zookeeper.sessionRequireClientSASLAuth").default("false").refused(NO_SASL).doc("Close sessions that do not log in by SASL."),
     boolean("zookeeper.allowSaslFailedClients").default("false").no_effect(SASL_UNUSED).doc("Keep sessions whose SASL login failed."),
     string("zookeeper.sasl.serverconfig").default("Server").no_effect(SASL_UNUSED).doc("Section of the JAAS file."),
@@ -201,11 +204,40 @@ pub static PROPERTIES: &[Key] = &[
     string("zookeeper.server.realm").no_effect(KERBEROS).doc("Kerberos realm of the server."),
     string("zookeeper.kinit").default("/usr/bin/kinit").no_effect(KERBEROS).doc("Program that renews Kerberos tickets."),
     // TLS of clients (ssl.) and of peers (ssl.quorum.).
-    boolean("zookeeper.client.portUnification").default("false").refused(NO_TLS).doc("Take TLS and plain text from clients on one port."),
-    string("zookeeper.ssl.").no_effect(TLS_UNUSED).doc("TLS of the client port: protocol, enabledProtocols, ciphersuites, keyStore.*, trustStore.*, context.supplier.class, hostnameVerification, crl, ocsp, clientAuth, handshakeDetectionTimeoutMillis, authProvider."),
-    string("zookeeper.ssl.quorum.").no_effect(TLS_UNUSED).doc("TLS between servers, by the same names."),
+    boolean("zookeeper.client.portUnification").default("false").doc("Take TLS and plain text from clients on one port."),
+    string("zookeeper.ssl.protocol").default("TLSv1.2").doc("Version of TLS, unless enabledProtocols says which."),
+    list("zookeeper.ssl.enabledProtocols").doc("Versions of TLS. TLSv1.2 and TLSv1.3 are spoken; older ones are left out. Default: protocol."),
+    list("zookeeper.ssl.ciphersuites").doc("Cipher suites, by Java's names. Those of ECDHE with AES-GCM or ChaCha20-Poly1305, and of TLS 1.3, are spoken; others are left out. Default: all of AES-GCM."),
+    string("zookeeper.ssl.keyStore.location").medium().doc("File with the server's private key and certificates: PEM, PKCS12 or JKS."),
+    password("zookeeper.ssl.keyStore.password").medium().doc("Its password."),
+    string("zookeeper.ssl.keyStore.type").doc("JKS, PKCS12 or PEM. Default: by the file's name, .jks, .p12 or .pem."),
+    string("zookeeper.ssl.trustStore.location").medium().doc("File with the certificates of those who are trusted."),
+    password("zookeeper.ssl.trustStore.password").medium().doc("Its password."),
+    string("zookeeper.ssl.trustStore.type").doc("As keyStore.type."),
+    string("zookeeper.ssl.context.supplier.class").refused(NO_SUPPLIER).doc("Class that makes the SSLContext."),
+    boolean("zookeeper.ssl.hostnameVerification").default("true").no_effect(CLIENT_NAMES).doc("Compare a server's certificate with its host."),
+    boolean("zookeeper.ssl.crl").default("false").refused(NO_REVOCATION).doc("Look up revoked certificates in lists."),
+    boolean("zookeeper.ssl.ocsp").default("false").refused(NO_REVOCATION).doc("Ask whether certificates are revoked."),
+    string("zookeeper.ssl.clientAuth").default("need").medium().doc("need, want or none: whether a client must, may or need not show a certificate."),
+    int("zookeeper.ssl.handshakeDetectionTimeoutMillis").default("5000").no_effect(ADMIN).doc("Milliseconds that a client of the AdminServer may take to begin."),
+    string("zookeeper.ssl.authProvider").doc("Name of the authProvider that takes clients' certificates. Default: x509, which is built in."),
+    string("zookeeper.ssl.quorum.protocol").default("TLSv1.2").doc("Version of TLS, unless enabledProtocols says which."),
+    list("zookeeper.ssl.quorum.enabledProtocols").doc("Versions of TLS. TLSv1.2 and TLSv1.3 are spoken; older ones are left out. Default: protocol."),
+    list("zookeeper.ssl.quorum.ciphersuites").doc("Cipher suites, by Java's names. Those of ECDHE with AES-GCM or ChaCha20-Poly1305, and of TLS 1.3, are spoken; others are left out. Default: all of AES-GCM."),
+    string("zookeeper.ssl.quorum.keyStore.location").medium().doc("File with the server's private key and certificates: PEM, PKCS12 or JKS."),
+    password("zookeeper.ssl.quorum.keyStore.password").medium().doc("Its password."),
+    string("zookeeper.ssl.quorum.keyStore.type").doc("JKS, PKCS12 or PEM. Default: by the file's name, .jks, .p12 or .pem."),
+    string("zookeeper.ssl.quorum.trustStore.location").medium().doc("File with the certificates of those who are trusted."),
+    password("zookeeper.ssl.quorum.trustStore.password").medium().doc("Its password."),
+    string("zookeeper.ssl.quorum.trustStore.type").doc("As keyStore.type."),
+    string("zookeeper.ssl.quorum.context.supplier.class").refused(NO_SUPPLIER).doc("Class that makes the SSLContext."),
+    boolean("zookeeper.ssl.quorum.hostnameVerification").default("true").doc("Compare the certificates of other servers with their addresses, and with the names of those."),
+    boolean("zookeeper.ssl.quorum.crl").default("false").refused(NO_REVOCATION).doc("Look up revoked certificates in lists."),
+    boolean("zookeeper.ssl.quorum.ocsp").default("false").refused(NO_REVOCATION).doc("Ask whether certificates are revoked."),
+    string("zookeeper.ssl.quorum.clientAuth").default("need").medium().doc("need, want or none: whether a server that connects must, may or need not show a certificate."),
+    int("zookeeper.ssl.quorum.handshakeDetectionTimeoutMillis").default("5000").doc("Milliseconds that another server may take to begin."),
     boolean("zookeeper.netty.advancedFlowControl.enabled").default("false").no_effect(FLOW).doc("Flow control of the Netty network layer."),
-    int("zookeeper.netty.server.outstandingHandshake.limit").default("-1").no_effect(TLS_UNUSED).doc("TLS handshakes at the same time. -1: no limit."),
+    int("zookeeper.netty.server.outstandingHandshake.limit").default("-1").doc("TLS handshakes at the same time. -1: no limit."),
     // Features.
     boolean("zookeeper.extendedTypesEnabled").default("false").medium().doc("Allow nodes with a time to live."),
     boolean("zookeeper.emulate353TTLNodes").default("false").refused("nodes with a time to live are read and written as 3.5.4 and later do, and those of 3.5.3 would be taken for ephemeral ones: delete them with 3.5.3 first, and leave this out").doc("Read nodes with a time to live as 3.5.3 wrote them."),
@@ -284,7 +316,7 @@ mod tests {
         assert_eq!(zoo_cfg("server.12").unwrap().name, "server.");
         assert_eq!(zoo_cfg("metricsProvider.className").unwrap().name, "metricsProvider.className");
         assert_eq!(zoo_cfg("metricsProvider.httpPort").unwrap().name, "metricsProvider.");
-        assert_eq!(property("zookeeper.ssl.quorum.protocol").unwrap().name, "zookeeper.ssl.quorum.");
+        assert_eq!(property("zookeeper.pathStats.maxDepth").unwrap().name, "zookeeper.pathStats.");
         assert!(property("zookeeper.sslish").is_none() && zoo_cfg("tickTimes").is_none());
     }
 }

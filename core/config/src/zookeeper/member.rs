@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::raw::Raw;
-use super::{CONFIG, Ensemble, PeerType};
+use super::{CONFIG, Ensemble, PeerType, QuorumTls, tls};
 use crate::notice::Notice;
 
 const DATABASE: &str = "org.apache.zookeeper.server.ZKDatabase";
@@ -34,6 +34,8 @@ pub struct MemberSettings {
     pub listen_on_all_addresses: bool,
     /// `multiAddress.enabled`.
     pub multiple_addresses: bool,
+    /// TLS between servers, if it is spoken.
+    pub tls: Option<QuorumTls>,
     /// `zookeeper.tcpKeepAlive`
     pub keep_alive: bool,
     /// `zookeeper.electionPortBindRetry`: tries to bind the ports for other servers; 0 = without end.
@@ -89,6 +91,7 @@ impl MemberSettings {
             local_session_upgrades: raw.boolean("localSessionsUpgradingEnabled")?,
             listen_on_all_addresses: raw.boolean("quorumListenOnAllIPs")?,
             multiple_addresses: raw.boolean("multiAddress.enabled")?,
+            tls: tls::quorum(raw, notices)?,
             keep_alive: raw.boolean("zookeeper.tcpKeepAlive")?,
             bind_tries_max: bind_tries(raw, notices)?,
             election_connect_timeout_ms: raw.int("zookeeper.cnxTimeout")?.into(),

@@ -9,10 +9,12 @@ pub mod keys;
 mod member;
 mod raw;
 mod servers;
+mod tls;
 
 pub use error::ZooKeeperError;
 pub use member::MemberSettings;
 pub use servers::{Ensemble, HostPort, PeerType, Server};
+pub use tls::{ClientAuth, ClientTls, QuorumTls, Secret, StoreFile, TlsSettings};
 
 use std::collections::BTreeSet;
 use std::io;
@@ -40,6 +42,8 @@ pub struct ZooKeeperSettings {
     pub data_log_dir: String,
     /// Where clients are served in plain text; `0.0.0.0` is all addresses. None: nowhere.
     pub client_address: Option<HostPort>,
+    /// TLS for clients, if they are served that way.
+    pub client_tls: Option<ClientTls>,
     /// `clientPortListenBacklog`; none: the system's.
     pub client_listen_backlog: Option<i32>,
     /// `tickTime`
@@ -163,6 +167,10 @@ pub struct Access {
     pub eager_check: bool,
     /// `zookeeper.DigestAuthenticationProvider.superDigest`
     pub super_digest: Option<String>,
+    /// The scheme `x509` is known.
+    pub x509: bool,
+    /// `zookeeper.X509AuthenticationProvider.superUser`
+    pub x509_super_user: Option<String>,
     /// Four-letter words that are answered; always with `srvr`.
     pub words: Words,
     /// `readonlymode.enabled`: a member without a leader serves reads.
@@ -303,7 +311,7 @@ fn settings(raw: &Raw, notices: &mut Vec<Notice>) -> Result<ZooKeeperSettings, P
         warn_if_relative(&folder, notices);
     }
     let client_address = client_address(raw, notices)?;
-    notices.push(Notice::info(CONFIG, "secureClientPort is not set"));
+    let client_tls = tls::client(raw, notices)?;
     notices.push(Notice::info(CONFIG, "observerMasterPort is not set"));
     let tick_time_ms = raw.int("tickTime")?;
     if tick_time_ms == 0 {
@@ -328,6 +336,8 @@ fn settings(raw: &Raw, notices: &mut Vec<Notice>) -> Result<ZooKeeperSettings, P
         data_dir,
         data_log_dir,
         client_address,
+        access: access(raw, client_tls.as_ref())?,
+        client_tls,
         client_listen_backlog: Some(raw.int("clientPortListenBacklog")?).filter(|backlog| *backlog != -1),
         tick_time_ms,
         session_timeout_ms_min,
@@ -341,7 +351,6 @@ fn settings(raw: &Raw, notices: &mut Vec<Notice>) -> Result<ZooKeeperSettings, P
         purge,
         limits: limits(raw, notices)?,
         storage: storage(raw, notices)?,
-        access: access(raw)?,
         nodes: nodes(raw)?,
         connection_throttle: connection_throttle(raw)?,
         sessionless_connection_timeout_ms: raw.int("zookeeper.nio.sessionlessCnxnTimeout")?,
@@ -451,7 +460,7 @@ fn storage(raw: &Raw, notices: &mut Vec<Notice>) -> Result<Storage, Problem> {
     })
 }
 
-fn access(raw: &Raw) -> Result<Access, Problem> {
+fn access(raw: &Raw, client_tls: Option<&ClientTls>) -> Result<Access, Problem> {
     let list = raw.text("zookeeper.4lw.commands.whitelist").unwrap_or_default();
     let mut words: BTreeSet<String> =
         list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
@@ -465,6 +474,8 @@ fn access(raw: &Raw) -> Result<Access, Problem> {
         skip_acl: raw.yes_or_no("zookeeper.skipACL")?,
         eager_check: raw.boolean("zookeeper.enableEagerACLCheck")?,
         super_digest: raw.text("zookeeper.DigestAuthenticationProvider.superDigest"),
+        x509: tls::has_x509(raw, client_tls),
+        x509_super_user: raw.text("zookeeper.X509AuthenticationProvider.superUser"),
         words: if all { Words::All } else { Words::Only(words) },
         read_only_mode,
     })

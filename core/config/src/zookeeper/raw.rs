@@ -17,9 +17,11 @@ pub(super) struct Raw {
     values: BTreeMap<String, String>,
 }
 
-const DIGEST_AND_IP: [&str; 2] = [
+/// The classes that are built in.
+const PROVIDERS: [&str; 3] = [
     "org.apache.zookeeper.server.auth.DigestAuthenticationProvider",
     "org.apache.zookeeper.server.auth.IPAuthenticationProvider",
+    "org.apache.zookeeper.server.auth.X509AuthenticationProvider",
 ];
 
 impl Raw {
@@ -81,9 +83,9 @@ impl Raw {
             match key.state {
                 State::Refused(why) => return Err(Problem::config(format!("{name}={value}: {why}"))),
                 State::NoEffect(why) => without_effect.entry(why).or_default().push(name),
-                _ if key.name == "zookeeper.authProvider." && !DIGEST_AND_IP.contains(&value.as_str()) => {
+                _ if key.name == "zookeeper.authProvider." && !PROVIDERS.contains(&value.as_str()) => {
                     return Err(Problem::config(format!(
-                        "{name}={value}: only the built-in classes for digest and ip are served yet: remove the key, or keep this node on the original until SASL and X.509 are served"
+                        "{name}={value}: only the built-in classes for digest, ip and x509 are served yet: remove the key, or keep this node on the original until SASL is served"
                     )));
                 }
                 _ => {}
@@ -119,6 +121,11 @@ impl Raw {
             }
         }
         Ok(())
+    }
+
+    /// Whether a way to log in of this class is configured.
+    pub(super) fn provides(&self, class: &str) -> bool {
+        self.values.iter().any(|(name, value)| name.starts_with("zookeeper.authProvider.") && value == class)
     }
 
     /// Was it written?

@@ -134,8 +134,6 @@ fn bad_values_say_which_key_and_that_comments_are_part_of_them() {
 #[test]
 fn security_that_is_not_served_refuses_the_start() {
     for config in [
-        "secureClientPort=2281",
-        "sslQuorum=true",
         "quorum.auth.enableSasl=true",
         "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
         "sessionRequireClientSASLAuth=true",
@@ -145,6 +143,65 @@ fn security_that_is_not_served_refuses_the_start() {
     settings_of(&format!(
         "{MINIMUM}sslQuorum=false\nsecureClientPort=0\nauthProvider.d=org.apache.zookeeper.server.auth.DigestAuthenticationProvider"
     ));
+}
+
+/// With a store of each kind, so that each asks for the next thing.
+#[test]
+fn tls_for_clients_is_what_its_keys_say_or_refused() {
+    const STORES: &str = "ssl.keyStore.location=/k.p12\nssl.keyStore.password=secret\nssl.trustStore.location=/t\nssl.trustStore.type=pem\n";
+    let tls = settings_of(&format!("{MINIMUM}secureClientPort=2281\n{STORES}")).client_tls.unwrap();
+    assert_eq!(tls.address, Some(HostPort { host: "0.0.0.0".into(), port: 2281 }));
+    assert!(!tls.unified && tls.tls.tls12 && !tls.tls.tls13 && tls.tls.client_auth == ClientAuth::Need);
+    let (keys, trust) = (tls.tls.key_store.unwrap(), tls.tls.trust_store.unwrap());
+    assert!((keys.path.as_str(), keys.pem) == ("/k.p12", false) && trust.pem);
+    assert!(!format!("{keys:?}").contains("secret"));
+    let config = format!("{MINIMUM}client.portUnification=true\n{STORES}ssl.enabledProtocols=TLSv1.1,TLSv1.3\n");
+    let loaded = load(&config, &[], &[]).unwrap();
+    let tls = loaded.settings.client_tls.unwrap();
+    assert!(tls.unified && tls.address.is_none() && tls.tls.tls13 && !tls.tls.tls12);
+    assert!(loaded.settings.access.x509 && loaded.notices.iter().any(|notice| notice.text.contains("TLSv1.1 are not")));
+    for (line, text) in [
+        ("", "trustStore.location"),
+        ("ssl.keyStore.location=", "keyStore.location is not set"),
+        ("ssl.trustStore.location=/t.store", "Unable to auto-detect store file type from file name: /t.store"),
+        ("ssl.trustStore.location=/t.bcfks", "convert the file"),
+        ("ssl.trustStore.location=/t.pem\nssl.protocol=TLSv1", "not safe"),
+        ("ssl.trustStore.location=/t.pem\nssl.clientAuth=maybe", "need, want or none"),
+        ("ssl.trustStore.location=/t.pem\nssl.crl=true", "revoked"),
+        ("ssl.trustStore.location=/t.pem\nssl.context.supplier.class=a.B", "classes of Java"),
+        ("ssl.trustStore.location=/t.pem\nssl.ciphersuites=TLS_RSA_WITH_AES_128_CBC_SHA", "none of them is spoken"),
+        (
+            "ssl.trustStore.location=/t.pem\nssl.authProvider=other",
+            "No auth provider configured for the SSL authentication scheme 'other'",
+        ),
+    ] {
+        let found = refusal(&format!("{MINIMUM}secureClientPort=2281\nssl.keyStore.location=/k.jks\n{line}"));
+        assert!(found.contains(text), "{line}: {found}");
+    }
+    settings_of(&format!("{MINIMUM}secureClientPort=2281\nssl.keyStore.location=/k.jks\nssl.clientAuth=none"));
+    assert!(refusal(&format!("{MINIMUM}secureClientPortAddress=a")).contains("but secureClientPort is not set"));
+}
+
+#[test]
+fn tls_between_servers_is_what_its_keys_say_or_refused() {
+    const SERVERS: &str = "initLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+    let member = |lines: &str| {
+        let loaded = load(&format!("{MINIMUM}{SERVERS}{lines}"), &[], &[("/data/myid", "1\n")]);
+        loaded.map(|loaded| loaded.settings.member.unwrap().tls)
+    };
+    assert_eq!(member("sslQuorum=false").unwrap(), None);
+    let stores = "ssl.quorum.keyStore.location=/k.jks\nssl.quorum.trustStore.location=/t.jks\n";
+    let tls = member(&format!("portUnification=true\n{stores}")).unwrap().unwrap();
+    assert!(!tls.dial && tls.unified && !tls.reload && tls.tls.verify_hosts && tls.detection_timeout_ms == 5000);
+    let tls = member(&format!("sslQuorum=true\nsslQuorumReloadCertFiles=true\n{stores}")).unwrap().unwrap();
+    assert!(tls.dial && !tls.unified && tls.reload);
+    for (lines, text) in [
+        ("sslQuorum=true", "zookeeper.ssl.quorum.keyStore.location is not set"),
+        ("sslQuorum=true\nssl.quorum.keyStore.location=/k.jks\nssl.quorum.clientAuth=none", "trustStore.location"),
+    ] {
+        let found = member(lines).unwrap_err().to_string();
+        assert!(found.contains(text), "{lines}: {found}");
+    }
 }
 
 #[test]
@@ -236,7 +293,6 @@ fn a_member_that_does_not_fit_its_list_is_refused_in_the_words_of_the_original()
         (format!("{THREE}reconfigEnabled=true"), "1", "reconfigEnabled=true: the list of servers can't be changed"),
         (format!("{THREE}db.autocreate=false"), "1", "zookeeper.db.autocreate=false: a member that finds no data"),
         (format!("{THREE}leaderServes=no"), "1", "zookeeper.leaderServes=no: a leader that takes no clients"),
-        (format!("{THREE}sslQuorum=true"), "1", "TLS is not served yet"),
         (format!("{THREE}group.1=1:2:3:4"), "1", "Server 4 is in a group, but has no vote and no weight"),
         (THREE.replace("c:1:2", "c:1:2|d:1:2"), "1", "Multiple address feature is disabled"),
     ];

@@ -145,7 +145,7 @@ impl World {
         let id = ConnectionId(self.connections);
         self.sockets.insert(id.0, Socket::default());
         let peer = std::net::SocketAddr::new(address.parse().unwrap(), 40_000 + id.0 as u16);
-        self.turn([Event::Opened { connection: id, peer, secure: false }]);
+        self.turn([Event::Opened { connection: id, peer, certificates: None }]);
         id
     }
 

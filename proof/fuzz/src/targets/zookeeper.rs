@@ -120,7 +120,7 @@ pub(crate) fn connection(input: &[u8]) {
     let mut server = server.expect("the disk is new");
     let connection = ConnectionId(1);
     let peer = ([127, 0, 0, 1], 1).into();
-    let opened = Event::Opened { connection, peer, secure: false };
+    let opened = Event::Opened { connection, peer, certificates: None };
     let pieces =
         input.chunks(50).map(|bytes| Event::Received { connection, bytes: Bytes::copy_from_slice(bytes).into() });
     for event in std::iter::once(opened).chain(pieces) {

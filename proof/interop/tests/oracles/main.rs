@@ -17,3 +17,4 @@ mod zookeeper_hostile;
 mod zookeeper_random;
 mod zookeeper_rust;
 mod zookeeper_sessions;
+mod zookeeper_tls;

@@ -18,13 +18,17 @@ fn script(ensemble: &Ensemble, arguments: &[&str]) -> String {
 /// An ensemble in which server 3 leads: it and server 2 are first.
 fn led_by_the_last(kinds: [Kind; 3], lines: &str) -> Ensemble {
     let mut ensemble = Ensemble::new(3, lines).unwrap();
+    start_led_by_the_last(&mut ensemble, kinds);
+    ensemble
+}
+
+pub(crate) fn start_led_by_the_last(ensemble: &mut Ensemble, kinds: [Kind; 3]) {
     for id in [3, 2] {
         ensemble.start(id, kinds[id - 1]).unwrap();
     }
     assert_eq!(ensemble.await_leader().unwrap(), 3, "{kinds:?}");
     ensemble.start(1, kinds[0]).unwrap();
     assert_eq!(ensemble.await_leader().unwrap(), 3, "{kinds:?}");
-    ensemble
 }
 
 /// Writes through each server that runs; all of them must tell what was written so far.

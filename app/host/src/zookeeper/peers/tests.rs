@@ -8,6 +8,8 @@ use parking_lot::Mutex;
 
 use super::*;
 
+const KEPT_ALIVE: How = How { keep_alive: true, tls: None };
+
 const DIALLED: LinkId = LinkId(1 << 63 | 1);
 
 struct Channel(Mutex<Sender<Happened>>);
@@ -37,14 +39,16 @@ impl Side {
     fn new() -> Self {
         let (tell, told) = mpsc::channel();
         let observer = Arc::new(Channel(Mutex::new(tell)));
-        Self { loops: EventLoops::start(1).unwrap(), peers: Peers::new(true), observer, told }
+        Self { loops: EventLoops::start(1).unwrap(), peers: Peers::new(KEPT_ALIVE), observer, told }
     }
 
     fn listen(&self) -> HostPort {
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).unwrap();
         let port = listener.address().port();
         let serial = Arc::new(AtomicU64::new(7));
-        accept(listener, PeerPort::Election, &self.loops, true, serial, &self.observer, |error| panic!("{error}"));
+        accept(listener, PeerPort::Election, &self.loops, KEPT_ALIVE, serial, &self.observer, |error| {
+            panic!("{error}")
+        });
         HostPort { host: "127.0.0.1".to_owned(), port }
     }
 
