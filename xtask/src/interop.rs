@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use crate::run::{cargo, root, step};
 
 /// Python clients, pinned so that a run repeats.
-const PYTHON_PACKAGES: [&str; 3] = ["kazoo==2.10.0", "kafka-python==2.0.6", "confluent-kafka==2.6.1"];
+const PYTHON_PACKAGES: [&str; 4] =
+    ["kazoo==2.10.0", "pure-sasl==0.6.2", "kafka-python==2.0.6", "confluent-kafka==2.6.1"];
 
 /// Node clients.
 const NODE_PACKAGES: [&str; 1] = ["kafkajs@2.2.4"];

@@ -2,14 +2,19 @@
 
 use base::{Reader, Str};
 use bytes::{BufMut, Bytes};
-use security::Certificate;
+use security::{Answer, Certificate, SaslError, Service};
 use zk_proto::requests::{AuthRequest, SaslRequest};
-use zk_proto::{ErrorCode, Jute};
+use zk_proto::{ErrorCode, Id, Jute};
+use zk_tree::auth::add_id;
 
-use crate::connection::host_address;
+use crate::connection::{Connection, host_address};
 use crate::log::Logger;
 use crate::reply::Header;
 use crate::{ConnectionId, Effects, Server};
+
+const SASL: &str = "sasl";
+/// What clients log in to.
+const SERVICE: Service = Service { protocol: "zookeeper", server: "zk-sasl-md5" };
 
 impl Server {
     /// `auth`: adds an identity to the connection, or ends it.
@@ -52,16 +57,77 @@ impl Server {
         self.log.info(Logger::X509, format!("Authenticated Id '{subject}' for Scheme 'x509'"));
     }
 
-    /// `sasl`, with no SASL configured: the original trips over its missing SASL server, logs that, and answers with a
-    /// null token.
+    /// `sasl`: a step of a login by DIGEST-MD5 (`ZooKeeperServer.processSasl`). With no users, the original trips over its missing SASL
+    /// server, logs that, and answers with a null token.
     pub(crate) fn take_sasl(&mut self, id: ConnectionId, xid: i32, body: &Bytes, effects: &mut Effects) {
-        if SaslRequest::decode(&mut Reader::new(body)).is_err() {
+        let Ok(request) = SaslRequest::decode(&mut Reader::new(body)) else {
             return self.refuse(id, "A sasl packet that is cut off", effects);
+        };
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(users) = &self.config.sasl.users else {
+            let text = "cnxn.saslServer is null: cnxn object did not initialize its saslServer properly.";
+            self.log.error(Logger::Server, text);
+            return self.answer_login(id, xid, None);
+        };
+        let random = self.random.bytes_16();
+        let password = |user: &str| users.get(user).map(|password| password.0.as_str());
+        match connection.login.step(SERVICE, &request.token, &random, password) {
+            Ok(Answer::Challenge(challenge)) => self.answer_login(id, xid, Some(&challenge)),
+            Ok(Answer::Done(user, proof)) => {
+                self.logged_in(id, &user);
+                self.answer_login(id, xid, Some(&proof));
+            }
+            Err(error) => self.login_failed(id, xid, &error, effects),
         }
-        self.log
-            .error(Logger::Server, "cnxn.saslServer is null: cnxn object did not initialize its saslServer properly.");
+    }
+
+    fn logged_in(&mut self, id: ConnectionId, user: &str) {
+        let text = format!("adding SASL authorization for authorizationID: {user}");
+        self.log.info(Logger::Server, text);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let mut ids = connection.ids.to_vec();
+        add_id(&mut ids, Id { scheme: Str::from_static(SASL), id: Str::from(user) });
+        if self.config.sasl.super_user.as_deref() == Some(user) {
+            add_id(&mut ids, Id::from_static("super", ""));
+        }
+        connection.ids = ids.into();
+    }
+
+    fn login_failed(&mut self, id: ConnectionId, xid: i32, error: &SaslError, effects: &mut Effects) {
+        let Some(peer) = self.connections.get(id).map(Connection::peer_text) else { return };
+        let (class, sasl) = (SaslError::CLASS, &self.config.sasl);
+        self.log.warn(Logger::Server, format!("Client {peer} failed to SASL authenticate: {class}: {error}"));
+        if sasl.failed_go_on && !sasl.required {
+            self.log.warn(Logger::Server, "Maintaining client connection despite SASL authentication failure.");
+            return self.answer_login(id, xid, None);
+        }
+        let error = if sasl.required { ErrorCode::SessionClosedRequireSaslAuth } else { ErrorCode::AuthFailed };
+        self.log.warn(Logger::Server, "Closing client connection due to SASL authentication failure.");
         self.settle(id, xid);
-        self.reply(id, Header { xid, zxid: 0, error: ErrorCode::Ok }, |out| out.put_i32(-1));
+        self.reply(id, Header { xid, zxid: 0, error }, |out| out.put_i32(-1));
+        self.close(id, effects);
+    }
+
+    fn answer_login(&mut self, id: ConnectionId, xid: i32, token: Option<&str>) {
+        self.settle(id, xid);
+        self.reply(id, Header { xid, zxid: 0, error: ErrorCode::Ok }, |out| match token {
+            Some(token) => {
+                out.put_i32(token.len() as i32);
+                out.put_slice(token.as_bytes());
+            }
+            None => out.put_i32(-1),
+        });
+    }
+
+    /// Closes a client that was to log in first; whether it was so.
+    pub(crate) fn requires_login(&mut self, id: ConnectionId, xid: i32, effects: &mut Effects) -> bool {
+        let Some(connection) = self.connections.get(id) else { return false };
+        if !self.config.sasl.required || connection.ids.iter().any(|id| id.scheme == SASL) {
+            return false;
+        }
+        self.answer_out_of_order(id, Header { xid, zxid: 0, error: ErrorCode::SessionClosedRequireSaslAuth });
+        self.close(id, effects);
+        true
     }
 
     fn answer_out_of_order(&mut self, id: ConnectionId, header: Header) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base::{Monotonic, Str};
 use bytes::{Bytes, BytesMut};
 use hashbrown::HashMap;
+use security::ServerLogin;
 use zk_proto::Id;
 
 use crate::ConnectionId;
@@ -46,6 +47,8 @@ pub(crate) struct Connection {
     pub(crate) sends_read_only: bool,
     /// Who the client has proved to be, in the order of proof. Shared with the requests that arrived meanwhile.
     pub(crate) ids: Arc<[Id]>,
+    /// How far its login by SASL has come.
+    pub(crate) login: ServerLogin,
     /// Requests not answered yet, oldest first. Starts with a read only while replies wait to be taken.
     pub(crate) waiting: VecDeque<Waiting>,
     /// Requests with a positive xid that are not answered yet.
@@ -111,6 +114,7 @@ impl Connection {
             timeout_ms,
             sends_read_only: false,
             ids: Arc::new([ip]),
+            login: ServerLogin::default(),
             waiting: VecDeque::new(),
             outstanding: 0,
             throttled: false,

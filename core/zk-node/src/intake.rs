@@ -210,6 +210,9 @@ impl Server {
             _ => {}
         }
         let (session, timeout_ms) = (connection.session, connection.timeout_ms);
+        if self.requires_login(id, header.xid, effects) {
+            return;
+        }
         if !self.touch_session(session, timeout_ms, now) {
             // The session is gone or going: its connection is closed as that is committed.
             return;

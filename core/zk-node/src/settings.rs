@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use config::ZooKeeperSettings;
-use config::zookeeper::{MemberSettings, SnapshotCompression, Words};
+use config::zookeeper::{MemberSettings, SaslSettings, SnapshotCompression, Words};
 use zk_store::Compression;
 
 /// Settings of one server. [`ServerConfig::new`] gives the original's defaults.
@@ -103,6 +103,8 @@ pub struct ServerConfig {
     pub x509: bool,
     /// `X509AuthenticationProvider.superUser`: the subject of the certificate of who may do everything.
     pub x509_super_user: Option<String>,
+    /// Logins by SASL.
+    pub sasl: SaslSettings,
     /// `znode.container.checkIntervalMs`: how often empty containers and outdated TTL nodes are looked for.
     pub container_check_interval_ms: u64,
     /// `znode.container.maxPerMinute`: how many of them are deleted in a minute.
@@ -160,6 +162,7 @@ impl ServerConfig {
             super_digest: None,
             x509: false,
             x509_super_user: None,
+            sasl: SaslSettings::default(),
             container_check_interval_ms: 60_000,
             container_per_minute_max: 10_000,
             container_never_used_ms: None,
@@ -239,6 +242,7 @@ impl From<&ZooKeeperSettings> for ServerConfig {
             super_digest: access.super_digest.clone(),
             x509: access.x509,
             x509_super_user: access.x509_super_user.clone(),
+            sasl: access.sasl.clone(),
             container_check_interval_ms: u64::from(unsigned(nodes.container_check_interval_ms)),
             container_per_minute_max: unsigned(nodes.containers_per_minute_max),
             container_never_used_ms: Some(nodes.container_never_used_ms).filter(|ms| *ms != 0),

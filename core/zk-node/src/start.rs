@@ -309,7 +309,8 @@ fn prep_settings(config: &ServerConfig) -> PrepSettings {
         super_digest: config.super_digest.as_deref().map(Str::from),
         x509: config.x509,
         x509_super_user: config.x509_super_user.as_deref().map(Str::from),
-        ..AuthSettings::default()
+        sasl: config.sasl.provider,
+        let_any_sasl_user_do: config.sasl.any_user.as_deref().map(Str::from),
     };
     PrepSettings {
         auth,

@@ -35,11 +35,16 @@ const START_MAX: Duration = Duration::from_secs(120);
 impl Original {
     /// Starts a server with a configuration file; returns when `port` of loopback takes connections.
     pub fn start(kind: OriginalKind, config: &Path, port: u16) -> Result<Self> {
+        Self::start_with(&[], kind, config, port)
+    }
+
+    fn start_with(properties: &[String], kind: OriginalKind, config: &Path, port: u16) -> Result<Self> {
         let class = match kind {
             OriginalKind::ZooKeeper => "org.apache.zookeeper.server.quorum.QuorumPeerMain",
             OriginalKind::Kafka => "kafka.Kafka",
         };
         let mut command = java()?;
+        command.args(properties.iter().map(|property| format!("-D{property}")));
         command.arg(class).arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut original = Self { child: command.spawn()? };
         let start = Instant::now();
@@ -58,7 +63,12 @@ impl Original {
     /// As [`Original::start`], of a ZooKeeper server that is alone; returns when it grants sessions. It listens before that:
     /// who connects then is closed, or waits for half a minute.
     pub fn zookeeper(config: &Path, port: u16) -> Result<Self> {
-        let original = Self::start(OriginalKind::ZooKeeper, config, port)?;
+        Self::zookeeper_with(&[], config, port)
+    }
+
+    /// The same with properties, `name=value`.
+    pub fn zookeeper_with(properties: &[String], config: &Path, port: u16) -> Result<Self> {
+        let original = Self::start_with(properties, OriginalKind::ZooKeeper, config, port)?;
         let start = Instant::now();
         while !ask(port, "srvr").is_ok_and(|answer| answer.contains("Mode:")) {
             if start.elapsed() > START_MAX {

@@ -109,20 +109,27 @@ pub struct Server {
 impl Server {
     /// Starts a broker with a `server.properties`; returns when it serves.
     pub fn broker(properties: &Path) -> Result<Self> {
-        Self::start("kafka-server-start", properties, "started (kafka.server.KafkaServer)")
+        Self::start("kafka-server-start", &[], properties, "started (kafka.server.KafkaServer)")
     }
 
     /// Starts a ZooKeeper server with a `zoo.cfg`; returns when it serves.
     pub fn zookeeper(config: &Path) -> Result<Self> {
-        Self::start("zookeeper-server-start", config, "started (org.apache.zookeeper.server.ZooKeeperServer)")
+        Self::zookeeper_with(&[], config)
     }
 
-    fn start(command: &str, config: &Path, last_line: &str) -> Result<Self> {
+    /// The same with properties, `name=value`.
+    pub fn zookeeper_with(properties: &[String], config: &Path) -> Result<Self> {
+        let last_line = "started (org.apache.zookeeper.server.ZooKeeperServer)";
+        Self::start("zookeeper-server-start", properties, config, last_line)
+    }
+
+    fn start(command: &str, properties: &[String], config: &Path, last_line: &str) -> Result<Self> {
         let mut child = Command::new(binary())
             .arg(command)
             .arg(config)
             .env_remove("LOG_DIR")
             .env("JVMFLAGS", RARE_CONTAINER_LOOKS)
+            .env("KAFKA_OPTS", properties.iter().map(|property| format!("-D{property} ")).collect::<String>())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

@@ -33,6 +33,7 @@ Unknown keys warn, as in the originals.
 - Java classes are not loaded. Names of built-in classes stand for our parts; any other class refuses the start.
 - TLS that can't be had with its keys and stores refuses the start of a ZooKeeper server, with the file and the reason. The original starts, and
   every handshake fails. The secure port is served whatever `serverCnxnFactory` says; TLS 1.3 needs no `ciphersuites` of its own.
+- A SASL user that the JAAS file does not have fails to log in. The original checks such a name against the password of who logged in before.
 - A ZooKeeper request behind a `setACL` that is still under way is checked by the new ACL. The original checks it by the
   old one, or by the new one if that is already applied.
 - A broker whose file does not set `zookeeper.connection.timeout.ms` waits for ZooKeeper at its start for ever, with
@@ -121,7 +122,7 @@ fn op_state(op: OpCode) -> &'static str {
         OpCode::CreateSession | OpCode::CloseSession | OpCode::Error => "served; in transactions",
         OpCode::Notification => "sent with watch events",
         OpCode::Check => "served, also inside a multi",
-        OpCode::Sasl => "answered as by a server without SASL; later: security",
+        OpCode::Sasl => "served: DIGEST-MD5; Kerberos is refused",
         OpCode::Reconfig => "refused as by a server that stands alone; later: in ensembles",
         OpCode::CreateTtl => "served behind `extendedTypesEnabled`",
         _ => "served",

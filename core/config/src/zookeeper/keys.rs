@@ -187,14 +187,14 @@ pub static PROPERTIES: &[Key] = &[
     // Who may do what.
     string("zookeeper.skipACL").default("no").medium().doc("yes lets everybody do everything."),
     password("zookeeper.DigestAuthenticationProvider.superDigest").medium().doc("super:hash of the user who may do everything, as DigestAuthenticationProvider prints it."),
-    string("zookeeper.superUser").no_effect(SASL_UNUSED).doc("SASL name of a user who may do everything."),
+    string("zookeeper.superUser").doc("SASL name of a user who may do everything."),
     string("zookeeper.X509AuthenticationProvider.superUser").medium().doc("Certificate name of a user who may do everything."),
-    password("zookeeper.SASLAuthenticationProvider.superPassword").no_effect(SASL_UNUSED).doc("Password of the SASL user super."),
-    string("zookeeper.letAnySaslUserDoX").no_effect(SASL_UNUSED).doc("SASL user under whose permissions every SASL user acts."),
-    string("zookeeper.authProvider.").doc("authProvider.N=class: a way to log in. The classes for digest, ip and x509 are built in; SASL is refused until it is served."),
-    boolean("zookeeper.sessionRequireClientSASLAuth").default("false").refused(NO_SASL).doc("Close sessions that do not log in by SASL."),
-    boolean("zookeeper.allowSaslFailedClients").default("false").no_effect(SASL_UNUSED).doc("Keep sessions whose SASL login failed."),
-    string("zookeeper.sasl.serverconfig").default("Server").no_effect(SASL_UNUSED).doc("Section of the JAAS file."),
+    password("zookeeper.SASLAuthenticationProvider.superPassword").doc("Password of the SASL user super, instead of that in the JAAS file."),
+    string("zookeeper.letAnySaslUserDoX").doc("SASL id under whose permissions in ACLs every SASL user acts."),
+    string("zookeeper.authProvider.").doc("authProvider.N=class: a way to log in. The classes for digest, ip, x509 and sasl are built in; others are refused."),
+    boolean("zookeeper.sessionRequireClientSASLAuth").default("false").doc("Close sessions that do not log in by SASL."),
+    boolean("zookeeper.allowSaslFailedClients").default("false").doc("Keep sessions whose SASL login failed."),
+    string("zookeeper.sasl.serverconfig").default("Server").doc("Section of the JAAS file with the users who may log in."),
     string("zookeeper.ensembleAuthName").no_effect("the scheme ensemble is not served yet").doc("Names that clients may give for this ensemble."),
     boolean("zookeeper.enableEagerACLCheck").default("false").doc("Check permissions before a request is ordered, as well as after."),
     boolean("zookeeper.kerberos.removeHostFromPrincipal").default("false").no_effect(KERBEROS).doc("Leave the host out of a Kerberos name."),
@@ -268,7 +268,7 @@ pub static PROPERTIES: &[Key] = &[
     string("zookeeper.log.maxbackupindex").default("20").doc("Rolled log files that are kept."),
     boolean("zookeeper.jmx.log4j.disable").default("false").no_effect(JVM).doc("Keep log4j out of JMX."),
     string("zookeeper.jmx.log4j.mbean").default("log4j:hierarchy=default").no_effect(JVM).doc("Name of log4j in JMX."),
-    string("java.security.auth.login.config").refused("a JAAS file asks for SASL, which is not served yet: remove the key, or keep this node on the original until SASL is served").doc("JAAS file. -D only."),
+    string("java.security.auth.login.config").medium().doc("JAAS file with the users who may log in by SASL (DIGEST-MD5). -D only."),
 ];
 
 /// The entry of a key of `zoo.cfg`, families (`server.1`, `metricsProvider.x`) included.

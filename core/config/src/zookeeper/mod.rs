@@ -8,11 +8,13 @@ mod error;
 pub mod keys;
 mod member;
 mod raw;
+mod sasl;
 mod servers;
 mod tls;
 
 pub use error::ZooKeeperError;
 pub use member::MemberSettings;
+pub use sasl::SaslSettings;
 pub use servers::{Ensemble, HostPort, PeerType, Server};
 pub use tls::{ClientAuth, ClientTls, QuorumTls, Secret, StoreFile, TlsSettings};
 
@@ -23,6 +25,7 @@ use crate::notice::Notice;
 use crate::properties::Properties;
 use error::Problem;
 use raw::Raw;
+use sasl::LoginFile;
 use servers::port_number;
 
 const CONFIG: &str = "org.apache.zookeeper.server.quorum.QuorumPeerConfig";
@@ -171,6 +174,8 @@ pub struct Access {
     pub x509: bool,
     /// `zookeeper.X509AuthenticationProvider.superUser`
     pub x509_super_user: Option<String>,
+    /// Logins by SASL.
+    pub sasl: SaslSettings,
     /// Four-letter words that are answered; always with `srvr`.
     pub words: Words,
     /// `readonlymode.enabled`: a member without a leader serves reads.
@@ -265,7 +270,8 @@ impl ZooKeeperSettings {
         })?;
         let file = Properties::parse(&text).map_err(|error| Problem::illegal(error.to_string()).at(path))?;
         let raw = Raw::new(file, java, notices).map_err(|problem| problem.at(path))?;
-        let mut settings = settings(&raw, notices).map_err(|problem| problem.at(path))?;
+        let logins = LoginFile::read(&raw, read).map_err(|problem| problem.at(path))?;
+        let mut settings = settings(&raw, logins.as_ref(), notices).map_err(|problem| problem.at(path))?;
         settings.file = Some(path.to_owned());
         match raw.text("dynamicConfigFile") {
             Some(dynamic) => {
@@ -296,13 +302,14 @@ impl ZooKeeperSettings {
         let mut notices = Vec::new();
         let usage = |problem: Problem| ZooKeeperError::usage(problem.at("the arguments").to_string());
         let raw = Raw::new(file, java, &mut notices).map_err(usage)?;
-        let settings = settings(&raw, &mut notices).map_err(usage)?;
+        sasl::refuse_without_file(&raw).map_err(usage)?;
+        let settings = settings(&raw, None, &mut notices).map_err(usage)?;
         Ok(Loaded { settings, notices })
     }
 }
 
 /// Everything but the list of servers, in the order of the original's checks.
-fn settings(raw: &Raw, notices: &mut Vec<Notice>) -> Result<ZooKeeperSettings, Problem> {
+fn settings(raw: &Raw, logins: Option<&LoginFile>, notices: &mut Vec<Notice>) -> Result<ZooKeeperSettings, Problem> {
     raw.check_words()?;
     let purge = purge(raw, notices)?;
     let data_dir = raw.text("dataDir").ok_or_else(|| Problem::illegal("dataDir is not set"))?;
@@ -336,7 +343,7 @@ fn settings(raw: &Raw, notices: &mut Vec<Notice>) -> Result<ZooKeeperSettings, P
         data_dir,
         data_log_dir,
         client_address,
-        access: access(raw, client_tls.as_ref())?,
+        access: access(raw, client_tls.as_ref(), logins)?,
         client_tls,
         client_listen_backlog: Some(raw.int("clientPortListenBacklog")?).filter(|backlog| *backlog != -1),
         tick_time_ms,
@@ -460,7 +467,7 @@ fn storage(raw: &Raw, notices: &mut Vec<Notice>) -> Result<Storage, Problem> {
     })
 }
 
-fn access(raw: &Raw, client_tls: Option<&ClientTls>) -> Result<Access, Problem> {
+fn access(raw: &Raw, client_tls: Option<&ClientTls>, logins: Option<&LoginFile>) -> Result<Access, Problem> {
     let list = raw.text("zookeeper.4lw.commands.whitelist").unwrap_or_default();
     let mut words: BTreeSet<String> =
         list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
@@ -476,6 +483,7 @@ fn access(raw: &Raw, client_tls: Option<&ClientTls>) -> Result<Access, Problem> 
         super_digest: raw.text("zookeeper.DigestAuthenticationProvider.superDigest"),
         x509: tls::has_x509(raw, client_tls),
         x509_super_user: raw.text("zookeeper.X509AuthenticationProvider.superUser"),
+        sasl: sasl::clients(raw, logins)?,
         words: if all { Words::All } else { Words::Only(words) },
         read_only_mode,
     })

@@ -18,10 +18,11 @@ pub(super) struct Raw {
 }
 
 /// The classes that are built in.
-const PROVIDERS: [&str; 3] = [
+const PROVIDERS: [&str; 4] = [
     "org.apache.zookeeper.server.auth.DigestAuthenticationProvider",
     "org.apache.zookeeper.server.auth.IPAuthenticationProvider",
     "org.apache.zookeeper.server.auth.X509AuthenticationProvider",
+    "org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
 ];
 
 impl Raw {
@@ -85,7 +86,7 @@ impl Raw {
                 State::NoEffect(why) => without_effect.entry(why).or_default().push(name),
                 _ if key.name == "zookeeper.authProvider." && !PROVIDERS.contains(&value.as_str()) => {
                     return Err(Problem::config(format!(
-                        "{name}={value}: only the built-in classes for digest, ip and x509 are served yet: remove the key, or keep this node on the original until SASL is served"
+                        "{name}={value}: only the built-in classes for digest, ip, x509 and sasl are served: remove the key, or keep this node on the original"
                     )));
                 }
                 _ => {}

@@ -133,16 +133,42 @@ fn bad_values_say_which_key_and_that_comments_are_part_of_them() {
 
 #[test]
 fn security_that_is_not_served_refuses_the_start() {
-    for config in [
-        "quorum.auth.enableSasl=true",
-        "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
-        "sessionRequireClientSASLAuth=true",
-    ] {
+    for config in ["quorum.auth.enableSasl=true", "authProvider.1=my.Provider"] {
         assert!(refusal(&format!("{MINIMUM}{config}")).contains("served"), "{config}");
     }
     settings_of(&format!(
         "{MINIMUM}sslQuorum=false\nsecureClientPort=0\nauthProvider.d=org.apache.zookeeper.server.auth.DigestAuthenticationProvider"
     ));
+}
+
+#[test]
+fn logins_are_what_the_jaas_file_says() {
+    const SERVER: &str =
+        "Server { org.apache.zookeeper.server.auth.DigestLoginModule required user_super=\"a\" user_bob=\"b\"; };";
+    let load_with = |config: &str, jaas: &str| {
+        let java = [("java.security.auth.login.config", "/jaas")];
+        load(&format!("{MINIMUM}{config}"), &java, &[("/jaas", jaas)])
+    };
+    let sasl = load_with("", SERVER).unwrap().settings.access.sasl;
+    let users = sasl.users.unwrap();
+    assert_eq!((users["super"].0.as_str(), users["bob"].0.as_str()), ("a", "b"));
+    assert!(!sasl.provider && !sasl.required && !sasl.failed_go_on && !format!("{users:?}").contains("\"b\""));
+    let lines = "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\nsuperUser=bob\n\
+                 SASLAuthenticationProvider.superPassword=s\nsessionRequireClientSASLAuth=true\nsasl.serverconfig=Mine\n";
+    let sasl = load_with(lines, &SERVER.replace("Server", "Mine")).unwrap().settings.access.sasl;
+    assert_eq!(sasl.users.unwrap()["super"].0, "s");
+    assert!(sasl.provider && sasl.required && sasl.super_user.as_deref() == Some("bob"));
+    assert_eq!(load_with("", "Client { a.B required; };").unwrap().settings.access.sasl.users, None);
+    for (config, jaas, text) in [
+        ("sessionRequireClientSASLAuth=true", "", "no client could log in"),
+        ("", "Server { com.sun.security.auth.module.Krb5LoginModule required; };", "Kerberos is not served"),
+        ("", "Server {", "Configuration Error:\n\tLine 1"),
+    ] {
+        let found = load_with(config, jaas).unwrap_err().lines().join("\n");
+        assert!(found.contains(text), "{found}");
+    }
+    let missing = load(MINIMUM, &[("java.security.auth.login.config", "/none")], &[]).unwrap_err();
+    assert!(missing.to_string().contains("/none (No such file or directory)"));
 }
 
 /// With a store of each kind, so that each asks for the next thing.

@@ -141,11 +141,16 @@ impl World {
     }
 
     pub(crate) fn open_from(&mut self, address: &str) -> ConnectionId {
+        self.open_with(address, None)
+    }
+
+    /// One by TLS, with what it has shown.
+    pub(crate) fn open_with(&mut self, address: &str, certificates: Option<Box<[bytes::Bytes]>>) -> ConnectionId {
         self.connections += 1;
         let id = ConnectionId(self.connections);
         self.sockets.insert(id.0, Socket::default());
         let peer = std::net::SocketAddr::new(address.parse().unwrap(), 40_000 + id.0 as u16);
-        self.turn([Event::Opened { connection: id, peer, certificates: None }]);
+        self.turn([Event::Opened { connection: id, peer, certificates }]);
         id
     }
 

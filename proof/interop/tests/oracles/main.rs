@@ -16,5 +16,6 @@ mod zookeeper_faults;
 mod zookeeper_hostile;
 mod zookeeper_random;
 mod zookeeper_rust;
+mod zookeeper_sasl;
 mod zookeeper_sessions;
 mod zookeeper_tls;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
-use interop::{Certificates, Ensemble, Kind, Original, OriginalKind, Server, free_port, python};
+use interop::{Certificates, Ensemble, Kind, Original, Server, free_port, python};
 
 use crate::zookeeper_ensemble::{start_led_by_the_last, through_each};
 
@@ -73,7 +73,7 @@ fn jvm_clients_are_who_their_certificates_say_as_at_the_original() {
         lines.push("X509AuthenticationProvider.superUser=CN=server".to_owned());
         let (config, plain, secure) = config(folder.path(), &lines);
         let (_original, _ours) = if original {
-            (Some(Original::start(OriginalKind::ZooKeeper, &config, plain).unwrap()), None)
+            (Some(Original::zookeeper(&config, plain).unwrap()), None)
         } else {
             (None, Some(Server::zookeeper(&config).unwrap()))
         };
