@@ -41,6 +41,21 @@ impl Properties {
         Ok(properties)
     }
 
+    /// Reads text (`Properties.load(Reader)`), of which all characters stand for themselves.
+    ///
+    /// # Errors
+    /// As [`Properties::parse`].
+    pub fn parse_text(text: &str) -> Result<Self, PropertiesError> {
+        let mut latin = Vec::with_capacity(text.len());
+        for unit in text.encode_utf16() {
+            match u8::try_from(unit) {
+                Ok(byte) => latin.push(byte),
+                Err(_) => latin.extend_from_slice(format!("\\u{unit:04X}").as_bytes()),
+            }
+        }
+        Self::parse(&latin)
+    }
+
     /// The value of `key`, with the white space at its end, which the grammar keeps.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
@@ -93,6 +108,30 @@ impl Properties {
         }
         text
     }
+}
+
+/// The file without the lines of some keys; all else, comments too, stays byte by byte.
+///
+/// # Errors
+/// As [`Properties::parse`].
+pub fn without_keys(file: &[u8], is_dropped: impl Fn(&str) -> bool) -> Result<Vec<u8>, PropertiesError> {
+    let mut kept = Vec::with_capacity(file.len());
+    let mut lines = LogicalLines::of(file);
+    while !lines.rest.is_empty() {
+        let before = lines.rest;
+        let first = lines.natural().map(trim_start).unwrap_or_default();
+        let is_text = !first.is_empty() && !first.starts_with(b"#") && !first.starts_with(b"!");
+        let line = is_text.then(|| {
+            lines.rest = before;
+            lines.next()
+        });
+        let raw = before.get(..before.len() - lines.rest.len()).unwrap_or_default();
+        let key = line.flatten().map(|line| unescape(split(&line).0)).transpose()?;
+        if !key.is_some_and(|key| is_dropped(&key)) {
+            kept.extend_from_slice(raw);
+        }
+    }
+    Ok(kept)
 }
 
 impl<K: AsRef<str>, V: Into<String>> FromIterator<(K, V)> for Properties {
@@ -282,8 +321,22 @@ mod tests {
     }
 
     #[test]
+    fn text_may_hold_all_characters() {
+        let text = Properties::parse_text("a=\u{e9}\u{20ac}\u{1f600} x").unwrap();
+        assert_eq!(text.get("a"), Some("\u{e9}\u{20ac}\u{1f600} x"));
+    }
+
+    #[test]
     fn the_last_value_of_a_key_wins_in_the_place_of_the_first() {
         assert_eq!(pairs("a=1\nb=2\na=3"), [("a".into(), "3".into()), ("b".into(), "2".into())]);
+    }
+
+    #[test]
+    fn lines_of_some_keys_are_left_out_and_all_else_stays() {
+        let file = "# servers\r\nserver.1=a:1:2\n\n  server.2 = b:1:2\\\n   :observer\ntickTime=2000\\\n0\n! end\nlast=1";
+        let kept = without_keys(file.as_bytes(), |key| key.starts_with("server.")).unwrap();
+        assert_eq!(String::from_utf8(kept).unwrap(), "# servers\r\n\ntickTime=2000\\\n0\n! end\nlast=1");
+        assert_eq!(without_keys(b"a\\u1=2", |_| false), Err(PropertiesError::MalformedUnicode));
     }
 
     #[test]

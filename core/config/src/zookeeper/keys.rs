@@ -67,7 +67,7 @@ pub static ZOO_CFG: &[Key] = &[
     int("autopurge.snapRetainCount").default("3").medium().doc("Snapshots that the purge keeps, with the logs they need. 3 at least."),
     int("autopurge.purgeInterval").default("0").medium().doc("Hours between two purges. 0: never."),
     boolean("standaloneEnabled").default("true").medium().doc("One server line may start a server on its own; false makes it an ensemble of one."),
-    boolean("reconfigEnabled").default("false").medium().doc("Serve the command reconfig; refused to clients otherwise. In an ensemble true is refused, until the command is served there."),
+    boolean("reconfigEnabled").default("false").medium().doc("Serve the command reconfig; refused to clients otherwise."),
     boolean("localSessionsEnabled").default("false").doc("New sessions are known to their server alone, until they need more. In an ensemble; all servers should agree."),
     boolean("localSessionsUpgradingEnabled").default("false").doc("Let all servers know a local session when it creates an ephemeral node; it is refused otherwise."),
     boolean("sslQuorum").default("false").doc("Speak TLS between servers."),

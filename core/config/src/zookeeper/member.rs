@@ -18,6 +18,12 @@ pub struct MemberSettings {
     pub id: i64,
     /// The list of servers, this one among them.
     pub ensemble: Ensemble,
+    /// A later list that was proposed and is not known to be in force; with `reconfigEnabled`.
+    pub next: Option<Ensemble>,
+    /// Where lists of servers are kept, with `reconfigEnabled`.
+    pub files: Option<ListFiles>,
+    /// `standaloneEnabled`: an ensemble has two voters at least.
+    pub standalone_enabled: bool,
     /// `peerType`, or the role in the server's own line, which wins.
     pub peer_type: PeerType,
     /// `initLimit`: ticks to find and follow a leader.
@@ -56,6 +62,35 @@ pub struct MemberSettings {
     pub epoch_wait_ms_max: i64,
 }
 
+/// The files in which a server keeps its lists of servers: beside `zoo.cfg`, under its name with a suffix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListFiles {
+    /// `zoo.cfg` itself. The host makes the path absolute.
+    pub path: String,
+    /// The list is still in `zoo.cfg`.
+    pub is_inline: bool,
+}
+
+impl ListFiles {
+    /// The list of this version (`QuorumPeer.makeDynamicConfigFilename`).
+    #[must_use]
+    pub fn dynamic(&self, version: i64) -> String {
+        format!("{}.dynamic.{version:x}", self.path)
+    }
+
+    /// The list that was proposed (`QuorumPeer.getNextDynamicConfigFilename`).
+    #[must_use]
+    pub fn next(&self) -> String {
+        format!("{}.dynamic.next", self.path)
+    }
+
+    /// `zoo.cfg` as it was when the list was still in it.
+    #[must_use]
+    pub fn backup(&self) -> String {
+        format!("{}.bak", self.path)
+    }
+}
+
 impl MemberSettings {
     /// From what was written, for the server `id` of `ensemble`: the checks of `QuorumPeerConfig.checkValidity` and of
     /// `QuorumPeer.start`.
@@ -84,6 +119,9 @@ impl MemberSettings {
             id,
             peer_type: own.peer_type,
             ensemble: ensemble.clone(),
+            next: None,
+            files: None,
+            standalone_enabled: raw.boolean("standaloneEnabled")?,
             init_limit,
             sync_limit,
             connect_limit: raw.int("connectToLearnerMasterLimit")?,
@@ -107,21 +145,9 @@ impl MemberSettings {
 
 /// What would mean another thing in an ensemble than the operator asks for.
 fn refuse_what_is_not_served(raw: &Raw) -> Result<(), Problem> {
-    for (key, allowed, why) in [
-        (
-            "reconfigEnabled",
-            false,
-            "the list of servers can't be changed while an ensemble runs yet: remove the key, or keep the ensemble on the original until it can",
-        ),
-        (
-            "zookeeper.db.autocreate",
-            true,
-            "a member that finds no data takes it for an empty tree: remove the key, or keep the ensemble on the original until it asks for the file initialize",
-        ),
-    ] {
-        if raw.boolean(key)? != allowed {
-            return Err(Problem::config(format!("{key}={}: {why}", !allowed)));
-        }
+    if !raw.boolean("zookeeper.db.autocreate")? {
+        let why = "a member that finds no data takes it for an empty tree: remove the key, or keep the ensemble on the original until it asks for the file initialize";
+        return Err(Problem::config(format!("zookeeper.db.autocreate=false: {why}")));
     }
     if !raw.yes_or_no("zookeeper.leaderServes")? {
         let why = "a leader that takes no clients is not served yet: remove the key, or keep the ensemble on the original until it is";

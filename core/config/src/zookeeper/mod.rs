@@ -8,12 +8,14 @@ mod error;
 pub mod keys;
 mod member;
 mod raw;
+mod reconfig;
 mod sasl;
 mod servers;
 mod tls;
 
 pub use error::ZooKeeperError;
-pub use member::MemberSettings;
+pub use member::{ListFiles, MemberSettings};
+pub use reconfig::{ReconfigError, static_file};
 pub use sasl::SaslSettings;
 pub use servers::{Ensemble, HostPort, PeerType, Server};
 pub use tls::{ClientAuth, ClientTls, QuorumTls, Secret, StoreFile, TlsSettings};
@@ -568,8 +570,12 @@ fn join_ensemble(
     take_client_address(settings, ensemble)?;
     warn_of_peer_type(raw, settings.my_id, ensemble, notices)?;
     if distributed {
-        let member = MemberSettings::new(raw, settings.my_id, ensemble, notices)?;
-        refuse_unfinished_reconfig(settings.file.as_deref(), ensemble, read)?;
+        let mut member = MemberSettings::new(raw, settings.my_id, ensemble, notices)?;
+        if let Some(path) = settings.file.clone().filter(|_| settings.reconfig_enabled) {
+            let is_inline = raw.text("dynamicConfigFile").is_none();
+            member.next = if is_inline { None } else { next_list(&path, raw, read)? };
+            member.files = Some(ListFiles { path, is_inline });
+        }
         settings.member = Some(member);
     } else {
         notices.push(Notice::warn(MAIN, "Either no config or no quorum defined in config, running in standalone mode"));
@@ -602,19 +608,16 @@ fn warn_of_peer_type(
     Ok(())
 }
 
-/// The file beside `zoo.cfg` in which the original keeps a list of servers that was proposed and not yet found decided. One
-/// newer than the list in force may be in force elsewhere.
-fn refuse_unfinished_reconfig(file: Option<&str>, ensemble: &Ensemble, read: ReadFile<'_>) -> Result<(), Problem> {
-    let Some(path) = file.map(|file| format!("{file}.dynamic.next")) else { return Ok(()) };
-    let Ok(text) = read(&path) else { return Ok(()) };
+/// The file beside `zoo.cfg` with a list of servers that was proposed and is not known to be in force. Only a server whose
+/// list is in a file of its own has one (`QuorumPeerConfig.parse`).
+fn next_list(path: &str, raw: &Raw, read: ReadFile<'_>) -> Result<Option<Ensemble>, Problem> {
+    let text = match read(&format!("{path}.dynamic.next")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Problem::unreadable(&format!("{path}.dynamic.next"), &error)),
+    };
     let next = Properties::parse(&text).map_err(|error| Problem::illegal(error.to_string()))?;
-    let version = next.get("version").and_then(|version| i64::from_str_radix(version.trim(), 16).ok());
-    match version {
-        Some(version) if version > ensemble.version => Err(Problem::config(format!(
-            "{path} holds a list of servers, version {version:x}, that was proposed and may be in force: let the original finish that reconfiguration first"
-        ))),
-        _ => Ok(()),
-    }
+    Ensemble::parse(&next, true, raw.boolean("multiAddress.enabled")?).map(Some)
 }
 
 /// The first line of `dataDir/myid`; a server of its own needs none.

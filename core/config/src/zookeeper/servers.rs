@@ -48,7 +48,7 @@ pub struct Ensemble {
     pub groups: BTreeMap<i64, i64>,
     /// Weight of a server, when it is not 1.
     pub weights: BTreeMap<i64, i64>,
-    /// Version of the list: the file name's suffix, or 0.
+    /// Version of the list: the file name's suffix, or 0 before a leader was found; then the zxid that began it.
     pub version: i64,
 }
 
@@ -185,7 +185,7 @@ impl fmt::Display for HostPort {
 
 impl Server {
     /// Reads `host:port:port[:type][|...][;[host:]port]`. Nothing is trimmed, as in the original.
-    fn parse(id: i64, line: &str, multiple_addresses: bool) -> Result<Self, Problem> {
+    pub(super) fn parse(id: i64, line: &str, multiple_addresses: bool) -> Result<Self, Problem> {
         let wrong_format = || Problem::config(format!("{line}{WRONG_FORMAT}{}", comment_hint(line)));
         let parts = split(line, ';');
         let addresses = split(parts.first().copied().unwrap_or_default(), '|');

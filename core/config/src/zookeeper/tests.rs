@@ -316,7 +316,6 @@ fn a_member_that_does_not_fit_its_list_is_refused_in_the_words_of_the_original()
     let cases = [
         (THREE.replace("initLimit=10", ""), "1", "initLimit is not set"),
         (THREE.replace("syncLimit=5", ""), "1", "syncLimit is not set"),
-        (format!("{THREE}reconfigEnabled=true"), "1", "reconfigEnabled=true: the list of servers can't be changed"),
         (format!("{THREE}db.autocreate=false"), "1", "zookeeper.db.autocreate=false: a member that finds no data"),
         (format!("{THREE}leaderServes=no"), "1", "zookeeper.leaderServes=no: a leader that takes no clients"),
         (format!("{THREE}group.1=1:2:3:4"), "1", "Server 4 is in a group, but has no vote and no weight"),
@@ -384,16 +383,27 @@ fn the_list_is_told_to_others_in_the_form_of_the_original() {
 }
 
 #[test]
-fn a_list_that_may_be_in_force_elsewhere_refuses_the_start() {
-    let config = "dataDir=/data\ninitLimit=10\nsyncLimit=5\ndynamicConfigFile=/zoo.cfg.dynamic.100\n";
+fn a_list_that_may_be_in_force_elsewhere_is_kept_beside_the_one_that_is() {
+    let config = "dataDir=/data\ninitLimit=10\nsyncLimit=5\nreconfigEnabled=true\ndynamicConfigFile=/d/zoo.cfg.dynamic.100\n";
     let list = "server.1=a:1:2;2181\nserver.2=b:1:2;2181\n";
-    let start = |next: Option<&str>| {
-        let files = [("/zoo.cfg.dynamic.100", list), ("/data/myid", "1")];
+    let start = |config: &str, next: Option<&str>| {
+        let files = [("/d/zoo.cfg.dynamic.100", list), ("/data/myid", "1")];
         let next = next.map(|text| ("/zoo.cfg.dynamic.next", text));
-        load(config, &[], &files.into_iter().chain(next).collect::<Vec<_>>())
+        let loaded = load(config, &[], &files.into_iter().chain(next).collect::<Vec<_>>())?;
+        Ok::<_, ZooKeeperError>(loaded.settings.member.unwrap())
     };
-    assert_eq!(start(None).unwrap().settings.member.unwrap().ensemble.version, 0x100);
-    assert!(start(Some("version=100")).is_ok());
-    let error = start(Some("server.1=a:1:2\nversion=101")).unwrap_err().to_string();
-    assert!(error.contains("version 101, that was proposed and may be in force"), "{error}");
+    let member = start(config, None).unwrap();
+    assert_eq!((member.ensemble.version, member.next), (0x100, None));
+    let files = member.files.unwrap();
+    assert_eq!((files.is_inline, files.dynamic(0x1ab)), (false, "/zoo.cfg.dynamic.1ab".to_owned()));
+    let next = start(config, Some("server.1=a:1:2\nversion=101")).unwrap().next.unwrap();
+    assert_eq!((next.version, next.servers.len()), (0x101, 1));
+    assert!(start(config, Some("server.1=a")).is_err(), "half of a list is no list");
+    let disabled = config.replace("reconfigEnabled=true\n", "");
+    let member = start(&disabled, Some("server.1=a:1:2\nversion=101")).unwrap();
+    assert_eq!((member.next, member.files), (None, None), "as the original without reconfiguration");
+    let inline = format!("{THREE}reconfigEnabled=true\n");
+    let files = self::member(&inline, &[], "1").unwrap().settings.member.unwrap().files.unwrap();
+    assert!(files.is_inline);
+    assert_eq!((files.next(), files.backup()), ("/zoo.cfg.dynamic.next".to_owned(), "/zoo.cfg.bak".to_owned()));
 }
