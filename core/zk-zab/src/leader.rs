@@ -11,6 +11,7 @@
 //! ```
 
 mod learners;
+mod lists;
 mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,8 @@ use crate::{
     Entry, Epochs, FromLeader, FromLearner, History, LearnerInfo, LinkId, Quorum, ServerId, Zxid, epoch_of, epoch_start,
 };
 use learners::{Learners, Learning};
+use lists::Lists;
+pub use lists::ProposedList;
 pub use sync::{LogChunk, LogStart};
 
 /// The last counter of an epoch but one; upstream begins a new epoch rather than use the last.
@@ -94,6 +97,11 @@ pub enum LeaderEffect {
     },
     /// Everything up to this is committed.
     Commit(Zxid),
+    /// The list of servers that was proposed is in force.
+    Activate {
+        /// Who leads from now on. If it is not this server, it commits nothing more, and resigns once the others have left.
+        leader: ServerId,
+    },
     /// This server leads no more: look for a leader.
     Resign(Resignation),
 }
@@ -185,8 +193,7 @@ enum Stage {
 #[derive(Debug)]
 pub struct Leader {
     settings: LeaderSettings,
-    quorum: Arc<Quorum>,
-    config: Bytes,
+    lists: Lists,
     history: History,
     /// The own state as it was elected.
     current_epoch: i64,
@@ -206,16 +213,19 @@ pub struct Leader {
     /// The latest time that was told.
     now: Monotonic,
     began: Monotonic,
+    /// Another one is to lead: nothing more is committed.
+    is_leaving: bool,
     resigned: bool,
 }
 
 impl Leader {
     /// A leader whose log, all of it durable and applied, is `history`: the history that its epoch begins with. No epoch is
-    /// on its way to a file any more.
+    /// on its way to a file any more. `next` is a list of servers that may be in force elsewhere: the epoch begins with it.
     pub fn new(
         settings: LeaderSettings,
         quorum: Arc<Quorum>,
         config: Bytes,
+        next: Option<ProposedList>,
         mut history: History,
         epochs: &Epochs,
         now: Monotonic,
@@ -226,8 +236,7 @@ impl Leader {
         history.commit(logged);
         let mut leader = Self {
             settings,
-            quorum,
-            config,
+            lists: Lists::new(quorum, config, next),
             history,
             current_epoch: epochs.current(),
             epoch: 0,
@@ -241,6 +250,7 @@ impl Leader {
             next_count: now,
             now,
             began: now,
+            is_leaving: false,
             resigned: false,
         };
         leader.hear_of_epoch(settings.id, epochs.accepted(), now, effects);
@@ -260,7 +270,7 @@ impl Leader {
     /// The last that was heard of a voter's vote, [`Election::voted_epoch`](crate::Election::voted_epoch): to be told before
     /// its first packet.
     pub fn voted(&mut self, id: ServerId, epoch: i64) {
-        if self.quorum.is_voter(id) {
+        if self.lists.is_voter(id) {
             self.voted.insert(id, epoch);
         }
     }
@@ -278,6 +288,9 @@ impl Leader {
     /// A learner's link has ended.
     pub fn closed(&mut self, link: LinkId) {
         self.learners.remove(link);
+        if self.is_leaving {
+            self.next_count = self.now;
+        }
     }
 
     /// A learner's link can take no more for now, or can again.
@@ -336,7 +349,7 @@ impl Leader {
     /// elected this one). Matters only while accepted epochs are collected, and with `epoch_wait_ms`.
     pub fn looking(&mut self, id: ServerId, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
         let is_over = self.settings.epoch_wait_ms.is_some_and(|wait_ms| self.began.plus_ms(wait_ms) < now);
-        if is_over && matches!(self.stage, Stage::Discovering { .. }) && self.quorum.is_voter(id) {
+        if is_over && matches!(self.stage, Stage::Discovering { .. }) && self.lists.is_voter(id) {
             self.resign(Resignation::NoQuorum { what: self.stage.waits_for() }, effects);
         }
     }
@@ -432,9 +445,9 @@ impl Leader {
             self.next_count = now.plus_ms(self.settings.tick_ms.max(1));
             // Those who still take the history over count, as upstream: a follower that comes back with a whole tree to
             // receive must not cost the epoch.
-            let (quorum, me, learners) = (&self.quorum, self.settings.id, &self.learners);
-            if !quorum.is_quorum(|id| id == me || learners.is_present(id)) {
-                let synced = std::iter::once(me).chain(learners.voters_present(quorum)).collect();
+            let (lists, me, learners) = (&self.lists, self.settings.id, &self.learners);
+            if !lists.decide(|id| id == me || learners.is_present(id)) {
+                let synced = std::iter::once(me).chain(learners.voters_present(lists.current())).collect();
                 self.resign(Resignation::LostQuorum { synced }, effects);
             }
         }
@@ -442,12 +455,12 @@ impl Leader {
 
     /// Learners that have taken the history over: followers, observers.
     pub fn synced_counts(&self) -> (usize, usize) {
-        self.learners.synced_counts(&self.quorum)
+        self.learners.synced_counts(self.lists.current())
     }
 
     /// How many learners are connected: those with a vote, all.
     pub fn learner_counts(&self) -> (usize, usize) {
-        self.learners.counts(&self.quorum)
+        self.learners.counts(self.lists.current())
     }
 
     /// What is left for the next leader: everything that was proposed.
@@ -459,7 +472,7 @@ impl Leader {
         if info.protocol_version < 0x1_0000 {
             return self.lose(link, Loss::Refused("a learner from before 3.4.0, which is not served"), effects);
         }
-        if info.config_version > self.quorum.version() {
+        if info.config_version > self.lists.current().version() {
             let reason = "Follower is ahead of the leader (has a later activated configuration)";
             return self.lose(link, Loss::Refused(reason), effects);
         }
@@ -502,10 +515,10 @@ impl Leader {
     fn hear_of_epoch(&mut self, id: ServerId, epoch: i64, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
         let Stage::Discovering { accepted } = &mut self.stage else { return };
         self.epoch = self.epoch.max(epoch + 1);
-        if self.quorum.is_voter(id) {
+        if self.lists.is_voter(id) {
             accepted.insert(id, epoch);
         }
-        if self.quorum.is_quorum(|id| accepted.contains_key(&id)) {
+        if self.lists.decide(|id| accepted.contains_key(&id)) {
             self.go_on(Stage::Accepting, now);
             effects.push(LeaderEffect::AcceptEpoch(self.epoch));
         }
@@ -547,7 +560,7 @@ impl Leader {
     fn count_promise(&mut self, id: ServerId, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
         let Stage::Promising { promised } = &mut self.stage else { return };
         promised.insert(id);
-        if !self.quorum.is_quorum(|id| promised.contains(&id)) {
+        if !self.lists.decide(|id| promised.contains(&id)) {
             return;
         }
         self.go_on(Stage::Entering, now);
@@ -563,12 +576,15 @@ impl Leader {
             return;
         }
         let (me, learners) = (self.settings.id, &self.learners);
-        if !self.quorum.is_quorum(|id| id == me || learners.is_synced(id)) {
+        if !self.lists.decide(|id| id == me || learners.is_synced(id)) {
             return;
         }
         self.go_on(Stage::Broadcasting, now);
         (self.next_ping, self.next_count) = (now, now.plus_ms(self.settings.tick_ms));
-        effects.push(LeaderEffect::Established { epoch: self.epoch });
+        self.activate_with_epoch(effects);
+        if !self.is_leaving {
+            effects.push(LeaderEffect::Established { epoch: self.epoch });
+        }
         for link in self.learners.at(Learning::Synced) {
             self.welcome_in(link, effects);
         }
@@ -589,26 +605,27 @@ impl Leader {
         }
     }
 
-    /// Commits as far as a quorum has logged.
+    /// Commits as far as a quorum has logged: up to a list of servers by the quorums of the old and the new one, and from
+    /// then on by the new one's.
     fn commit_if_ready(&mut self, effects: &mut Vec<LeaderEffect>) {
-        if !matches!(self.stage, Stage::Broadcasting) || self.resigned {
-            return;
+        while matches!(self.stage, Stage::Broadcasting) && !self.resigned && !self.is_leaving {
+            let (me, logged, learners) = (self.settings.id, self.logged, &self.learners);
+            let acked = |id| if id == me { logged } else { learners.acked_by(id) };
+            let Some(zxid) = self.lists.committed(acked) else { return };
+            // Learners that have nothing but the start of an epoch acknowledge that.
+            let Some(zxid) = self.history.last_up_to(zxid).filter(|zxid| *zxid > self.history.committed()) else { return };
+            self.history.commit(zxid);
+            let leader = self.activate_at(zxid);
+            effects.push(LeaderEffect::Commit(zxid));
+            for link in self.learners.links() {
+                self.push(link, effects);
+                self.welcome_in(link, effects);
+            }
+            if let Some(leader) = leader {
+                effects.push(LeaderEffect::Activate { leader });
+            }
+            self.history.trim(self.settings.history_len, self.history.committed().min(self.logged));
         }
-        let (me, logged, learners) = (self.settings.id, self.logged, &self.learners);
-        let acked = |id| if id == me { logged } else { learners.acked_by(id) };
-        let mut levels: Vec<Zxid> = self.quorum.voters().map(acked).collect();
-        levels.sort_unstable_by(|one, other| other.cmp(one));
-        let quorum = &self.quorum;
-        let Some(zxid) = levels.into_iter().find(|level| quorum.is_quorum(|id| acked(id) >= *level)) else { return };
-        // Learners that have nothing but the start of an epoch acknowledge that.
-        let Some(zxid) = self.history.last_up_to(zxid).filter(|zxid| *zxid > self.history.committed()) else { return };
-        self.history.commit(zxid);
-        effects.push(LeaderEffect::Commit(zxid));
-        for link in self.learners.links() {
-            self.push(link, effects);
-            self.welcome_in(link, effects);
-        }
-        self.history.trim(self.settings.history_len, self.history.committed().min(self.logged));
     }
 
     fn lose(&mut self, link: LinkId, reason: Loss, effects: &mut Vec<LeaderEffect>) {

@@ -56,8 +56,16 @@ pub enum LearnerEffect {
     Log(Entry),
     /// Apply everything logged up to this.
     Commit(Zxid),
-    /// The leader's list of servers, as text.
+    /// The leader's list of servers, as text. Keep it for good before [`LearnerEffect::EnterEpoch`]; it is in force from
+    /// [`LearnerEffect::Serve`] on.
     Config(Bytes),
+    /// The list of servers that this transaction proposes is in force.
+    Activate {
+        /// Its transaction.
+        zxid: Zxid,
+        /// Who leads from now on.
+        leader: ServerId,
+    },
     /// Make this the current epoch, for good; then [`Learner::epoch_entered`].
     EnterEpoch(i64),
     /// Clients may be served.
@@ -367,11 +375,15 @@ impl Learner {
                 self.log(entry, effects);
             }
             FromLeader::Commit { zxid } => self.commit(zxid, effects),
-            FromLeader::Inform(entry) => {
+            FromLeader::CommitAndActivate { zxid, leader } => {
+                self.commit(zxid, effects);
+                self.activate(zxid, leader, effects);
+            }
+            FromLeader::Inform(entry) => self.inform(entry, effects),
+            FromLeader::InformAndActivate { entry, leader } => {
                 let zxid = entry.zxid;
-                if self.log(entry, effects) {
-                    self.commit(zxid, effects);
-                }
+                self.inform(entry, effects);
+                self.activate(zxid, leader, effects);
             }
             FromLeader::Ping { .. } | FromLeader::Other(_) => {}
             packet => self.refuse(self.stage, &packet, effects),
@@ -394,6 +406,19 @@ impl Learner {
         }
         effects.push(LearnerEffect::Log(entry));
         true
+    }
+
+    fn inform(&mut self, entry: Entry, effects: &mut Vec<LearnerEffect>) {
+        let zxid = entry.zxid;
+        if self.log(entry, effects) {
+            self.commit(zxid, effects);
+        }
+    }
+
+    fn activate(&self, zxid: Zxid, leader: ServerId, effects: &mut Vec<LearnerEffect>) {
+        if self.stage != Stage::Left {
+            effects.push(LearnerEffect::Activate { zxid, leader });
+        }
     }
 
     fn commit(&mut self, zxid: Zxid, effects: &mut Vec<LearnerEffect>) {

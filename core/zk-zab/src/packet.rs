@@ -83,8 +83,22 @@ pub enum FromLeader {
         /// Which proposal.
         zxid: Zxid,
     },
+    /// COMMITANDACTIVATE: it is committed, and puts the list of servers that it proposes in force.
+    CommitAndActivate {
+        /// Which proposal.
+        zxid: Zxid,
+        /// Who leads from now on.
+        leader: ServerId,
+    },
     /// INFORM, to observers: a proposal that is committed already.
     Inform(crate::Entry),
+    /// INFORMANDACTIVATE, to observers: the same of a list of servers.
+    InformAndActivate {
+        /// The proposal.
+        entry: crate::Entry,
+        /// Who leads from now on.
+        leader: ServerId,
+    },
     /// PING.
     Ping {
         /// The last proposal.
@@ -106,7 +120,9 @@ impl FromLeader {
             Self::UpToDate => ("UPTODATE", -1),
             Self::Proposal(entry) => ("PROPOSAL", entry.zxid),
             Self::Commit { zxid } => ("COMMIT", *zxid),
+            Self::CommitAndActivate { zxid, .. } => ("COMMITANDACTIVATE", *zxid),
             Self::Inform(entry) => ("INFORM", entry.zxid),
+            Self::InformAndActivate { entry, .. } => ("INFORMANDACTIVATE", entry.zxid),
             Self::Ping { zxid } => ("PING", *zxid),
             Self::Other(_) => ("another packet", 0),
         };

@@ -190,6 +190,11 @@ impl Learners {
         self.of(id).is_some_and(Learner::is_synced)
     }
 
+    /// Whether it follows with a log of its own: who came as an observer acknowledges nothing.
+    pub(super) fn is_synced_voter(&self, id: ServerId) -> bool {
+        self.of(id).is_some_and(|learner| learner.is_synced() && !learner.is_observer)
+    }
+
     /// Up to where a server has logged; nothing before it has taken the history over.
     pub(super) fn acked_by(&self, id: ServerId) -> Zxid {
         self.of(id).filter(|learner| learner.is_synced()).map_or(0, |learner| learner.acked)

@@ -3,8 +3,9 @@
 use base::Monotonic;
 
 use super::learners::{Learner, Learning};
+use super::lists::Lists;
 use super::{Leader, LeaderEffect, Loss};
-use crate::{Entry, FromLeader, LinkId, Zxid, epoch_of};
+use crate::{Entry, FromLeader, LinkId, ServerId, Zxid, epoch_of};
 
 /// A piece of the leader's log, for a learner that lacks more than is kept in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,8 +112,8 @@ impl Leader {
         }
         for entry in chunk.entries {
             if entry.zxid > learner.sent && entry.zxid <= committed {
-                learner.propose(link, entry, effects);
-                learner.commit(link, committed, effects);
+                learner.propose(link, entry, &self.lists, effects);
+                learner.commit(link, committed, &self.lists, effects);
             }
         }
         self.push(link, effects);
@@ -162,7 +163,7 @@ impl Leader {
         if !learner.is_placed() || learner.congested {
             return;
         }
-        learner.commit(link, committed, effects);
+        learner.commit(link, committed, &self.lists, effects);
         // Up to NEWLEADER only what is committed, so that no COMMIT comes between it and UPTODATE for a proposal before it:
         // an original learner fails at that (ZOOKEEPER-4394).
         let is_behind = learner.is_observer || learner.stage == Learning::Catching;
@@ -171,8 +172,8 @@ impl Leader {
             match history.next_behind(learner.sent) {
                 Some(entry) if entry.zxid > until => break,
                 Some(entry) => {
-                    learner.propose(link, entry.clone(), effects);
-                    learner.commit(link, committed, effects);
+                    learner.propose(link, entry.clone(), &self.lists, effects);
+                    learner.commit(link, committed, &self.lists, effects);
                 }
                 // It fell behind what is kept.
                 None => {
@@ -185,7 +186,7 @@ impl Leader {
             learner.stage = Learning::Informed;
             // Everything sent up to here is acknowledged with NEWLEADER.
             learner.target = learner.sent;
-            let packet = FromLeader::NewLeader { epoch: self.epoch, config: self.config.clone() };
+            let packet = FromLeader::NewLeader { epoch: self.epoch, config: self.lists.told() };
             effects.push(LeaderEffect::Send { link, packet });
         }
     }
@@ -193,19 +194,21 @@ impl Leader {
 
 impl Learner {
     /// Sends the next transaction; to an observer when it is committed, so that it needs no COMMIT.
-    fn propose(&mut self, link: LinkId, entry: Entry, effects: &mut Vec<LeaderEffect>) {
+    fn propose(&mut self, link: LinkId, entry: Entry, lists: &Lists, effects: &mut Vec<LeaderEffect>) {
         self.sent = entry.zxid;
-        let packet = if self.is_observer {
-            FromLeader::Inform(entry)
-        } else {
+        let packet = if !self.is_observer {
             self.uncommitted.push_back(entry.zxid);
             FromLeader::Proposal(entry)
+        } else if let Some(leader) = self.activation(entry.zxid, lists) {
+            FromLeader::InformAndActivate { entry, leader }
+        } else {
+            FromLeader::Inform(entry)
         };
         effects.push(LeaderEffect::Send { link, packet });
     }
 
     /// Sends the commits that are due, and what stands behind them.
-    fn commit(&mut self, link: LinkId, committed: Zxid, effects: &mut Vec<LeaderEffect>) {
+    fn commit(&mut self, link: LinkId, committed: Zxid, lists: &Lists, effects: &mut Vec<LeaderEffect>) {
         loop {
             let next = self.uncommitted.front().copied().filter(|zxid| *zxid <= committed);
             let has_up_to = self.uncommitted.front().map_or(self.sent, |first| first - 1);
@@ -214,10 +217,19 @@ impl Learner {
                 effects.push(LeaderEffect::Send { link, packet: FromLeader::Other(bytes) });
             } else if let Some(zxid) = next {
                 self.uncommitted.pop_front();
-                effects.push(LeaderEffect::Send { link, packet: FromLeader::Commit { zxid } });
+                let packet = match self.activation(zxid, lists) {
+                    Some(leader) => FromLeader::CommitAndActivate { zxid, leader },
+                    None => FromLeader::Commit { zxid },
+                };
+                effects.push(LeaderEffect::Send { link, packet });
             } else {
                 return;
             }
         }
+    }
+
+    /// Who leads from this transaction on, if it puts a list in force; what comes before NEWLEADER leaves that to it.
+    fn activation(&self, zxid: Zxid, lists: &Lists) -> Option<ServerId> {
+        lists.activation(zxid).filter(|_| self.stage != Learning::Catching)
     }
 }

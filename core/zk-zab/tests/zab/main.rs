@@ -5,5 +5,6 @@
 mod leader;
 mod learner;
 mod matching;
+mod reconfig;
 mod simulation;
 mod stage;

@@ -6,7 +6,7 @@ use base::Monotonic;
 use bytes::Bytes;
 use zk_zab::{
     Entry, Epochs, FromLeader, FromLearner, History, Leader, LeaderEffect, LeaderSettings, Learner, LearnerEffect,
-    LearnerInfo, LearnerSettings, LinkId, LogChunk, LogStart, Quorum, ServerId, Zxid, epoch_start,
+    LearnerInfo, LearnerSettings, LinkId, LogChunk, LogStart, ProposedList, Quorum, ServerId, Zxid, epoch_start,
 };
 
 pub(crate) const TICK_MS: u64 = 100;
@@ -42,11 +42,14 @@ fn of_leader(packet: &FromLeader) -> String {
         FromLeader::Diff { zxid } => format!("DIFF {}", name(*zxid)),
         FromLeader::Trunc { zxid } => format!("TRUNC {}", name(*zxid)),
         FromLeader::Snap { zxid } => format!("SNAP {}", name(*zxid)),
-        FromLeader::NewLeader { epoch, .. } => format!("NEWLEADER {epoch}"),
+        FromLeader::NewLeader { epoch, config } if config == "servers" => format!("NEWLEADER {epoch}"),
+        FromLeader::NewLeader { epoch, config } => format!("NEWLEADER {epoch} {}", String::from_utf8_lossy(config)),
         FromLeader::UpToDate => "UPTODATE".to_owned(),
         FromLeader::Proposal(entry) => format!("PROPOSAL {}", name(entry.zxid)),
         FromLeader::Commit { zxid } => format!("COMMIT {}", name(*zxid)),
+        FromLeader::CommitAndActivate { zxid, leader } => format!("COMMITANDACTIVATE {} {leader}", name(*zxid)),
         FromLeader::Inform(entry) => format!("INFORM {}", name(entry.zxid)),
+        FromLeader::InformAndActivate { entry, leader } => format!("INFORMANDACTIVATE {} {leader}", name(entry.zxid)),
         FromLeader::Ping { zxid } => format!("PING {}", name(*zxid)),
         FromLeader::Other(bytes) => format!("other {}", String::from_utf8_lossy(bytes)),
     }
@@ -73,6 +76,7 @@ fn leader_wants(effect: &LeaderEffect) -> String {
         LeaderEffect::ReadLog { link, after } => format!("{} log behind {}", link.0, name(*after)),
         LeaderEffect::Established { epoch } => format!("established {epoch}"),
         LeaderEffect::Commit(zxid) => format!("commit {}", name(*zxid)),
+        LeaderEffect::Activate { leader } => format!("activate {leader}"),
         LeaderEffect::Resign(reason) => format!("resign: {reason}"),
     }
 }
@@ -86,6 +90,7 @@ fn learner_wants(effect: &LearnerEffect) -> String {
         LearnerEffect::Log(entry) => format!("log {}", name(entry.zxid)),
         LearnerEffect::Commit(zxid) => format!("commit {}", name(*zxid)),
         LearnerEffect::Config(config) => format!("config {}", String::from_utf8_lossy(config)),
+        LearnerEffect::Activate { zxid, leader } => format!("activate {} {leader}", name(*zxid)),
         LearnerEffect::EnterEpoch(epoch) => format!("enter {epoch}"),
         LearnerEffect::Serve { epoch } => format!("serve {epoch}"),
         LearnerEffect::Abandon(reason) => format!("abandon: {reason}"),
@@ -136,9 +141,18 @@ impl Led {
     }
 
     pub(crate) fn with(settings: LeaderSettings, quorum: Quorum, history: History) -> Self {
+        Self::with_next(settings, quorum, None, history)
+    }
+
+    pub(crate) fn with_next(
+        settings: LeaderSettings,
+        quorum: Quorum,
+        next: Option<ProposedList>,
+        history: History,
+    ) -> Self {
         let mut effects = Vec::new();
-        let (now, config) = (Monotonic::from_ms(0), Bytes::from_static(b"servers"));
-        let leader = Leader::new(settings, Arc::new(quorum), config, history, &Epochs::new(4, 4), now, &mut effects);
+        let (now, config, epochs) = (Monotonic::from_ms(0), Bytes::from_static(b"servers"), Epochs::new(4, 4));
+        let leader = Leader::new(settings, Arc::new(quorum), config, next, history, &epochs, now, &mut effects);
         Self { leader, now_ms: 0, first: effects.iter().map(leader_wants).collect() }
     }
 

@@ -252,7 +252,7 @@ impl World {
         if state == PeerState::Leading {
             let mut wanted = Vec::new();
             let config = bytes::Bytes::new();
-            let zab = Leader::new(leader_settings, quorum, config, history, &server.epochs, now, &mut wanted);
+            let zab = Leader::new(leader_settings, quorum, config, None, history, &server.epochs, now, &mut wanted);
             server.role = Role::Leading(Box::new(Leading { zab, established: None }));
             self.lead(id, wanted);
         } else {
@@ -297,6 +297,7 @@ impl World {
                 }
                 LeaderEffect::SendSnapshot { link } => self.plan_tree(id, link),
                 LeaderEffect::ReadLog { link, after } => self.plan_read(id, link, after),
+                LeaderEffect::Activate { .. } => unreachable!("this ensemble keeps its list of servers"),
                 LeaderEffect::Established { epoch } => {
                     let disks = self.servers.iter().map(|(id, server)| (*id, &server.disk)).collect();
                     self.onlooker.established(epoch, (id, term), &self.quorum, &disks);
@@ -410,6 +411,7 @@ impl World {
                     }
                 }
                 LearnerEffect::Config(_) => {}
+                LearnerEffect::Activate { .. } => unreachable!("this ensemble keeps its list of servers"),
                 LearnerEffect::Serve { epoch } => {
                     self.count("serve");
                     let server = self.servers.get_mut(&id).expect("a server of the ensemble");
@@ -539,6 +541,7 @@ const fn name_of(effect: &LeaderEffect) -> &'static str {
         LeaderEffect::ReadLog { .. } => "log wanted",
         LeaderEffect::Established { .. } => "established",
         LeaderEffect::Commit(_) => "commit",
+        LeaderEffect::Activate { .. } => "another list of servers",
         LeaderEffect::Resign(Resignation::Overtaken { .. }) => "overtaken",
         LeaderEffect::Resign(_) => "resigned",
     }
