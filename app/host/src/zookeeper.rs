@@ -6,6 +6,7 @@
 //! thread that ran the turn. A finished sync is a turn of the disk thread's own.
 
 mod peers;
+mod ports;
 
 use std::collections::HashMap;
 use std::io;
@@ -19,10 +20,12 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use zk_node::{ConnectionId, Effect, Effects, Event, Lane, PeerPort, Server, ServerConfig, StartError, StopReason};
 
 use peers::{Happened, How, Peers};
 pub use peers::{PeerBindError, bind_peer_ports};
+use ports::{Port, Ports};
 
 use crate::logging::{Level, Log};
 use crate::net::{Connection, Handler, Limits, Listener};
@@ -67,6 +70,7 @@ struct Shared {
     /// The deadline came nearer.
     deadline_moved: Notify,
     background_lane: SerialLane,
+    ports: Ports,
     stopped: watch::Sender<Option<StopReason>>,
 }
 
@@ -128,6 +132,7 @@ impl ZooKeeper {
             deadline: AtomicU64::new(u64::MAX),
             deadline_moved: Notify::new(),
             background_lane: system.disk_threads.serial(Priority::Background),
+            ports: Ports::default(),
             stopped: watch::channel(None).0,
             system,
             log,
@@ -145,42 +150,12 @@ impl ZooKeeper {
 
     /// Accepts clients on a listener; `secure` if it is the TLS port.
     pub fn serve(&self, listener: Listener, secure: bool) {
-        let shared = Arc::clone(&self.shared);
-        let log = self.shared.log.clone();
-        let serve = move |stream: TcpStream, peer: SocketAddr, index: usize| {
-            let shared = Arc::clone(&shared);
-            async move {
-                let received = match &shared.tls.clients {
-                    Some(tls) if secure || tls.unified => tls.receive(stream, peer, secure).await,
-                    _ => Ok(stream.into()),
-                };
-                let transport = match received {
-                    Ok(transport) => transport,
-                    Err(error) => {
-                        let text = format!("Unsuccessful handshake with /{peer}: {error}");
-                        return shared.log.write(Level::Warn, TLS_LOGGER, text);
-                    }
-                };
-                let shown = || transport.certificates().iter().map(|shown| Bytes::copy_from_slice(shown)).collect();
-                let certificates = transport.is_secure().then(shown);
-                let open = |connection: &Arc<Connection>| shared.open_connection(connection, index, certificates);
-                Connection::serve(transport, peer, Limits::default(), open).await;
-            }
-        };
-        listener.serve(&self.shared.system.loops, serve, move |error: io::Error| {
-            log.write(Level::Warn, ACCEPT_LOGGER, format!("Error accepting new connection: {error}"));
-        });
+        self.shared.accept(Port::Clients { secure }, listener);
     }
 
     /// Accepts other servers on one of the ports that [`bind_peer_ports`] has bound.
     pub fn serve_peers(&self, listener: Listener, port: PeerPort) {
-        let Shared { system, log, meet_peers, link_serial, .. } = &*self.shared;
-        let log = log.clone();
-        let failed = move |error: io::Error| {
-            log.write(Level::Warn, PEER_ACCEPT_LOGGER, format!("Exception while accepting a server: {error}"));
-        };
-        let serial = Arc::clone(link_serial);
-        peers::accept(listener, port, &system.loops, meet_peers.clone(), serial, &self.shared, failed);
+        self.shared.accept(Port::Peers(port), listener);
     }
 
     /// Tells the log that it serves, unless it has ended already: no such line may come behind the one that says why.
@@ -265,6 +240,51 @@ async fn run_reloads(shared: Arc<Shared>) {
 }
 
 impl Shared {
+    /// Accepts whoever comes to a port.
+    fn accept(self: &Arc<Self>, port: Port, listener: Listener) {
+        let task = match port {
+            Port::Clients { secure } => self.accept_clients(listener, secure),
+            Port::Peers(port) => self.accept_peers(listener, port),
+        };
+        self.ports.add(port, task);
+    }
+
+    fn accept_clients(self: &Arc<Self>, listener: Listener, secure: bool) -> JoinHandle<()> {
+        let (shared, log) = (Arc::clone(self), self.log.clone());
+        let serve = move |stream: TcpStream, peer: SocketAddr, index: usize| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let received = match &shared.tls.clients {
+                    Some(tls) if secure || tls.unified => tls.receive(stream, peer, secure).await,
+                    _ => Ok(stream.into()),
+                };
+                let transport = match received {
+                    Ok(transport) => transport,
+                    Err(error) => {
+                        let text = format!("Unsuccessful handshake with /{peer}: {error}");
+                        return shared.log.write(Level::Warn, TLS_LOGGER, text);
+                    }
+                };
+                let shown = || transport.certificates().iter().map(|shown| Bytes::copy_from_slice(shown)).collect();
+                let certificates = transport.is_secure().then(shown);
+                let open = |connection: &Arc<Connection>| shared.open_connection(connection, index, certificates);
+                Connection::serve(transport, peer, Limits::default(), open).await;
+            }
+        };
+        listener.serve(&self.system.loops, serve, move |error: io::Error| {
+            log.write(Level::Warn, ACCEPT_LOGGER, format!("Error accepting new connection: {error}"));
+        })
+    }
+
+    fn accept_peers(self: &Arc<Self>, listener: Listener, port: PeerPort) -> JoinHandle<()> {
+        let log = self.log.clone();
+        let failed = move |error: io::Error| {
+            log.write(Level::Warn, PEER_ACCEPT_LOGGER, format!("Exception while accepting a server: {error}"));
+        };
+        let serial = Arc::clone(&self.link_serial);
+        peers::accept(listener, port, &self.system.loops, self.meet_peers.clone(), serial, self, failed)
+    }
+
     fn open_connection(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
@@ -375,6 +395,15 @@ impl Shared {
                         Lane::Log => self.system.disk_threads.submit(Priority::Sync, job),
                         Lane::Background => self.background_lane.submit(job),
                     }
+                }
+                Effect::ServeClients(address) => {
+                    let backlog = Some(machine.server.config().client_port_listen_backlog);
+                    self.move_port(Port::Clients { secure: false }, vec![address], backlog);
+                }
+                Effect::ServePeers { port, addresses } => {
+                    let member = machine.server.config().member.as_ref();
+                    let everywhere = member.is_some_and(|member| member.listen_on_all_addresses);
+                    self.move_port(Port::Peers(port), peers::bind_addresses(&addresses, everywhere), None);
                 }
                 Effect::Link(effect) => {
                     machine.peers.carry_out(effect, &self.system.loops, self, &mut machine.to_flush);

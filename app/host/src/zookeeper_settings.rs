@@ -11,7 +11,18 @@ pub fn server_config(settings: &ZooKeeperSettings, client_port: i32) -> ServerCo
     config.client_port = client_port;
     config.environment = environment();
     config.descriptors = descriptors;
+    if let Some(files) = config.member.as_mut().and_then(|member| member.files.as_mut()) {
+        files.path = absolute(&files.path);
+    }
     config
+}
+
+/// The path of a file whose folder is found from anywhere, by one name.
+fn absolute(path: &str) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let resolved = path.parent().and_then(|dir| dir.canonicalize().ok()).zip(path.file_name());
+    let path = resolved.map_or_else(|| path.clone(), |(dir, name)| dir.join(name));
+    path.to_string_lossy().into_owned()
 }
 
 fn descriptors() -> Descriptors {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use config::ZooKeeperSettings;
-use config::zookeeper::{HostPort, MemberSettings};
+use config::zookeeper::{HostPort, ListFiles, MemberSettings};
 use host::logging::{Level, Log, end_process_on_panic};
 use host::{Listener, StopSignals, System, ZooKeeper, ZooKeeperTls, bind_peer_ports, resolve};
 use zk_node::{PeerPort, StopReason};
@@ -146,11 +146,34 @@ fn load(java: &Java, arguments: &[String], log: &Log) -> Result<(ZooKeeperSettin
     };
     let plain = settings.client_address.as_ref().map(resolved).transpose()?;
     let secure = secure_address(&settings).map(resolved).transpose()?;
+    if let Some(files) = inline_list(&settings) {
+        back_up(files).map_err(|error| {
+            let exception = format!(
+                "org.apache.zookeeper.server.quorum.QuorumPeerConfig$ConfigException: Error processing {}\n\
+                 Caused by: java.io.IOException: {}: {error}",
+                files.path,
+                files.backup()
+            );
+            refuse(INVALID_CONFIG, exception, INVALID_CONFIG, INVALID_INVOCATION)
+        })?;
+    }
     Ok((settings, ClientPorts { plain, secure }))
+}
+
+/// The files of a list of servers that is still in `zoo.cfg` itself.
+fn inline_list(settings: &ZooKeeperSettings) -> Option<&ListFiles> {
+    settings.member.as_ref()?.files.as_ref().filter(|files| files.is_inline)
 }
 
 fn secure_address(settings: &ZooKeeperSettings) -> Option<&HostPort> {
     settings.client_tls.as_ref()?.address.as_ref()
+}
+
+/// `zoo.cfg` as it was, before its list of servers gets a file of its own (`QuorumPeerConfig.backupOldConfig`).
+fn back_up(files: &ListFiles) -> std::io::Result<()> {
+    let written = format!("{}.tmp", files.backup());
+    std::fs::copy(&files.path, &written)?;
+    std::fs::rename(&written, files.backup())
 }
 
 /// Binds the ports for other servers, with as many tries as configured: a server that was killed may still hold them.

@@ -114,7 +114,7 @@ impl Properties {
 ///
 /// # Errors
 /// As [`Properties::parse`].
-pub fn without_keys(file: &[u8], is_dropped: impl Fn(&str) -> bool) -> Result<Vec<u8>, PropertiesError> {
+pub(crate) fn without_keys(file: &[u8], is_dropped: impl Fn(&str) -> bool) -> Result<Vec<u8>, PropertiesError> {
     let mut kept = Vec::with_capacity(file.len());
     let mut lines = LogicalLines::of(file);
     while !lines.rest.is_empty() {
@@ -333,7 +333,8 @@ mod tests {
 
     #[test]
     fn lines_of_some_keys_are_left_out_and_all_else_stays() {
-        let file = "# servers\r\nserver.1=a:1:2\n\n  server.2 = b:1:2\\\n   :observer\ntickTime=2000\\\n0\n! end\nlast=1";
+        let file =
+            "# servers\r\nserver.1=a:1:2\n\n  server.2 = b:1:2\\\n   :observer\ntickTime=2000\\\n0\n! end\nlast=1";
         let kept = without_keys(file.as_bytes(), |key| key.starts_with("server.")).unwrap();
         assert_eq!(String::from_utf8(kept).unwrap(), "# servers\r\n\ntickTime=2000\\\n0\n! end\nlast=1");
         assert_eq!(without_keys(b"a\\u1=2", |_| false), Err(PropertiesError::MalformedUnicode));

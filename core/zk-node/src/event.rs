@@ -11,7 +11,7 @@ use config::zookeeper::HostPort;
 use zk_store::{LogBatchDone, StoreError};
 use zk_zab::LinkId;
 
-use crate::member::{EpochStored, LogRead, Matched};
+use crate::member::{EpochStored, ListKept, LogRead, Matched};
 use crate::snapshot::Written;
 
 /// Names one connection for its whole life. Chosen by the host, never used twice while the server lives.
@@ -63,7 +63,7 @@ pub enum Event {
 }
 
 /// Which of a server's two ports for other servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PeerPort {
     /// Votes: the second port of a `server.N` line.
     Election,
@@ -161,6 +161,16 @@ pub enum Effect {
     Close(ConnectionId),
     /// Of a connection with another server.
     Link(LinkEffect),
+    /// Accept clients here from now on, and no longer where they were accepted; connections that there are stay. The secure
+    /// port is another one.
+    ServeClients(HostPort),
+    /// The same for other servers, of one of the two ports.
+    ServePeers {
+        /// Which port.
+        port: PeerPort,
+        /// Where; names are to be resolved.
+        addresses: Vec<HostPort>,
+    },
     /// Run this on a disk thread, then report [`Event::Disk`].
     Disk(DiskTask),
     /// Write this line to the log.
@@ -289,6 +299,8 @@ pub(crate) enum Outcome {
     Snapshot(u64, Result<Written, StoreError>),
     /// An epoch's file is written, or not.
     Epoch(EpochStored),
+    /// A list of servers is in its files, or not.
+    List(ListKept),
     /// A piece of the log is read for a learner.
     LogRead(LogRead),
     /// Log or tree are made to match the leader's, or a step further.

@@ -225,6 +225,16 @@ impl Server {
             return;
         }
         self.pipeline.last_zxid = zxid;
+        let list = match body {
+            WriteBody::Request(zk_proto::requests::Request::Reconfig(request)) => {
+                Some(self.plan_reconfig(request, zxid))
+            }
+            _ => None,
+        };
+        let body = match &list {
+            Some(list) => WriteBody::Reconfig(list.as_ref().map(|list| &list.text).map_err(|error| *error)),
+            None => body,
+        };
         let write = Write { session_id, cxid, owner, ids, body };
         let prepared = readable_by_all(self.pipeline.prep.prepare(&self.tree, &mut self.sessions, write, zxid, now));
         if let Some(error) = prepared.error
@@ -241,6 +251,11 @@ impl Server {
         self.journal.append(zxid, &prepared.bytes, now.monotonic);
         self.stats.counters.requests_logged += 1;
         self.stats.counters.changes_queued += changes(&prepared.entry.txn);
+        if let Some(Ok(list)) = &list
+            && prepared.error.is_none()
+        {
+            self.propose_list(list, zxid);
+        }
         self.proposed(zxid, &prepared.bytes);
         self.pipeline.proposals.push_back(Proposal { entry: prepared.entry, error: prepared.error, origin });
     }
@@ -406,12 +421,18 @@ impl Server {
         }
         let error = proposal.error.and(origin.error).or(proposal.error);
         let error = written::error(origin.op, error, result);
-        // A lone check went through the log as a multi.
-        let checked = result.parts.first().filter(|_| origin.op == OpCode::Check).and_then(|part| part.path.as_ref());
-        let stat = checked.and_then(|path| self.tree.get(path)).map(|node| node.stat());
+        let path = match origin.op {
+            // A lone check went through the log as a multi.
+            OpCode::Check => result.parts.first().and_then(|part| part.path.as_ref()),
+            OpCode::Reconfig => result.path.as_ref(),
+            _ => None,
+        };
+        let node = path.and_then(|path| self.tree.get(path));
+        let (stat, data) =
+            (node.map(|node| node.stat()), node.and_then(|node| node.data()).map(Bytes::copy_from_slice));
         self.reply(id, Header { xid: origin.xid, zxid, error }, |out| {
             if error == ErrorCode::Ok {
-                written::body(origin.op, result, stat, out);
+                written::body(origin.op, result, stat, data, out);
             }
         });
         if origin.op == OpCode::CloseSession {

@@ -183,6 +183,7 @@ impl Server {
             Outcome::LogClosed(result) => self.log_closed(result, effects),
             Outcome::Snapshot(serial, written) => self.snapshot_written(serial, written, now, effects),
             Outcome::Epoch(stored) => self.epoch_stored(stored, now, effects),
+            Outcome::List(kept) => self.list_kept(kept),
             Outcome::LogRead(read) => self.log_read(read),
             Outcome::Matched(matched) => self.matched(matched, now, effects),
             Outcome::Purge(removed) => self.purged(removed),

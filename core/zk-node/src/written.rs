@@ -1,8 +1,8 @@
 //! The replies of requests that change state.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use zk_proto::multi::{MultiResponse, OpResult};
-use zk_proto::responses::{Create2Response, ErrorResponse, PathResponse, StatResponse};
+use zk_proto::responses::{Create2Response, ErrorResponse, GetDataResponse, PathResponse, StatResponse};
 use zk_proto::{ErrorCode, Jute, OpCode, Stat};
 use zk_tree::TxnResult;
 
@@ -14,13 +14,14 @@ pub(crate) fn error(op: OpCode, refused: Option<ErrorCode>, result: &TxnResult) 
     refused.unwrap_or_else(|| ErrorCode::from_code(result.err).unwrap_or(ErrorCode::SystemError))
 }
 
-/// Appends the body of a reply without an error. `stat` is the node's, for a `check`.
-pub(crate) fn body(op: OpCode, result: &TxnResult, stat: Option<Stat>, out: &mut BytesMut) {
+/// Appends the body of a reply without an error. `stat` is the node's, for a `check`, and with `data` for a `reconfig`.
+pub(crate) fn body(op: OpCode, result: &TxnResult, stat: Option<Stat>, data: Option<Bytes>, out: &mut BytesMut) {
     match op {
         OpCode::Create => path(result).encode(out),
         OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => create_2(result).encode(out),
         OpCode::SetData | OpCode::SetAcl => stat_of(result).encode(out),
         OpCode::Check => StatResponse { stat: stat.unwrap_or_default() }.encode(out),
+        OpCode::Reconfig => GetDataResponse { data, stat: stat.unwrap_or_default() }.encode(out),
         OpCode::Multi => MultiResponse { results: result.parts.iter().map(part).collect() }.encode(out),
         _ => {}
     }

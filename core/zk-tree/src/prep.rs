@@ -16,11 +16,11 @@ use zk_proto::requests::{CheckVersionRequest, DeleteRequest, Request, SetAclRequ
 use zk_proto::txn::{CheckVersionTxn, CreateSessionTxn, DeleteTxn, ErrorTxn, SetAclTxn, SetDataTxn};
 use zk_proto::{EphemeralType, ErrorCode, Id, Jute, OpCode, Perms, Txn, TxnDigest, TxnEntry, TxnHeader};
 
-use crate::Tree;
 use crate::auth::AuthSettings;
 use crate::prep::pending::{Pending, Record};
 use crate::session::Sessions;
 use crate::tree::is_special;
+use crate::{CONFIG, Tree};
 
 /// What the configuration says about writes.
 #[derive(Clone, Debug)]
@@ -77,6 +77,9 @@ pub enum WriteBody<'a> {
     CloseSession,
     /// The end of a container or TTL node whose time has come, see [`Tree::reapable`].
     Reap(&'a Str),
+    /// Another list of servers, as the ensemble would have it, or why it would not. A [`Request::Reconfig`] as it comes from
+    /// a client is one that nobody looked at: a server alone has no list to change.
+    Reconfig(Result<&'a Bytes, ErrorCode>),
 }
 
 /// A transaction, ready to be logged.
@@ -193,6 +196,7 @@ impl Turn<'_> {
             WriteBody::CreateSession { timeout_ms } => self.create_session(timeout_ms),
             WriteBody::CloseSession | WriteBody::Request(Request::CloseSession) => Ok(self.close_session()),
             WriteBody::Reap(path) => self.reap(path),
+            WriteBody::Reconfig(list) => self.reconfig(list),
             WriteBody::Request(Request::Multi(multi)) => return Ok(self.multi(multi)),
             WriteBody::Request(request) => match request {
                 Request::Create(body) => self.create(OpCode::Create, body),
@@ -207,7 +211,7 @@ impl Turn<'_> {
                 // The original takes the frame's header for a part of the path, which is never valid then; that keeps
                 // clients from deleting containers without a permission, and so it stays.
                 Request::DeleteContainer(_) => Err(ErrorCode::BadArguments),
-                Request::Reconfig(_) => Err(self.reconfig()),
+                Request::Reconfig(_) => self.reconfig(Err(ErrorCode::Unimplemented)),
                 _ => Err(ErrorCode::Unimplemented),
             },
         };
@@ -309,12 +313,22 @@ impl Turn<'_> {
         Ok(Txn::Check(CheckVersionTxn { path: body.path.clone(), version }))
     }
 
-    /// A server alone has no ensemble to change.
-    fn reconfig(&mut self) -> ErrorCode {
+    /// The list is data of `/zookeeper/config`, which nobody else may write.
+    fn reconfig(&mut self, list: Result<&Bytes, ErrorCode>) -> Result<Txn, ErrorCode> {
         if !self.prep.settings.reconfig_enabled {
-            return ErrorCode::ReconfigDisabled;
+            return Err(ErrorCode::ReconfigDisabled);
         }
-        self.check_session().err().unwrap_or(ErrorCode::Unimplemented)
+        self.check_session()?;
+        let list = list?;
+        let path = Str::from_static(CONFIG);
+        let mut node = self.record(&path)?;
+        self.check_acl(&node.acl, Perms::WRITE)?;
+        node.stat.version = -1;
+        node.stat.mtime = self.header.time_ms;
+        node.stat.mzxid = self.header.zxid;
+        node.set_data(self.tree, &path, Some(list));
+        self.change(&path, Some(node));
+        Ok(Txn::Reconfig(SetDataTxn { path, data: Some(list.clone()), version: -1 }))
     }
 
     /// All parts under one zxid. Behind a part that fails the others are not tried; those before it are taken back with

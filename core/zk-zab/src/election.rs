@@ -118,7 +118,7 @@ pub enum ElectionEffect {
         /// The voter.
         peer: ServerId,
     },
-    /// A voter has a newer list of servers. The notification was not counted: the owner takes the list over, calls
+    /// A server has a newer list of servers. The notification was not counted: the owner takes the list over, calls
     /// [`Election::set_electorate`] and looks again (upstream `QuorumPeer.processReconfig`).
     NewerConfig {
         /// Whose list.
@@ -273,7 +273,14 @@ impl Election {
         if notification.state == PeerState::Looking && self.electorate.is_voter(from) {
             self.voted.insert(from, notification.vote.peer_epoch.max(epoch_of(notification.vote.zxid)));
         }
-        if !self.electorate.is_voter(from) {
+        if self.settings.reconfig_enabled
+            && self.look.is_some()
+            && let Some(config) = &notification.config
+            && notification.config_version() > Some(self.electorate.current.version())
+        {
+            // Also of a server that the list of before did not have.
+            effects.push(ElectionEffect::NewerConfig { from, config: config.clone() });
+        } else if !self.electorate.is_voter(from) {
             self.answer_stranger(from, now, effects);
         } else if let Some(mut look) = self.look.take() {
             look.retries.remove(&from);
@@ -374,13 +381,6 @@ impl Election {
         effects: &mut Vec<ElectionEffect>,
     ) -> Option<Vote> {
         let Notification { state, vote, round, version, .. } = *notification;
-        if self.settings.reconfig_enabled
-            && let Some(config) = &notification.config
-            && notification.config_version() > Some(self.electorate.current.version())
-        {
-            effects.push(ElectionEffect::NewerConfig { from, config: config.clone() });
-            return None;
-        }
         if state == PeerState::Looking && round < self.round {
             let mine = self.looking(look);
             self.send(from, mine, effects);

@@ -613,7 +613,9 @@ impl Leader {
             let acked = |id| if id == me { logged } else { learners.acked_by(id) };
             let Some(zxid) = self.lists.committed(acked) else { return };
             // Learners that have nothing but the start of an epoch acknowledge that.
-            let Some(zxid) = self.history.last_up_to(zxid).filter(|zxid| *zxid > self.history.committed()) else { return };
+            let Some(zxid) = self.history.last_up_to(zxid).filter(|zxid| *zxid > self.history.committed()) else {
+                return;
+            };
             self.history.commit(zxid);
             let leader = self.activate_at(zxid);
             effects.push(LeaderEffect::Commit(zxid));

@@ -308,6 +308,11 @@ impl Links {
         self.members = members;
     }
 
+    /// This server listens elsewhere: what greetings say from now on.
+    pub fn set_addresses(&mut self, addresses: Vec<String>) {
+        self.settings.addresses = addresses;
+    }
+
     /// Whether there is a connection to `peer`.
     pub fn is_connected(&self, peer: ServerId) -> bool {
         self.peers.get(&peer).is_some_and(|peer| peer.up.is_some())

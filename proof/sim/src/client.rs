@@ -8,12 +8,14 @@ use bytes::{BufMut, Bytes, BytesMut};
 use zk_proto::connect::{ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader};
 use zk_proto::multi::{Multi, Op, OpResult};
 use zk_proto::requests::SetWatchesRequest;
-use zk_proto::requests::{CreateRequest, DeleteRequest, PathRequest, ReadRequest, Request, SetDataRequest};
+use zk_proto::requests::{
+    CreateRequest, DeleteRequest, PathRequest, ReadRequest, ReconfigRequest, Request, SetDataRequest,
+};
 use zk_proto::responses::Response;
 use zk_proto::{Acl, ErrorCode, Jute, OpCode, WatcherEvent};
 
 use crate::invariants::{Onlooker, Verdict, linearizable::Seen};
-use crate::settings::{SESSION_TIMEOUT_MS, ServerId};
+use crate::settings::{SESSION_TIMEOUT_MS, ServerId, line};
 
 /// Registers that all clients write and read.
 pub(crate) const KEYS: [&str; 4] = ["/r0", "/r1", "/r2", "/r3"];
@@ -71,6 +73,7 @@ struct Asked {
 pub(crate) struct Client {
     /// Its number among the clients.
     pub(crate) index: u64,
+    reconfigured: Option<ServerId>,
     pub(crate) session: i64,
     password: Bytes,
     stage: Stage,
@@ -102,9 +105,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(index: u64, local_sessions: bool) -> Self {
+    /// `reconfigured` is how many servers there are, if it may change their list.
+    pub(crate) fn new(index: u64, local_sessions: bool, reconfigured: Option<ServerId>) -> Self {
         Self {
             index,
+            reconfigured,
             session: 0,
             password: Bytes::from_static(&[0; 16]),
             stage: Stage::Alone { until_us: 0 },
@@ -296,6 +301,11 @@ impl Client {
     fn choose(&mut self, random: &mut Random, onlooker: &Onlooker) -> Request {
         let key = random.below(KEYS.len() as u64) as usize;
         let path = Str::from(KEYS.get(key).copied().unwrap_or_default());
+        if let Some(servers) = self.reconfigured
+            && random.below(40) == 0
+        {
+            return reconfig(servers, random);
+        }
         match random.below(20) {
             0..=5 => Request::SetData(SetDataRequest { path, data: Some(self.value()), version: -1 }),
             6 | 7 => {
@@ -484,6 +494,14 @@ impl Client {
             (Request::Create(create), Some(Response::Path(made))) => {
                 self.made(create, made.path.clone(), zxid, onlooker);
             }
+            (Request::Reconfig(asked), Some(Response::GetData(answer))) => {
+                onlooker.count("reconfigured");
+                let members = asked.new_members.as_deref().unwrap_or_default().replace(',', "\n");
+                let expected = format!("{members}\nversion={zxid:x}");
+                if answer.data.as_deref() != Some(expected.as_bytes()) || answer.stat.mzxid != zxid {
+                    return Err(format!("client {client} has asked for {expected}, and hears of {answer:?}"));
+                }
+            }
             (Request::Delete(delete), _) if matches!(error, ErrorCode::Ok | ErrorCode::NoNode) => {
                 if error == ErrorCode::NoNode {
                     return Err(format!(
@@ -529,7 +547,25 @@ impl Client {
 }
 
 const fn is_write(op: OpCode) -> bool {
-    matches!(op, OpCode::Create | OpCode::Delete | OpCode::SetData | OpCode::Multi | OpCode::CloseSession)
+    use OpCode::{CloseSession, Create, Delete, Multi, Reconfig, SetData};
+    matches!(op, Create | Delete | SetData | Multi | CloseSession | Reconfig)
+}
+
+/// Any other list, of two voters at least.
+fn reconfig(servers: ServerId, random: &mut Random) -> Request {
+    let sure = [0; 2].map(|_| 1 + random.below(servers));
+    let lines = (1..=servers).filter_map(|id| match random.below(6) {
+        0 if !sure.contains(&id) => None,
+        1 if !sure.contains(&id) => Some(format!("server.{id}={}", line(id, false))),
+        _ => Some(format!("server.{id}={}", line(id, true))),
+    });
+    let members = lines.collect::<Vec<_>>().join(",");
+    Request::Reconfig(ReconfigRequest {
+        joining_servers: None,
+        leaving_servers: None,
+        new_members: Some(members.into()),
+        current_config_id: -1,
+    })
 }
 
 fn create(path: impl Into<Str>, data: Bytes, flags: i32) -> Request {

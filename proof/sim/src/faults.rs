@@ -3,7 +3,7 @@
 use base::Fault as DiskFault;
 
 use crate::network::CLIENTS;
-use crate::settings::{ServerId, one_of};
+use crate::settings::{DATA, ServerId, one_of};
 use crate::world::World;
 
 const MS: u64 = 1000;
@@ -178,10 +178,15 @@ impl World {
         let fault = if self.chance(2) { DiskFault::Sync } else { DiskFault::Write };
         let machine = self.machine(id);
         machine.disk_failed = true;
-        machine.disk.inject("/", fault);
+        machine.disk.inject(DATA, fault);
     }
 
     fn fill_disk(&mut self, id: ServerId) {
+        if self.machine(id).draw.reconfigures {
+            // The files beside `zoo.cfg` are kept, as by somebody who keeps them on another disk: without room for them the
+            // ensemble goes on with a list that a restart does not find, as the original's does.
+            return self.fail_disk(id);
+        }
         if !self.machine(id).is_up() {
             return;
         }

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
+use base::Disk;
 use zk_tree::Tree;
 
 use crate::faults::Fault;
 use crate::invariants::Verdict;
+use crate::invariants::lists;
 use crate::invariants::one_history::{self, Log};
 use crate::invariants::progress::State;
-use crate::settings::{SESSION_TIMEOUT_MS, ServerId, TICK_MS};
+use crate::settings::{self, NEXT_LIST, SESSION_TIMEOUT_MS, ServerId, TICK_MS};
 use crate::tree;
 use crate::world::World;
 
@@ -127,11 +130,18 @@ fn rest(world: &mut World) -> Verdict {
 fn look_at_what_is_left(world: &mut World) -> Verdict {
     let mut logs: BTreeMap<ServerId, Log> = BTreeMap::new();
     let mut trees: BTreeMap<ServerId, Tree> = BTreeMap::new();
+    let mut lists = BTreeMap::new();
     for id in ids(world) {
         logs.insert(id, world.read_log(id)?);
         world.process_ends(id, true);
-        trees.insert(id, tree::recovered(world.machine(id))?);
+        let machine = world.machine(id);
+        trees.insert(id, tree::recovered(machine)?);
+        if machine.draw.reconfigures {
+            let waits = matches!(machine.disk.metadata(Path::new(NEXT_LIST)), Ok(Some(_)));
+            lists.insert(id, (settings::list(&machine.disk), waits));
+        }
     }
+    lists::check(&lists)?;
     let onlooker = &world.onlooker;
     onlooker.history.trees(&trees)?;
     onlooker.history.logs(&logs)?;

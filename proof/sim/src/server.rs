@@ -1,13 +1,14 @@
 //! One server of the world: its process, disk, clock, and what it has to do.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use base::{MemDisk, Random, Slow};
 use zk_node::{DiskTask, Effects, Event, Lane, Server, ServerConfig};
 
 use crate::clock::Clock;
-use crate::settings::ServerId;
+use crate::settings::{self, Draw, ServerId};
 
 /// A server, running or not.
 pub(crate) struct Machine {
@@ -15,7 +16,7 @@ pub(crate) struct Machine {
     /// Counts its lives.
     pub(crate) boot: u64,
     pub(crate) server: Option<Server>,
-    pub(crate) config: ServerConfig,
+    pub(crate) draw: Draw,
     pub(crate) disk: MemDisk,
     /// How long a piece of work may take at most.
     pub(crate) disk_us: u64,
@@ -38,13 +39,16 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(id: ServerId, config: ServerConfig, random: &mut Random) -> Self {
-        Self {
+    /// The `id`-th of `servers`.
+    pub(crate) fn new(id: ServerId, servers: ServerId, draw: Draw, random: &mut Random) -> io::Result<Self> {
+        let disk = MemDisk::new();
+        settings::install(&disk, id, servers, &draw)?;
+        Ok(Self {
             id,
             boot: 0,
             server: None,
-            config,
-            disk: MemDisk::new(),
+            draw,
+            disk,
             disk_us: 500,
             clock: Clock::new(random),
             lanes: [VecDeque::new(), VecDeque::new()],
@@ -55,7 +59,7 @@ impl Machine {
             disk_failed: false,
             mode: None,
             accepted: 0,
-        }
+        })
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -63,12 +67,12 @@ impl Machine {
     }
 
     /// Starts the process on what the disk holds.
-    pub(crate) fn start(&mut self, now_us: u64, random: &mut Random) -> Result<Effects, String> {
+    pub(crate) fn start(&mut self, config: ServerConfig, now_us: u64, random: &mut Random) -> Result<Effects, String> {
         self.boot += 1;
         let mut effects = Effects::new();
         let seed = Random::from_seed(random.next_u64());
         let (disk, now) = (Arc::new(self.disk.clone()), self.clock.now(now_us));
-        let server = Server::open(self.config.clone(), disk, seed, now, &mut effects, &Slow::allowed());
+        let server = Server::open(config, disk, seed, now, &mut effects, &Slow::allowed());
         self.server = Some(server.map_err(|error| format!("server {} can't start: {error}", self.id))?);
         Ok(effects)
     }

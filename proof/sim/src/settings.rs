@@ -1,9 +1,10 @@
 //! What the servers of a run are set to: times short, memory small, so that much happens in a few seconds.
 
 use std::io;
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use base::Random;
+use base::{Disk, MemDisk, Random, Slow};
 use config::{Properties, ZooKeeperSettings};
 use zk_node::ServerConfig;
 
@@ -13,11 +14,19 @@ pub(crate) type ServerId = u64;
 /// The port of a `server.N` line that learners dial.
 pub(crate) const QUORUM_PORT: u16 = 2888;
 pub(crate) const DATA: &str = "/data";
+/// Where logs and snapshots are.
+pub(crate) const LOG_DIR: &str = "/data/version-2";
 pub(crate) const TICK_MS: u64 = 200;
 /// What clients ask for.
 pub(crate) const SESSION_TIMEOUT_MS: i32 = 1_600;
 
+const ZOO_CFG: &str = "/conf/zoo.cfg";
+const MY_ID: &str = "/data/myid";
+/// A list of servers that was proposed and is not known to be in force.
+pub(crate) const NEXT_LIST: &str = "/conf/zoo.cfg.dynamic.next";
+
 /// What the seed draws for all servers of a run.
+#[derive(Clone, Copy)]
 pub(crate) struct Draw {
     history_len: i32,
     snapshot_count: u32,
@@ -26,6 +35,8 @@ pub(crate) struct Draw {
     observes: bool,
     /// Whether new sessions are known to their server alone.
     pub(crate) local_sessions: bool,
+    /// Whether clients change the list of servers.
+    pub(crate) reconfigures: bool,
 }
 
 impl Draw {
@@ -36,7 +47,19 @@ impl Draw {
             purges: random.below(3) == 0,
             observes: random.below(3) == 0,
             local_sessions: seed % 4 == 3,
+            reconfigures: random.below(3) == 0,
         }
+    }
+
+    /// All of it but the list of servers.
+    fn zoo_cfg(&self) -> String {
+        let reconfig = if self.reconfigures { "reconfigEnabled=true\nskipACL=yes\n" } else { "" };
+        format!(
+            "tickTime={TICK_MS}\ninitLimit=6\nsyncLimit=4\ndataDir={DATA}\nclientPort=2181\nmaxClientCnxns=0\n\
+             preAllocSize=4\n4lw.commands.whitelist=srvr\nsnapCount={}\n{reconfig}\
+             localSessionsEnabled={}\nlocalSessionsUpgradingEnabled=true\n",
+            self.snapshot_count, self.local_sessions
+        )
     }
 }
 
@@ -45,28 +68,57 @@ pub(crate) fn one_of<T: Copy, const N: usize>(random: &mut Random, of: [T; N]) -
     *of.get(random.below(N as u64) as usize).expect("below their number")
 }
 
-/// The settings of server `id` of `servers`, as its `zoo.cfg` would give them.
-pub(crate) fn server(id: ServerId, servers: ServerId, draw: &Draw) -> Result<ServerConfig> {
-    let mut text = format!(
-        "tickTime={TICK_MS}\ninitLimit=6\nsyncLimit=4\ndataDir={DATA}\nclientPort=2181\nmaxClientCnxns=0\n\
-         preAllocSize=4\n4lw.commands.whitelist=srvr\nsnapCount={}\n\
-         localSessionsEnabled={}\nlocalSessionsUpgradingEnabled=true\n",
-        draw.snapshot_count, draw.local_sessions
-    );
+/// The `zoo.cfg` of server `id` of `servers`.
+fn zoo_cfg(id: ServerId, servers: ServerId, draw: &Draw) -> String {
+    let mut text = draw.zoo_cfg();
     for other in 1..=servers {
         let is_observer = draw.observes && servers >= 5 && other == servers;
-        let role = if is_observer { ":observer" } else { "" };
-        text.push_str(&format!("server.{other}=s{other}:{QUORUM_PORT}:3888{role}\n"));
+        text.push_str(&format!("server.{other}={}\n", line(other, !is_observer)));
         if is_observer && other == id {
             text.push_str("peerType=observer\n");
         }
     }
-    let mut read = |path: &str| match path {
-        "zoo.cfg" => Ok(text.clone().into_bytes()),
-        "/data/myid" => Ok(id.to_string().into_bytes()),
-        _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+    text
+}
+
+/// A server in a list.
+pub(crate) fn line(id: ServerId, votes: bool) -> String {
+    format!("s{id}:{QUORUM_PORT}:3888:{}", if votes { "participant" } else { "observer" })
+}
+
+/// Puts the files of server `id` of `servers` on its disk.
+pub(crate) fn install(disk: &MemDisk, id: ServerId, servers: ServerId, draw: &Draw) -> io::Result<()> {
+    let slow = Slow::allowed();
+    for dir in ["/conf", DATA] {
+        disk.create_dir_all(Path::new(dir))?;
+    }
+    disk.sync_dir(Path::new("/"), &slow)?;
+    disk.replace(Path::new(MY_ID), id.to_string().as_bytes(), &slow)?;
+    disk.replace(Path::new(ZOO_CFG), zoo_cfg(id, servers, draw).as_bytes(), &slow)
+}
+
+/// A server that the others have left out of their list, and that finds so at its start, comes as one that wants to join.
+pub(crate) fn rejoin(disk: &MemDisk, id: ServerId, list: &str, draw: &Draw) -> io::Result<()> {
+    let text = format!("{}{list}\nserver.{id}={}\n", draw.zoo_cfg(), line(id, false));
+    disk.replace(Path::new(ZOO_CFG), text.as_bytes(), &Slow::allowed())
+}
+
+/// The list of servers on a disk and its version, if it has one: without a version it was never in force.
+pub(crate) fn list(disk: &MemDisk) -> Option<(i64, String)> {
+    let read = |path: &str| disk.read(Path::new(path), u64::MAX).ok();
+    let zoo_cfg = Properties::parse(&read(ZOO_CFG)?).ok()?;
+    let file = zoo_cfg.get("dynamicConfigFile")?;
+    let version = i64::from_str_radix(file.rsplit('.').next()?, 16).ok()?;
+    Some((version, String::from_utf8(read(file)?).ok()?))
+}
+
+/// The settings that a server finds on its disk.
+pub(crate) fn load(disk: &MemDisk, draw: &Draw) -> Result<ServerConfig> {
+    let mut read = |path: &str| match disk.metadata(Path::new(path))? {
+        Some(_) => disk.read(Path::new(path), u64::MAX),
+        None => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
-    let loaded = ZooKeeperSettings::load("zoo.cfg", &Properties::new(), &mut read).context("the servers' zoo.cfg")?;
+    let loaded = ZooKeeperSettings::load(ZOO_CFG, &Properties::new(), &mut read)?;
     let mut config = ServerConfig::from(&loaded.settings);
     let member = config.member.as_mut().context("a member of an ensemble")?;
     member.history_len = draw.history_len;

@@ -1,5 +1,7 @@
 //! The tree that a start would find on a disk.
 
+use std::path::Path;
+
 use base::{Disk, Slow};
 use zk_proto::snapshot::{AclRecord, NodeRecord, SessionRecord};
 use zk_proto::{Acl, TxnEntry};
@@ -7,6 +9,7 @@ use zk_store::{Recovered, SnapshotDigest, SnapshotSink, recover};
 use zk_tree::{Restore, Tree, TreeSettings};
 
 use crate::server::Machine;
+use crate::settings::LOG_DIR;
 
 const SETTINGS: TreeSettings = TreeSettings { extended_types: false, digest: true };
 
@@ -67,9 +70,8 @@ impl Recovered for Loading {
 pub(crate) fn recovered(machine: &Machine) -> Result<Tree, String> {
     let mut loading = Loading { zxid: 0, restore: None, tree: Tree::new(SETTINGS), failed: None };
     let (disk, id): (&dyn Disk, _) = (&machine.disk, machine.id);
-    let log_dir = machine.config.data_log_dir.join("version-2");
-    let snap_dir = machine.config.data_dir.join("version-2");
-    let recovery = recover(disk, &log_dir, &snap_dir, false, &mut loading, &Slow::allowed())
+    let dir = Path::new(LOG_DIR);
+    let recovery = recover(disk, dir, dir, false, &mut loading, &Slow::allowed())
         .map_err(|error| format!("the disk of server {id} can't be recovered: {error}"))?;
     if let Some(error) = loading.failed {
         return Err(format!("the snapshot of server {id} makes no sense: {error}"));

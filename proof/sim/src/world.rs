@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use anyhow::Result as SetUp;
 use base::{Disk, Random, Slow};
@@ -14,7 +15,7 @@ use crate::invariants::{Onlooker, Verdict};
 use crate::network::{CLIENTS, End, Handle, Heard, Network, NetworkEvent, Node};
 use crate::run::Plan;
 use crate::server::Machine;
-use crate::settings::{self, Draw, QUORUM_PORT, ServerId};
+use crate::settings::{self, Draw, LOG_DIR, QUORUM_PORT, ServerId};
 
 const MS: u64 = 1000;
 const POLL_US: u64 = 50 * MS;
@@ -72,13 +73,15 @@ impl World {
         let draw = Draw::new(seed, &mut random);
         let mut machines = BTreeMap::new();
         for id in 1..=servers {
-            machines.insert(id, Machine::new(id, settings::server(id, servers, &draw)?, &mut random));
+            machines.insert(id, Machine::new(id, servers, draw, &mut random)?);
         }
         let mut world = Self {
             now_us: 0,
             random,
             machines,
-            clients: (0..clients).map(|index| Client::new(index, draw.local_sessions)).collect(),
+            clients: (0..clients)
+                .map(|index| Client::new(index, draw.local_sessions, draw.reconfigures.then_some(servers)))
+                .collect(),
             network: Network::default(),
             onlooker: Onlooker::default(),
             events: BTreeMap::new(),
@@ -170,12 +173,28 @@ impl World {
         machine.disk.heal();
         machine.disk.set_free_bytes(None);
         machine.disk_failed = false;
-        let effects = machine.start(now_us, &mut random)?;
+        let config = self.load(id)?;
+        let effects = self.machine(id).start(config, now_us, &mut random)?;
         self.tell(|| format!("server {id} starts"));
         self.onlooker.count("start");
         self.carry_out(id, effects)?;
         self.plan_wake(id);
         Ok(())
+    }
+
+    /// The settings that a server finds. One that is not in its own list any more is given the newest that there is.
+    fn load(&mut self, id: ServerId) -> Result<zk_node::ServerConfig, String> {
+        let newest = self.machines.values().filter_map(|machine| settings::list(&machine.disk)).max();
+        let Machine { disk, draw, .. } = self.machine(id);
+        let mut loaded = settings::load(disk, draw);
+        if let (Err(error), Some((_, list))) = (&loaded, newest)
+            && error.to_string().contains("not in the peer list")
+        {
+            settings::rejoin(disk, id, &list, draw).map_err(|error| error.to_string())?;
+            loaded = settings::load(disk, draw);
+            self.onlooker.count("rejoin");
+        }
+        loaded.map_err(|error| format!("server {id} can't start: {error:#}"))
     }
 
     /// Something happened to a server: it takes it in its next turn, with all that comes until then.
@@ -274,6 +293,9 @@ impl World {
                             self.disk_goes_on(id, lane);
                         }
                     }
+                }
+                Effect::ServeClients(_) | Effect::ServePeers { .. } => {
+                    return Err("a server has another address".into());
                 }
                 Effect::Log(line) => self.logged(id, line.level, line.logger, &line.message)?,
                 Effect::Stop(reason) => return self.stopped(id, &reason),
@@ -573,16 +595,22 @@ impl World {
     /// Reads a server's log, whatever state the server is in.
     pub(crate) fn read_log(&mut self, id: ServerId) -> Result<crate::invariants::one_history::Log, String> {
         let machine = self.machine(id);
-        let (disk, dir) = (machine.disk.clone(), machine.config.data_log_dir.join("version-2"));
-        match disk.metadata(&dir) {
-            Ok(Some(_)) => self.onlooker.history.read(id, &disk, &dir),
+        let disk = machine.disk.clone();
+        let dir = Path::new(LOG_DIR);
+        match disk.metadata(dir) {
+            Ok(Some(_)) => self.onlooker.history.read(id, &disk, dir),
             _ => Ok(crate::invariants::one_history::Log::new()),
         }
     }
 }
 
 /// What the servers' lines say that a run went through.
-const COUNTED: [(&str, &str); 12] = [
+const COUNTED: [(&str, &str); 17] = [
+    ("The list of servers of version", "list in force"),
+    ("Suggested leader", "appointed"),
+    ("Becoming an observer", "becomes an observer"),
+    ("Becoming a voting participant", "gets a vote"),
+    ("Becoming a non-voting participant", "is left out"),
     ("Getting a diff from the leader", "DIFF"),
     ("Use txnlog for peer", "log read"),
     ("Truncating log to get in sync", "TRUNC"),

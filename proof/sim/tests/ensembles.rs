@@ -60,6 +60,10 @@ const USUAL: [&str; 25] = [
     "whole history",
 ];
 
+/// Of runs in which clients change the list of servers.
+const RECONFIGURED: [&str; 7] =
+    ["reconfigured", "list in force", "appointed", "becomes an observer", "gets a vote", "is left out", "rejoin"];
+
 #[test]
 fn three_servers_and_nothing_goes_wrong() {
     seeds(3, 0, 10);
@@ -75,6 +79,7 @@ fn five_servers() {
     let seen = seeds(5, FAULTS_MS, 80);
     assert_seen(&seen, &USUAL);
     assert_seen(&seen, &["observes"]);
+    assert_seen(&seen, &RECONFIGURED);
 }
 
 #[test]

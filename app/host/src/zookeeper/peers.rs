@@ -17,7 +17,7 @@ use bytes::BytesMut;
 use config::zookeeper::{HostPort, MemberSettings};
 use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use zk_node::{LinkEffect, LinkEvent, LinkId, PeerPort};
 
 use crate::net::{BindError, Connection, EventLoops, Handler, Limits, Listener, Transport};
@@ -52,16 +52,21 @@ pub fn bind_peer_ports(settings: &MemberSettings) -> Result<Vec<(PeerPort, Liste
     for (port, addresses) in [(PeerPort::Election, &own.election), (PeerPort::Quorum, &own.quorum)] {
         // Several addresses may share a port, which all addresses of the machine have but once.
         let mut bound = BTreeSet::new();
-        for address in addresses {
-            let host = if settings.listen_on_all_addresses { "0.0.0.0" } else { &address.host };
-            let resolved = resolve(host, address.port)
-                .map_err(|source| PeerBindError::Resolve { address: address.clone(), source })?;
+        for address in bind_addresses(addresses, settings.listen_on_all_addresses) {
+            let resolved =
+                resolve(&address.host, address.port).map_err(|source| PeerBindError::Resolve { address, source })?;
             if bound.insert(resolved) {
                 listeners.push((port, Listener::bind(resolved, None)?));
             }
         }
     }
     Ok(listeners)
+}
+
+/// Where to listen for the addresses that the list of servers has.
+pub(super) fn bind_addresses(addresses: &[HostPort], everywhere: bool) -> Vec<HostPort> {
+    let host = |address: &HostPort| if everywhere { "0.0.0.0".to_owned() } else { address.host.clone() };
+    addresses.iter().map(|address| HostPort { host: host(address), port: address.port }).collect()
 }
 
 /// Something happened to a link, on the loop `index`.
@@ -195,7 +200,7 @@ pub(super) fn accept(
     serial: Arc<AtomicU64>,
     observer: &Arc<impl Observer>,
     failed: impl Fn(io::Error) + Clone + Send + Sync + 'static,
-) {
+) -> JoinHandle<()> {
     let observer = Arc::clone(observer);
     let refused = failed.clone();
     let serve = move |stream: TcpStream, peer, index| {
@@ -220,7 +225,7 @@ pub(super) fn accept(
             Connection::serve(stream, peer, limits(), open).await;
         }
     };
-    listener.serve(loops, serve, failed);
+    listener.serve(loops, serve, failed)
 }
 
 fn limits() -> Limits {

@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::raw::Raw;
-use super::{CONFIG, Ensemble, PeerType, QuorumTls, tls};
+use super::{CONFIG, Ensemble, HostPort, PeerType, QuorumTls, tls};
 use crate::notice::Notice;
 
 const DATABASE: &str = "org.apache.zookeeper.server.ZKDatabase";
@@ -22,6 +22,8 @@ pub struct MemberSettings {
     pub next: Option<Ensemble>,
     /// Where lists of servers are kept, with `reconfigEnabled`.
     pub files: Option<ListFiles>,
+    /// Where clients are served.
+    pub client: Option<HostPort>,
     /// `standaloneEnabled`: an ensemble has two voters at least.
     pub standalone_enabled: bool,
     /// `peerType`, or the role in the server's own line, which wins.
@@ -121,6 +123,7 @@ impl MemberSettings {
             ensemble: ensemble.clone(),
             next: None,
             files: None,
+            client: None,
             standalone_enabled: raw.boolean("standaloneEnabled")?,
             init_limit,
             sync_limit,

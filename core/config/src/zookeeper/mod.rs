@@ -576,6 +576,7 @@ fn join_ensemble(
             member.next = if is_inline { None } else { next_list(&path, raw, read)? };
             member.files = Some(ListFiles { path, is_inline });
         }
+        member.client.clone_from(&settings.client_address);
         settings.member = Some(member);
     } else {
         notices.push(Notice::warn(MAIN, "Either no config or no quorum defined in config, running in standalone mode"));

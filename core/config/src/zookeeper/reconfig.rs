@@ -98,8 +98,7 @@ impl Ensemble {
     #[must_use]
     pub fn file_text(&self, with_version: bool) -> String {
         let text = self.text();
-        let mut lines: Vec<&str> =
-            text.lines().filter(|line| with_version || !line.starts_with("version")).collect();
+        let mut lines: Vec<&str> = text.lines().filter(|line| with_version || !line.starts_with("version")).collect();
         lines.sort_unstable();
         lines.join("\n")
     }
@@ -117,8 +116,7 @@ pub fn static_file(file: &[u8], dynamic_file: &str, drops_client_port: bool) -> 
             ["server.", "group", "weight", "dynamicConfigFile", "peerType"].iter().any(|start| key.starts_with(start));
         is_of_list || (drops_client_port && key.starts_with("clientPort"))
     };
-    let mut text =
-        without_keys(file, is_dropped).map_err(|error| ReconfigError::Unreadable(error.to_string()))?;
+    let mut text = without_keys(file, is_dropped).map_err(|error| ReconfigError::Unreadable(error.to_string()))?;
     if text.last().is_some_and(|last| !matches!(last, b'\n' | b'\r')) {
         text.push(b'\n');
     }
@@ -231,7 +229,8 @@ mod tests {
 
     #[test]
     fn the_static_file_points_to_the_dynamic_one() {
-        let file = b"# mine\ntickTime=2000\nclientPort=2181\nserver.1=a:1:2\nserver.2=b:1:2\ngroup.1=1:2\npeerType=observer";
+        let file =
+            b"# mine\ntickTime=2000\nclientPort=2181\nserver.1=a:1:2\nserver.2=b:1:2\ngroup.1=1:2\npeerType=observer";
         let text = |drops| String::from_utf8(static_file(file, "/d/zoo.cfg.dynamic.5", drops).unwrap()).unwrap();
         assert_eq!(text(false), "# mine\ntickTime=2000\nclientPort=2181\ndynamicConfigFile=/d/zoo.cfg.dynamic.5\n");
         assert_eq!(text(true), "# mine\ntickTime=2000\ndynamicConfigFile=/d/zoo.cfg.dynamic.5\n");

@@ -384,7 +384,8 @@ fn the_list_is_told_to_others_in_the_form_of_the_original() {
 
 #[test]
 fn a_list_that_may_be_in_force_elsewhere_is_kept_beside_the_one_that_is() {
-    let config = "dataDir=/data\ninitLimit=10\nsyncLimit=5\nreconfigEnabled=true\ndynamicConfigFile=/d/zoo.cfg.dynamic.100\n";
+    let config =
+        "dataDir=/data\ninitLimit=10\nsyncLimit=5\nreconfigEnabled=true\ndynamicConfigFile=/d/zoo.cfg.dynamic.100\n";
     let list = "server.1=a:1:2;2181\nserver.2=b:1:2;2181\n";
     let start = |config: &str, next: Option<&str>| {
         let files = [("/d/zoo.cfg.dynamic.100", list), ("/data/myid", "1")];

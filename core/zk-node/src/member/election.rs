@@ -1,17 +1,16 @@
 //! Votes and the links that carry them.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use base::{DecodeError, Now};
-use bytes::Bytes;
-use config::zookeeper::{HostPort, MemberSettings, PeerType};
+use config::zookeeper::{HostPort, MemberSettings, PeerType, Server as ServerLine};
 use zk_zab::{
-    Address, Election, ElectionEffect, ElectionSettings, Electorate, LinkEffect as Wanted, LinkId, LinkSettings, Links,
-    Notification, Quorum, ServerId,
+    Address, Election, ElectionEffect, ElectionSettings, LinkEffect as Wanted, LinkId, LinkSettings, Links,
+    Notification, ServerId,
 };
 
-use super::{line, milliseconds, ticks};
+use super::lists::Lists;
+use super::{milliseconds, ticks};
 use crate::log::Logger;
 use crate::{Effect, Effects, LinkEffect, LinkEvent, PeerPort, Server, ServerConfig};
 
@@ -32,17 +31,16 @@ enum Todo {
 pub(super) fn machines(
     settings: &MemberSettings,
     config: &ServerConfig,
-    quorum: &Arc<Quorum>,
-    config_text: &Bytes,
+    lists: &Lists,
+    own: &ServerLine,
 ) -> (Election, Links) {
-    let electorate = Electorate { current: Arc::clone(quorum), next: None, config: config_text.clone() };
     let election = ElectionSettings {
         finalize_wait_ms: FINALIZE_WAIT_MS,
         notification_interval_min_ms: milliseconds(settings.notification_interval_ms_min),
         notification_interval_max_ms: milliseconds(settings.notification_interval_ms_max),
         reconfig_enabled: config.reconfig,
     };
-    let addresses = line(settings, settings.id).map_or_else(Vec::new, |own| own.election.iter().map(written).collect());
+    let addresses = own.election.iter().map(HostPort::to_string).collect();
     let links = LinkSettings {
         addresses,
         is_multi_address: settings.multiple_addresses,
@@ -50,7 +48,8 @@ pub(super) fn machines(
         greeting_timeout_ms: ticks(config, settings.sync_limit).max(GREETING_MS_MIN),
     };
     let is_observer = settings.peer_type == PeerType::Observer;
-    (Election::new(settings.id, is_observer, electorate, election), Links::new(settings.id, quorum.servers(), links))
+    let election = Election::new(settings.id, is_observer, lists.electorate(), election);
+    (election, Links::new(settings.id, lists.servers(), links))
 }
 
 /// What is told of a notification that can't be read.
@@ -60,14 +59,6 @@ fn malformed(from: ServerId, length: usize, error: &DecodeError) -> String {
         _ => format!(
             "Skipping the processing of a partial / malformed response message sent by sid={from} (message length: {length}): {error}"
         ),
-    }
-}
-
-/// An address as `NetUtils.formatInetAddr` writes it.
-fn written(address: &HostPort) -> String {
-    match address.host.contains(':') {
-        true => format!("[{}]:{}", address.host, address.port),
-        false => format!("{}:{}", address.host, address.port),
     }
 }
 
@@ -120,7 +111,15 @@ impl Server {
                 }
                 Todo::Vote(ElectionEffect::Elected { vote, state }) => self.elected(vote.leader, state, now, effects),
                 Todo::Vote(ElectionEffect::StillLooking { peer }) => self.voter_looks(peer, now),
-                Todo::Vote(effect) => self.note_vote(&effect),
+                Todo::Vote(ElectionEffect::NewerConfig { from, config }) => {
+                    self.take_newer_list(from, &config, now, effects);
+                }
+                Todo::Vote(ElectionEffect::Ignored { from, leader }) => {
+                    let text = format!(
+                        "Ignoring notification for non-cluster member sid {leader} from sid {from}: the lists of servers differ"
+                    );
+                    self.log.warn(Logger::Election, text);
+                }
                 Todo::Link(Wanted::Message { from, bytes }) => match Notification::decode(&bytes) {
                     Ok(notification) => member.election.received(from, &notification, now.monotonic, &mut votes),
                     Err(error) => {
@@ -144,27 +143,11 @@ impl Server {
         }
     }
 
-    fn note_vote(&mut self, effect: &ElectionEffect) {
-        match effect {
-            ElectionEffect::NewerConfig { from, .. } => {
-                let text = format!("Server {from} has a newer list of servers, and reconfiguration is not served yet");
-                self.log.warn(Logger::Election, text);
-            }
-            ElectionEffect::Ignored { from, leader } => {
-                let text = format!(
-                    "Ignoring notification for non-cluster member sid {leader} from sid {from}: the lists of servers differ"
-                );
-                self.log.warn(Logger::Election, text);
-            }
-            ElectionEffect::StillLooking { .. } | ElectionEffect::Send { .. } | ElectionEffect::Elected { .. } => {}
-        }
-    }
-
     fn dial_voter(&mut self, link: LinkId, peer: i64, addresses: Vec<Address>, effects: &mut Effects) {
         let Some(member) = self.role.member_mut() else { return };
         member.ports.insert(link, PeerPort::Election);
         let addresses = match addresses.is_empty() {
-            true => line(&member.settings, peer).map_or_else(Vec::new, |line| line.election.clone()),
+            true => member.lists.line(peer).map_or_else(Vec::new, |line| line.election.clone()),
             false => addresses.into_iter().map(|Address { host, port }| HostPort { host, port }).collect(),
         };
         let timeout_ms = milliseconds(member.settings.election_connect_timeout_ms);

@@ -2,6 +2,7 @@
 //! are answered here, writes go to the leader and are answered when they come back committed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use base::{Monotonic, Now, Reader};
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use zk_zab::{
 use super::matching::Incoming;
 use super::stream::PacketStream;
 use super::wire::{self, LeaderSays};
-use super::{LEADER_LINKS, Member, Phase, line, ticks};
+use super::{LEADER_LINKS, List, Member, Phase, ticks};
 use crate::connection::{Request, Waiting};
 use crate::log::Logger;
 use crate::pipeline::{Origin, Proposal};
@@ -36,6 +37,8 @@ pub(crate) struct Following {
     zab: Learner,
     wanted: Vec<LearnerEffect>,
     leader: ServerId,
+    /// The list of servers that the leader's epoch begins with.
+    list: Option<Arc<List>>,
     link: LinkId,
     contact: Contact,
     pub(super) stream: PacketStream,
@@ -69,6 +72,10 @@ pub(super) enum Intake {
 }
 
 impl Following {
+    pub(super) const fn leader(&self) -> ServerId {
+        self.leader
+    }
+
     pub(super) fn is_link(&self, link: LinkId) -> bool {
         self.link == link
     }
@@ -118,8 +125,8 @@ impl Server {
         let Some(member) = self.role.member_mut() else { return };
         let settings = LearnerSettings {
             id: member.settings.id,
-            is_observer: member.settings.peer_type == PeerType::Observer,
-            config_version: member.quorum.version(),
+            is_observer: member.peer_type == PeerType::Observer,
+            config_version: member.lists.current.version(),
             init_limit_ms: ticks(&self.config, member.settings.init_limit),
             sync_limit_ms: ticks(&self.config, member.settings.sync_limit),
             history_len: usize::try_from(member.settings.history_len).unwrap_or(0),
@@ -138,6 +145,7 @@ impl Server {
             zab,
             wanted: Vec::new(),
             leader,
+            list: None,
             link,
             contact: Contact::Dialling { pause_ms: DIAL_PAUSE_MS, until },
             stream: PacketStream::default(),
@@ -158,7 +166,7 @@ impl Server {
     fn dial_leader(&mut self, until: Monotonic, now: Now, effects: &mut Effects) {
         let Some(member) = self.role.member_mut() else { return };
         let Phase::Following(following) = &member.phase else { return };
-        let addresses = line(&member.settings, following.leader).map_or_else(Vec::new, |line| line.quorum.clone());
+        let addresses = member.lists.line(following.leader).map_or_else(Vec::new, |line| line.quorum.clone());
         let link = following.link;
         let timeout_ms = (until.since(now.monotonic).as_millis() as u64).max(1);
         member.ports.insert(link, PeerPort::Quorum);
@@ -323,9 +331,25 @@ impl Server {
                 }
                 self.commit(now, effects);
             }
-            LearnerEffect::Config(_) => {}
+            LearnerEffect::Config(text) => {
+                let list = self.learn_list(&text, None);
+                if let Some(following) = self.role.member_mut().and_then(Member::following) {
+                    following.list = list;
+                }
+                self.keep_lists(effects);
+            }
+            LearnerEffect::Activate { zxid, leader } => {
+                if self.activate_proposed(zxid, leader, effects) {
+                    self.change_part(Some(leader), now, effects);
+                }
+            }
             LearnerEffect::Serve { epoch } => {
-                self.enter_service(epoch, now);
+                let list =
+                    self.role.member_mut().and_then(Member::following).and_then(|following| following.list.take());
+                match list.is_some_and(|list| self.activate(&list, None, effects)) {
+                    true => self.change_part(None, now, effects),
+                    false => self.enter_service(epoch, now),
+                }
             }
             LearnerEffect::Abandon(reason) => {
                 if let (Abandonment::CannotTruncate(_), Some(member)) = (&reason, self.role.member_mut()) {
@@ -334,6 +358,14 @@ impl Server {
                 self.look_again(&reason.to_string(), now, effects);
             }
         }
+    }
+
+    /// By the list of servers in force this server has another part or another leader.
+    fn change_part(&mut self, leader: Option<ServerId>, now: Now, effects: &mut Effects) {
+        if let Some(member) = self.role.member_mut() {
+            member.designated = leader;
+        }
+        self.look_again("changes proposed in reconfig", now, effects);
     }
 
     fn tell_leader(&mut self, bytes: &[u8]) {
@@ -355,6 +387,9 @@ impl Server {
             Txn::Error(error) => Some(ErrorCode::from_code(error.err).unwrap_or(ErrorCode::SystemError)),
             _ => None,
         };
+        if let Txn::Reconfig(list) = &decoded.txn {
+            self.learn_list(list.data.as_deref().unwrap_or_default(), Some(entry.zxid));
+        }
         self.journal.append(entry.zxid, &entry.payload, now.monotonic);
         self.pipeline.accept(Proposal { entry: decoded, error, origin: None });
     }

@@ -13,13 +13,13 @@ use zk_store::{Epoch, StoreError};
 use zk_tree::prep::WriteBody;
 use zk_zab::{
     Entry, FromLeader, FromLearner, History, Leader, LeaderEffect, LeaderSettings, LearnerInfo, LinkId, LogChunk,
-    ServerId, Zxid, epoch_start,
+    ProposedList, Quorum, ServerId, Zxid, epoch_start,
 };
 
 use super::matching::{Folders, read_log};
 use super::stream::PacketStream;
 use super::wire::{self, Forwarded, LearnerSays};
-use super::{EARLY_BYTES_MAX, Member, Phase, line, ticks};
+use super::{EARLY_BYTES_MAX, Member, Phase, ticks};
 use crate::event::Outcome;
 use crate::log::Logger;
 use crate::pipeline::Source;
@@ -143,6 +143,15 @@ impl Leading {
         self.zab.logged(zxid, &mut self.wanted);
     }
 
+    /// Whether a quorum of this list follows.
+    pub(super) fn is_synced(&self, list: &Quorum) -> bool {
+        self.zab.is_synced(list)
+    }
+
+    pub(super) fn propose_list(&mut self, zxid: Zxid, list: ProposedList) {
+        self.zab.propose_list(zxid, list);
+    }
+
     /// What it leaves: the history, its links, and trees that were on their way.
     pub(super) fn end(self) -> (History, Vec<LinkId>, Vec<TreeWalk>) {
         let links = self.learners.keys().copied().collect();
@@ -168,10 +177,12 @@ impl Server {
     pub(super) fn begin_leading(&mut self, history: History, now: Now, effects: &mut Effects) {
         let Some(member) = self.role.member_mut() else { return };
         let mut wanted = Vec::new();
+        let (list, next) = (&member.lists.current, &member.lists.next);
         let zab = Leader::new(
             settings(&self.config, &member.settings),
-            Arc::clone(&member.quorum),
-            member.config_text.clone(),
+            Arc::clone(&list.quorum),
+            list.text.clone(),
+            next.as_ref().map(|next| next.proposed(&member.own)),
             history,
             &member.epochs,
             now.monotonic,
@@ -250,9 +261,9 @@ impl Server {
         let (id, voted) = (info.id, member.election.voted_epoch(info.id));
         self.log.info(
             Logger::Handler,
-            match line(&member.settings, id) {
+            match member.lists.current.line(id) {
                 Some(line) => format!("Follower sid: {id} : info : {line}"),
-                None => format!("Follower sid: {id} not in the current config {:x}", member.quorum.version()),
+                None => format!("Follower sid: {id} not in the current config {:x}", member.list().version()),
             },
         );
         if let (Some(leading), Some(voted)) = (member.leading(), voted) {
@@ -372,8 +383,15 @@ impl Server {
                 }
             }
             LeaderEffect::Close { link, reason } => self.lose_learner(link, &reason.to_string(), effects),
-            LeaderEffect::AcceptEpoch(epoch) => self.store_epoch(Epoch::Accepted, epoch, effects),
-            LeaderEffect::EnterEpoch(epoch) => self.store_epoch(Epoch::Current, epoch, effects),
+            LeaderEffect::AcceptEpoch(epoch) => {
+                self.number_first_list(epoch);
+                self.store_epoch(Epoch::Accepted, epoch, effects);
+            }
+            LeaderEffect::EnterEpoch(epoch) => {
+                self.keep_lists(effects);
+                self.store_epoch(Epoch::Current, epoch, effects);
+            }
+            LeaderEffect::Activate { leader } => self.activate_next(leader, effects),
             LeaderEffect::SendSnapshot { link } => self.send_tree(link),
             LeaderEffect::ReadLog { link, after } => self.read_log(link, after, effects),
             LeaderEffect::Established { epoch } => self.lead_epoch(epoch, now),

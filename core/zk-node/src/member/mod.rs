@@ -6,6 +6,7 @@
 //! | the life of a member, its links and votes | here |
 //! | the leader's part | [`leading`] |
 //! | the follower's and the observer's part | [`following`] |
+//! | lists of servers, and how they change | [`lists`], [`reconfig`] |
 //! | the log and the tree made to match the leader's | [`matching`] |
 //! | packets and bytes | [`wire`], [`stream`] |
 //!
@@ -14,21 +15,22 @@
 mod election;
 mod following;
 mod leading;
+mod lists;
 mod matching;
 mod read_only;
+mod reconfig;
 mod stream;
 mod wire;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 
 use base::{Disk, Monotonic, Now};
-use bytes::{Bytes, BytesMut};
-use config::zookeeper::{Ensemble, MemberSettings, PeerType, Server as ServerLine};
+use bytes::BytesMut;
+use config::zookeeper::{HostPort, MemberSettings, PeerType, Server as ServerLine};
 use zk_store::{Epoch, StoreError};
-use zk_zab::{Election, Epochs, History, LinkId, Links, PeerState, Quorum, ServerId, Voter, Zxid, epoch_of};
+use zk_zab::{Election, Epochs, History, LinkId, Links, PeerState, ServerId, Vote, Zxid, epoch_of};
 
 use crate::event::Outcome;
 use crate::log::Logger;
@@ -39,7 +41,11 @@ use crate::{
 use following::Following;
 use leading::Leading;
 pub(crate) use leading::LogRead;
+pub(crate) use lists::List;
+use lists::Lists;
 pub(crate) use matching::Matched;
+use reconfig::Keep;
+pub(crate) use reconfig::ListKept;
 
 /// Names of the links to leaders: above those of the election's.
 const LEADER_LINKS: u64 = 1 << 63 | 1 << 62;
@@ -51,9 +57,20 @@ const EARLY_MAX: usize = 64;
 /// One of several servers.
 pub(crate) struct Member {
     settings: MemberSettings,
-    quorum: Arc<Quorum>,
-    /// The list of servers as text, as it travels and as `/zookeeper/config` tells it.
-    config_text: Bytes,
+    lists: Lists,
+    /// This server's line by which it listens.
+    own: ServerLine,
+    /// Where it serves clients.
+    client: Option<HostPort>,
+    /// Its part.
+    peer_type: PeerType,
+    /// What is to be done to the files of the lists, and how much of that is under way.
+    to_keep: Vec<Keep>,
+    keeping: usize,
+    /// The proposal of a list that is not kept yet.
+    unkept: Option<Zxid>,
+    /// Who leads next, by the list in force.
+    designated: Option<ServerId>,
     election: Election,
     links: Links,
     ports: BTreeMap<LinkId, PeerPort>,
@@ -104,13 +121,19 @@ impl Member {
         last_zxid: Zxid,
     ) -> Result<Self, StartError> {
         let epochs = epochs(disk, snap_dir, last_zxid)?;
-        let quorum = Arc::new(quorum(&settings.ensemble));
-        let config_text = Bytes::from(settings.ensemble.text());
-        let (election, links) = election::machines(settings, config, &quorum, &config_text);
+        let lists = Lists::new(&settings.ensemble, settings.next.as_ref());
+        let own = lists.current.line(settings.id).expect("a member is in its list: its settings say so").clone();
+        let (election, links) = election::machines(settings, config, &lists, &own);
         Ok(Self {
             settings: settings.clone(),
-            quorum,
-            config_text,
+            lists,
+            own,
+            client: settings.client.clone(),
+            peer_type: settings.peer_type,
+            to_keep: Vec::new(),
+            keeping: 0,
+            unkept: None,
+            designated: None,
             election,
             links,
             ports: BTreeMap::new(),
@@ -137,7 +160,7 @@ impl Member {
 
     /// As `srvr` tells it.
     pub(crate) const fn mode(&self) -> &'static str {
-        match (&self.phase, self.settings.peer_type) {
+        match (&self.phase, self.peer_type) {
             (Phase::Leading(_), _) => "leader",
             (Phase::Following(_), PeerType::Participant) => "follower",
             (Phase::Following(_), PeerType::Observer) => "observer",
@@ -149,9 +172,13 @@ impl Member {
         &self.settings
     }
 
+    pub(crate) const fn peer_type(&self) -> PeerType {
+        self.peer_type
+    }
+
     /// Its state as `mntr` tells it.
     pub(crate) const fn state(&self) -> &'static str {
-        match (&self.phase, self.settings.peer_type) {
+        match (&self.phase, self.peer_type) {
             (Phase::Leading(_), _) => "leading",
             (Phase::Following(_), PeerType::Participant) => "following",
             (Phase::Following(_), PeerType::Observer) => "observing",
@@ -165,6 +192,11 @@ impl Member {
             Phase::Leading(leading) => Some(leading),
             Phase::Settling { .. } | Phase::Looking { .. } | Phase::Following(_) => None,
         }
+    }
+
+    /// Whether its files hold its lists.
+    fn is_kept(&self) -> bool {
+        self.to_keep.is_empty() && self.keeping == 0
     }
 
     fn leading(&mut self) -> Option<&mut Leading> {
@@ -208,20 +240,6 @@ impl Member {
     fn send(&mut self, link: LinkId, bytes: &[u8]) {
         self.out.entry(link).or_default().extend_from_slice(bytes);
     }
-}
-
-/// What the list of servers means for deciding.
-fn quorum(ensemble: &Ensemble) -> Quorum {
-    let observers = ensemble.observers().map(|server| server.id);
-    let voters = ensemble.voters().map(|server| server.id);
-    if ensemble.groups.is_empty() && ensemble.weights.is_empty() {
-        return Quorum::majority(ensemble.version, voters, observers);
-    }
-    let voters = voters.map(|id| {
-        let weight = ensemble.weights.get(&id).copied().unwrap_or(1);
-        (id, Voter { weight, group: ensemble.groups.get(&id).copied().unwrap_or(0) })
-    });
-    Quorum::hierarchical(ensemble.version, voters.collect(), observers)
 }
 
 /// The two epochs from their files, which are checked against the log (`QuorumPeer.loadDataBase`).
@@ -353,6 +371,7 @@ impl Server {
 
     /// What goes to other servers leaves.
     pub(crate) fn flush_links(&mut self, now: Now, effects: &mut Effects) {
+        self.keep_lists(effects);
         self.send_snapshots(now);
         self.carry_out_leading(now, effects);
         if let Some(member) = self.role.member_mut() {
@@ -408,23 +427,48 @@ impl Server {
     /// the search for that leader begins.
     fn settle_log(&mut self, now: Now, effects: &mut Effects) {
         let Some(member) = self.role.member_mut() else { return };
-        let is_settled =
-            self.journal.is_idle() && !self.matching && member.epochs.is_settled() && self.state == State::Looking;
+        let is_settled = self.journal.is_idle()
+            && !self.matching
+            && member.epochs.is_settled()
+            && member.is_kept()
+            && self.state == State::Looking;
         if !matches!(member.phase, Phase::Settling { .. }) || !is_settled {
             return;
         }
         member.committed = self.pipeline.last_zxid().max(member.committed);
         self.commit(now, effects);
-        let last_zxid = self.tree.last_zxid();
         let Some(member) = self.role.member_mut() else { return };
         let idle = Phase::Looking { history: History::default() };
         if let Phase::Settling { history } = std::mem::replace(&mut member.phase, idle) {
             member.phase = Phase::Looking { history };
         }
-        let epoch = member.epochs.current();
+        if let Some(leader) = member.designated.take() {
+            return self.appoint(leader, now, effects);
+        }
         member.await_read_only(&self.config, now.monotonic);
         self.log.info(Logger::Member, "LOOKING");
+        self.look(now, effects);
+    }
+
+    /// A round of the election begins.
+    fn look(&mut self, now: Now, effects: &mut Effects) {
+        let last_zxid = self.tree.last_zxid();
+        let Some(epoch) = self.role.member().map(|member| member.epochs.current()) else { return };
         self.vote(now, effects, |election, out| election.look(now.monotonic, last_zxid, epoch, out));
+    }
+
+    /// The list of servers came with its leader: nobody need be elected.
+    fn appoint(&mut self, leader: ServerId, now: Now, effects: &mut Effects) {
+        let zxid = self.tree.last_zxid();
+        let Some(member) = self.role.member_mut() else { return };
+        let state = match member.peer_type {
+            _ if leader == member.settings.id => PeerState::Leading,
+            PeerType::Observer => PeerState::Observing,
+            PeerType::Participant => PeerState::Following,
+        };
+        // Such a vote has no epoch until there is a new one.
+        member.election.settled(state, Vote { leader, zxid, peer_epoch: -1 });
+        self.elected(leader, state, now, effects);
     }
 
     /// The election is over.
@@ -454,7 +498,7 @@ impl Server {
     /// Takes clients from now on.
     fn enter_service(&mut self, epoch: i64, now: Now) {
         if let Some(member) = self.role.member() {
-            self.tree.set_config(&member.config_text, member.quorum.version(), now.wall_ms);
+            self.tree.set_config(&member.lists.current.text, member.lists.current.version(), now.wall_ms);
         }
         if self.state == State::Looking {
             self.state = State::Running;
@@ -500,10 +544,12 @@ impl Server {
 
     /// The own log is durable up to `zxid`.
     pub(crate) fn member_logged(&mut self, zxid: Zxid) {
-        match self.role.member_mut().map(|member| &mut member.phase) {
-            Some(Phase::Leading(leading)) => leading.logged(zxid),
-            Some(Phase::Following(following)) => following.logged(zxid),
-            _ => {}
+        let Some(member) = self.role.member_mut() else { return };
+        let zxid = member.acknowledged(zxid);
+        match &mut member.phase {
+            Phase::Leading(leading) => leading.logged(zxid),
+            Phase::Following(following) => following.logged(zxid),
+            Phase::Settling { .. } | Phase::Looking { .. } => {}
         }
     }
 
@@ -521,11 +567,6 @@ impl Server {
         self.pipeline.syncs.clear();
         (self.in_process, self.large_bytes) = (0, 0);
     }
-}
-
-/// Where a server is found: its line in the list.
-fn line(settings: &MemberSettings, id: ServerId) -> Option<&ServerLine> {
-    settings.ensemble.servers.get(&id)
 }
 
 /// The setting in milliseconds, none below zero.

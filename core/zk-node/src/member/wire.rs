@@ -113,7 +113,17 @@ pub(crate) fn from_leader(packet: QuorumPacket) -> Result<LeaderSays, Nonsense> 
         kind::UPTODATE => FromLeader::UpToDate,
         kind::PROPOSAL => FromLeader::Proposal(entry()?),
         kind::COMMIT => FromLeader::Commit { zxid },
+        kind::COMMITANDACTIVATE => {
+            let leader = Reader::new(&data.unwrap_or_default()).i64();
+            FromLeader::CommitAndActivate { zxid, leader: leader.map_err(|_| "a COMMITANDACTIVATE without a leader")? }
+        }
         kind::INFORM => FromLeader::Inform(entry()?),
+        kind::INFORMANDACTIVATE => {
+            let data = data.unwrap_or_default();
+            let mut reader = Reader::new(&data);
+            let leader = reader.i64().map_err(|_| "an INFORMANDACTIVATE without a leader")?;
+            FromLeader::InformAndActivate { entry: Entry { zxid, payload: data.slice(reader.position()..) }, leader }
+        }
         kind::PING => FromLeader::Ping { zxid },
         kind::SYNC => return Ok(LeaderSays::Sync),
         kind::REVALIDATE => {
@@ -138,7 +148,16 @@ pub(crate) fn leader_bytes(packet: FromLeader) -> Bytes {
         FromLeader::UpToDate => QuorumPacket::bare(kind::UPTODATE, -1),
         FromLeader::Proposal(entry) => QuorumPacket::with(kind::PROPOSAL, entry.zxid, entry.payload),
         FromLeader::Commit { zxid } => QuorumPacket::bare(kind::COMMIT, zxid),
+        FromLeader::CommitAndActivate { zxid, leader } => {
+            QuorumPacket::with(kind::COMMITANDACTIVATE, zxid, Bytes::copy_from_slice(&leader.to_be_bytes()))
+        }
         FromLeader::Inform(entry) => QuorumPacket::with(kind::INFORM, entry.zxid, entry.payload),
+        FromLeader::InformAndActivate { entry, leader } => {
+            let mut data = BytesMut::with_capacity(size_of::<i64>() + entry.payload.len());
+            data.put_i64(leader);
+            data.put_slice(&entry.payload);
+            QuorumPacket::with(kind::INFORMANDACTIVATE, entry.zxid, data.freeze())
+        }
         FromLeader::Ping { zxid } => QuorumPacket::bare(kind::PING, zxid),
         FromLeader::Other(bytes) => return bytes,
     };
@@ -250,7 +269,9 @@ mod tests {
             FromLeader::UpToDate,
             FromLeader::Proposal(entry.clone()),
             FromLeader::Commit { zxid: entry.zxid },
-            FromLeader::Inform(entry),
+            FromLeader::CommitAndActivate { zxid: entry.zxid, leader: 3 },
+            FromLeader::Inform(entry.clone()),
+            FromLeader::InformAndActivate { entry, leader: -2 },
             FromLeader::Ping { zxid: 3 },
         ] {
             assert_eq!(from_leader(decoded(&leader_bytes(packet.clone()))), Ok(LeaderSays::Zab(packet)));
@@ -266,5 +287,8 @@ mod tests {
         assert!(from_learner(QuorumPacket::bare(kind::REQUEST, 0)).is_err());
         assert!(from_learner(QuorumPacket::with(kind::PING, 0, Bytes::from_static(b"half"))).is_err());
         assert!(from_leader(QuorumPacket::bare(kind::PROPOSAL, 1)).is_err());
+        assert!(from_leader(QuorumPacket::bare(kind::COMMITANDACTIVATE, 1)).is_err());
+        let short = QuorumPacket::with(kind::INFORMANDACTIVATE, 1, Bytes::from_static(b"leader"));
+        assert!(from_leader(short).is_err());
     }
 }

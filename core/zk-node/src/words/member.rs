@@ -16,7 +16,8 @@ impl Server {
     pub(super) fn member_configuration(&self) -> String {
         let Some(member) = self.role.member() else { return String::new() };
         let settings = member.settings();
-        let line = settings.ensemble.servers.get(&settings.id);
+        let ensemble = &member.list().ensemble;
+        let line = ensemble.servers.get(&settings.id);
         let ports = |pick: fn(&config::zookeeper::Server) -> &[HostPort]| {
             let mut ports: Vec<_> = line.map_or(&[][..], pick).iter().map(|address| address.port.to_string()).collect();
             ports.dedup();
@@ -28,8 +29,8 @@ impl Server {
             settings.sync_limit,
             ports(|line| &line.election),
             ports(|line| &line.quorum),
-            i32::from(settings.peer_type == PeerType::Observer),
-            settings.ensemble.text(),
+            i32::from(member.peer_type() == PeerType::Observer),
+            ensemble.text(),
         )
     }
 
@@ -45,7 +46,7 @@ impl Server {
         let Some(member) = self.role.member() else { return Vec::new() };
         let mut figures = vec![
             ("peer_state", format!("{} - broadcast", member.state())),
-            ("quorum_size", member.settings().ensemble.voters().count().to_string()),
+            ("quorum_size", member.list().ensemble.voters().count().to_string()),
         ];
         if let Some(leading) = member.as_leader() {
             let (synced_followers, synced_observers) = leading.synced_counts();

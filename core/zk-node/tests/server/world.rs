@@ -180,6 +180,9 @@ impl World {
         let mut sent = Vec::new();
         for effect in effects {
             match effect {
+                Effect::ServeClients(_) | Effect::ServePeers { .. } => {
+                    unreachable!("a server on its own has no list of servers")
+                }
                 Effect::Send { connection, bytes } => {
                     assert!(!sent.contains(&connection), "one send for each connection and turn");
                     sent.push(connection);

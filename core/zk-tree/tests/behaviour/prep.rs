@@ -1,8 +1,9 @@
 //! Writes: checks in order, error codes, changes on the way.
 
+use bytes::Bytes;
 use zk_proto::multi::{Multi, Op};
 use zk_proto::requests::{CheckVersionRequest, PathRequest, ReadRequest, Request, SetAclRequest};
-use zk_proto::{Acl, ErrorCode, Id, Jute, Perms, Txn};
+use zk_proto::{Acl, ErrorCode, Id, Jute, OpCode, Perms, Txn};
 use zk_tree::TreeSettings;
 use zk_tree::prep::{PrepSettings, WriteBody};
 
@@ -159,4 +160,24 @@ fn a_request_that_fails_takes_back_exactly_what_it_changed() {
         assert_eq!((stat("/coming").version, stat("/coming").cversion), (2, 3));
         assert_eq!(rig.tree.ephemerals(1), ["/e"]);
     }
+}
+
+#[test]
+fn another_list_of_servers_is_data_of_the_config_node_for_those_who_may_write_it() {
+    let list = Bytes::from_static(b"server.1=a:1:2:participant\nversion=5");
+    let mut rig = Rig::new();
+    let reconfig = WriteBody::Reconfig(Ok(&list));
+    assert_eq!(rig.prepare(1, reconfig), Some(ErrorCode::ReconfigDisabled));
+
+    let prep = PrepSettings { reconfig_enabled: true, ..PrepSettings::default() };
+    let mut rig = Rig::with(TreeSettings::default(), prep);
+    assert_eq!(rig.prepare(9, reconfig), Some(ErrorCode::UnknownSession));
+    let refused = WriteBody::Reconfig(Err(ErrorCode::ReconfigInProgress));
+    assert_eq!(rig.prepare(1, refused), Some(ErrorCode::ReconfigInProgress), "before any permission");
+    assert_eq!(rig.prepare(1, reconfig), Some(ErrorCode::NoAuth), "the node is for reading alone");
+    rig.ids = vec![Id::from_static("super", "")];
+    let (result, error) = rig.run(1, reconfig);
+    assert_eq!((error, result.op, result.path.as_deref()), (Ok(()), OpCode::Reconfig, Some("/zookeeper/config")));
+    let node = rig.tree.get("/zookeeper/config").unwrap();
+    assert_eq!((node.data(), node.stat().version, node.stat().mzxid), (Some(&list[..]), -1, rig.zxid));
 }

@@ -136,7 +136,8 @@ impl Leader {
     fn successor(&self, list: &Quorum, zxid: Zxid) -> ServerId {
         let me = self.settings.id;
         let others = list.voters().filter(|id| *id != me && list.may_lead(*id));
-        let logged = others.map(|id| (self.learners.acked_by(id), id)).filter(|(acked, _)| *acked > 0 && *acked >= zxid);
+        let logged =
+            others.map(|id| (self.learners.acked_by(id), id)).filter(|(acked, _)| *acked > 0 && *acked >= zxid);
         logged.max().map_or(me, |(_, id)| id)
     }
 }

@@ -121,11 +121,10 @@ fn an_epoch_that_begins_with_a_list_needs_both_quorums_at_each_step() {
     led.tell(|leader, now, wanted| leader.epoch_accepted(5, now, wanted));
     assert_eq!(led.hears(2, promise(4, zxid(4, 2))), NOTHING);
     let wanted = led.hears(4, promise(4, zxid(4, 2)));
-    assert_eq!(shows(&wanted, &["enter", "NEWLEADER"]), [
-        "enter 5",
-        "2 NEWLEADER 5 new servers",
-        "4 NEWLEADER 5 new servers"
-    ]);
+    assert_eq!(
+        shows(&wanted, &["enter", "NEWLEADER"]),
+        ["enter 5", "2 NEWLEADER 5 new servers", "4 NEWLEADER 5 new servers"]
+    );
     led.tell(|leader, now, wanted| leader.epoch_entered(5, now, wanted));
     assert_eq!(led.hears(2, ack(zxid(5, 0))), NOTHING);
     assert_eq!(led.hears(4, ack(zxid(5, 0))), ["activate 1", "established 5", "2 UPTODATE", "4 UPTODATE"]);

@@ -5,6 +5,7 @@ pub(crate) mod acknowledged;
 pub(crate) mod ephemerals;
 pub(crate) mod leaders;
 pub(crate) mod linearizable;
+pub(crate) mod lists;
 pub(crate) mod one_history;
 pub(crate) mod order;
 pub(crate) mod progress;
