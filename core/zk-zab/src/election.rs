@@ -10,6 +10,7 @@
 //!   meanwhile is counted, not dropped.
 //! - A voter whose connection is lost is tried again after 200 ms, doubling to 1 s, and not only when everybody is told
 //!   again, up to 60 s later.
+//! - A leader that there is is found by a quorum of the list in force alone, also while another list is proposed.
 //! - What a server said as follower or leader is forgotten when it looks for a leader again or is out of reach.
 //! - A looking server answers an observer with its vote of now, not with its last leader.
 //! - Answers to servers without a vote are limited, so that two servers, each of which finds that the other has none,
@@ -449,6 +450,9 @@ impl Election {
 
     /// Whether a quorum follows the leader of `ballot`, and it leads: a crashed leader must not be elected on the word of
     /// those who have not noticed (upstream `checkLeader`). This server itself leads if the others say so in its round.
+    ///
+    /// A quorum of the list in force is enough to find a leader that there is. Upstream wants one of the next list, too, and
+    /// when this server is the one that is missing there, it stays out, and that list is never in force.
     fn follows(&self, ballots: &BTreeMap<ServerId, Ballot>, ballot: &Ballot) -> bool {
         let leader = ballot.vote.leader;
         let leads = if leader == self.me {
@@ -456,7 +460,7 @@ impl Election {
         } else {
             ballots.get(&leader).is_some_and(|said| said.state == PeerState::Leading)
         };
-        leads && self.electorate.is_quorum(|id| ballots.get(&id).is_some_and(|other| ballot.agrees(other)))
+        leads && self.electorate.current.is_quorum(|id| ballots.get(&id).is_some_and(|other| ballot.agrees(other)))
     }
 
     /// Whether a quorum votes as this server does, in this round.

@@ -322,7 +322,7 @@ impl Server {
         }
     }
 
-    fn lose_learner(&mut self, link: LinkId, reason: &str, effects: &mut Effects) {
+    pub(super) fn lose_learner(&mut self, link: LinkId, reason: &str, effects: &mut Effects) {
         let peer = self.role.member().map_or_else(String::new, |member| member.peer(link));
         self.log.warn(Logger::Handler, format!("******* GOODBYE {peer} ******** {reason}"));
         self.close_link(link, effects);
@@ -339,7 +339,7 @@ impl Server {
     }
 
     /// A learner is gone.
-    pub(super) fn forget_learner(&mut self, link: LinkId) {
+    fn forget_learner(&mut self, link: LinkId) {
         let Some(leading) = self.role.member_mut().and_then(Member::leading) else { return };
         leading.zab.closed(link);
         leading.syncs.retain(|(_, waiting)| *waiting != link);

@@ -277,18 +277,19 @@ impl Server {
                 member.peers.insert(*link, *peer);
                 (*link, Some(*port))
             }
-            LinkEvent::Closed { link, .. } => {
-                member.peers.remove(link);
-                (*link, member.ports.remove(link))
-            }
+            LinkEvent::Closed { link, .. } => (*link, member.ports.remove(link)),
             LinkEvent::Connected { link } | LinkEvent::Received { link, .. } | LinkEvent::Congested { link, .. } => {
                 (*link, member.ports.get(link).copied())
             }
         };
+        let is_over = matches!(event, LinkEvent::Closed { .. });
         match port {
             Some(PeerPort::Election) => self.election_link(link, event, now, effects),
             Some(PeerPort::Quorum) => self.quorum_link(link, event, now, effects),
             None => {}
+        }
+        if let Some(member) = self.role.member_mut().filter(|_| is_over) {
+            member.peers.remove(&link);
         }
     }
 
@@ -298,6 +299,7 @@ impl Server {
             return self.leader_link(event, now, effects);
         }
         match (&mut member.phase, event) {
+            (Phase::Leading(_), LinkEvent::Closed { reason, .. }) => self.lose_learner(link, &reason, effects),
             (Phase::Leading(_), event) => {
                 if matches!(event, LinkEvent::Accepted { .. }) {
                     self.make_room_for_learner(effects);

@@ -386,6 +386,16 @@ fn while_a_list_is_being_replaced_both_must_agree() {
     assert_eq!(two.waits(), (200, vec![Did::Elected(vote(2, 0, 0), Leading)]));
 }
 
+/// Else the server that the next list needs could not come back, and that list would wait for it for ever.
+#[test]
+fn a_leader_that_there_is_is_found_by_the_list_in_force() {
+    let next = Some(Arc::new(Quorum::majority(1, [2, 4, 5], [])));
+    let mut two = Elector::with(2, false, Electorate { next, ..electorate(of(3)) }, ElectionSettings::default());
+    two.look(7, 1);
+    assert_eq!(two.hears(1, Following, vote(3, 5, 2), 6), []);
+    assert_eq!(two.hears(3, Leading, vote(3, 5, 2), 6), [Did::Elected(vote(3, 5, 2), Following)]);
+}
+
 #[test]
 fn a_newer_list_of_servers_is_handed_over_and_the_vote_not_counted() {
     let newer = |state| {
@@ -400,6 +410,11 @@ fn a_newer_list_of_servers_is_handed_over_and_the_vote_not_counted() {
     two.election.set_electorate(false, electorate(Quorum::majority(0xa, [1, 2, 3], [])));
     two.look(0, 0);
     assert_eq!(two.receives(3, &newer(Looking)), [told(&[1, 3], vote(3, 9, 9), 5)]);
+
+    // It may come from a server that only the newer list has.
+    let mut two = Elector::with(2, false, electorate(of(3)), settings);
+    two.look(0, 0);
+    assert_eq!(two.receives(7, &newer(Looking)), [Did::NewerConfig(7)]);
 
     // Reconfiguration is off.
     let mut two = Elector::new(2, of(3));
