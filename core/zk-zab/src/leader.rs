@@ -15,17 +15,15 @@ mod lists;
 mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use base::Monotonic;
 use bytes::Bytes;
 
 use crate::{
-    Entry, Epochs, FromLeader, FromLearner, History, LearnerInfo, LinkId, Quorum, ServerId, Zxid, epoch_of, epoch_start,
+    Entry, Epochs, FromLeader, FromLearner, History, LearnerInfo, LinkId, ServerId, Zxid, epoch_of, epoch_start,
 };
 use learners::{Learners, Learning};
-use lists::Lists;
-pub use lists::ProposedList;
+pub use lists::{DecidingLists, ProposedList};
 pub use sync::{LogChunk, LogStart};
 
 /// The last counter of an epoch but one; upstream begins a new epoch rather than use the last.
@@ -132,6 +130,10 @@ pub enum Resignation {
         /// This leader's epoch.
         epoch: i64,
     },
+    /// Those who are to have a vote by the list that is proposed follow without one: an observer acknowledges nothing, and
+    /// so the list would never be in force. With the next epoch it is. Upstream waits for ever.
+    #[error("the proposed list of servers needs the votes of servers that follow as observers")]
+    VotesOfObservers,
     /// The epoch has no more numbers.
     #[error("zxid lower 32 bits have rolled over, forcing re-election, and therefore new epoch start")]
     RollOver,
@@ -193,7 +195,7 @@ enum Stage {
 #[derive(Debug)]
 pub struct Leader {
     settings: LeaderSettings,
-    lists: Lists,
+    lists: DecidingLists,
     history: History,
     /// The own state as it was elected.
     current_epoch: i64,
@@ -220,12 +222,10 @@ pub struct Leader {
 
 impl Leader {
     /// A leader whose log, all of it durable and applied, is `history`: the history that its epoch begins with. No epoch is
-    /// on its way to a file any more. `next` is a list of servers that may be in force elsewhere: the epoch begins with it.
+    /// on its way to a file any more.
     pub fn new(
         settings: LeaderSettings,
-        quorum: Arc<Quorum>,
-        config: Bytes,
-        next: Option<ProposedList>,
+        lists: DecidingLists,
         mut history: History,
         epochs: &Epochs,
         now: Monotonic,
@@ -236,7 +236,7 @@ impl Leader {
         history.commit(logged);
         let mut leader = Self {
             settings,
-            lists: Lists::new(quorum, config, next),
+            lists,
             history,
             current_epoch: epochs.current(),
             epoch: 0,
@@ -449,6 +449,8 @@ impl Leader {
             if !lists.decide(|id| id == me || learners.is_present(id)) {
                 let synced = std::iter::once(me).chain(learners.voters_present(lists.current())).collect();
                 self.resign(Resignation::LostQuorum { synced }, effects);
+            } else if !lists.is_votable(|id| id == me || learners.has_log(id)) {
+                self.resign(Resignation::VotesOfObservers, effects);
             }
         }
     }

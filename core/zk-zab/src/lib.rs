@@ -31,7 +31,9 @@ mod quorum;
 pub use election::{Election, ElectionEffect, ElectionSettings, Electorate};
 pub use epochs::Epochs;
 pub use history::{Entry, History};
-pub use leader::{Leader, LeaderEffect, LeaderSettings, LogChunk, LogStart, Loss, ProposedList, Resignation};
+pub use leader::{
+    DecidingLists, Leader, LeaderEffect, LeaderSettings, LogChunk, LogStart, Loss, ProposedList, Resignation,
+};
 pub use learner::{Abandonment, Learner, LearnerEffect, LearnerSettings};
 pub use links::{Address, CloseReason, Greeting, GreetingError, LinkEffect, LinkSettings, Links};
 pub use notification::{Notification, PeerState, Vote};

@@ -519,10 +519,11 @@ impl Client {
             }
             _ => {}
         }
-        let expected =
-            matches!(error, ErrorCode::Ok | ErrorCode::NoNode | ErrorCode::NodeExists | ErrorCode::BadVersion);
-        if !expected {
-            onlooker.count("other error");
+        use ErrorCode::{BadVersion, NewConfigNoQuorum, NoNode, NodeExists, Ok as Fine, ReconfigInProgress};
+        match (asked.request.op(), error) {
+            (_, Fine | NoNode | NodeExists | BadVersion) => {}
+            (OpCode::Reconfig, NewConfigNoQuorum | ReconfigInProgress) => onlooker.count("list refused"),
+            _ => onlooker.count("other error"),
         }
         Ok(())
     }
@@ -553,7 +554,8 @@ const fn is_write(op: OpCode) -> bool {
 
 /// Any other list, of two voters at least.
 fn reconfig(servers: ServerId, random: &mut Random) -> Request {
-    let sure = [0; 2].map(|_| 1 + random.below(servers));
+    let sure = random.below(servers);
+    let sure = [1 + sure, 1 + (sure + 1) % servers];
     let lines = (1..=servers).filter_map(|id| match random.below(6) {
         0 if !sure.contains(&id) => None,
         1 if !sure.contains(&id) => Some(format!("server.{id}={}", line(id, false))),

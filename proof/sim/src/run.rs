@@ -138,7 +138,7 @@ fn look_at_what_is_left(world: &mut World) -> Verdict {
         trees.insert(id, tree::recovered(machine)?);
         if machine.draw.reconfigures {
             let waits = matches!(machine.disk.metadata(Path::new(NEXT_LIST)), Ok(Some(_)));
-            lists.insert(id, (settings::list(&machine.disk), waits));
+            lists.insert(id, lists::Found { list: settings::list(&machine.disk), waits });
         }
     }
     lists::check(&lists)?;

@@ -76,7 +76,7 @@ fn three_servers() {
 
 #[test]
 fn five_servers() {
-    let seen = seeds(5, FAULTS_MS, 80);
+    let seen = seeds(5, FAULTS_MS, 120);
     assert_seen(&seen, &USUAL);
     assert_seen(&seen, &["observes"]);
     assert_seen(&seen, &RECONFIGURED);

@@ -71,6 +71,9 @@ Unknown keys warn, as in the originals.
 - A ZooKeeper request with a null path is answered with a marshalling error (-5). The original answers some of them with bad
   arguments (-8), and does `sync` and `addWatch`. A SASL token that is null is answered, not met with a closed connection, and a
   client's own `createSession` request is refused and its connection closed, where the original lets it through.
+- A client whose `reconfig` changes the part of its own server, or its leader, is answered before its connection ends; the original ends it
+  without an answer. Comments and the order of lines in `zoo.cfg` stay when the list of servers moves to a file of its own. Whether two
+  servers have the same address is seen by what is written, not by what names resolve to. More in decision 9.
 - A member of an ensemble that is killed while it takes over a leader's history may leave a log that is an epoch ahead of its file
   `currentEpoch`. Ours starts from that; a server of the original refuses (`The current epoch, N, is older than the last zxid`). Before
   such a server goes back to the original, let ours follow once, or empty its `version-2` folders.
@@ -123,7 +126,7 @@ fn op_state(op: OpCode) -> &'static str {
         OpCode::Notification => "sent with watch events",
         OpCode::Check => "served, also inside a multi",
         OpCode::Sasl => "served: DIGEST-MD5; Kerberos is refused",
-        OpCode::Reconfig => "refused as by a server that stands alone; later: in ensembles",
+        OpCode::Reconfig => "served in ensembles; a server that stands alone refuses it, as the original",
         OpCode::CreateTtl => "served behind `extendedTypesEnabled`",
         _ => "served",
     }

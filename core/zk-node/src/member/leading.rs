@@ -12,8 +12,8 @@ use zk_proto::peer::SessionTouch;
 use zk_store::{Epoch, StoreError};
 use zk_tree::prep::WriteBody;
 use zk_zab::{
-    Entry, FromLeader, FromLearner, History, Leader, LeaderEffect, LeaderSettings, LearnerInfo, LinkId, LogChunk,
-    ProposedList, Quorum, ServerId, Zxid, epoch_start,
+    DecidingLists, Entry, FromLeader, FromLearner, History, Leader, LeaderEffect, LeaderSettings, LearnerInfo, LinkId,
+    LogChunk, ProposedList, Quorum, ServerId, Zxid, epoch_start,
 };
 
 use super::matching::{Folders, read_log};
@@ -178,11 +178,11 @@ impl Server {
         let Some(member) = self.role.member_mut() else { return };
         let mut wanted = Vec::new();
         let (list, next) = (&member.lists.current, &member.lists.next);
+        let next = next.as_ref().map(|next| next.proposed(&member.own));
+        let lists = DecidingLists::new(Arc::clone(&list.quorum), list.text.clone(), next);
         let zab = Leader::new(
             settings(&self.config, &member.settings),
-            Arc::clone(&list.quorum),
-            list.text.clone(),
-            next.as_ref().map(|next| next.proposed(&member.own)),
+            lists,
             history,
             &member.epochs,
             now.monotonic,

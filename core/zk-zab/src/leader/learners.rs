@@ -190,9 +190,14 @@ impl Learners {
         self.of(id).is_some_and(Learner::is_synced)
     }
 
-    /// Whether it follows with a log of its own: who came as an observer acknowledges nothing.
-    pub(super) fn is_synced_voter(&self, id: ServerId) -> bool {
-        self.of(id).is_some_and(|learner| learner.is_synced() && !learner.is_observer)
+    /// Whether it is connected and acknowledges what it logs: who came as an observer does not.
+    pub(super) fn has_log(&self, id: ServerId) -> bool {
+        self.of(id).is_some_and(|learner| !learner.is_observer)
+    }
+
+    /// The same of one that has taken the history over.
+    pub(super) fn is_synced_with_log(&self, id: ServerId) -> bool {
+        self.is_synced(id) && self.has_log(id)
     }
 
     /// Up to where a server has logged; nothing before it has taken the history over.

@@ -24,9 +24,9 @@ pub struct ProposedList {
     pub stays: bool,
 }
 
-/// The lists of a leader.
+/// The lists that a leader goes by.
 #[derive(Debug)]
-pub(super) struct Lists {
+pub struct DecidingLists {
     current: Arc<Quorum>,
     config: Bytes,
     /// With the transaction that proposes it; 0 if it was found at the election.
@@ -35,8 +35,9 @@ pub(super) struct Lists {
     activations: BTreeMap<Zxid, ServerId>,
 }
 
-impl Lists {
-    pub(super) fn new(current: Arc<Quorum>, config: Bytes, next: Option<ProposedList>) -> Self {
+impl DecidingLists {
+    /// The list in force, with its text. `next` is one that may be in force elsewhere: the epoch begins with it.
+    pub fn new(current: Arc<Quorum>, config: Bytes, next: Option<ProposedList>) -> Self {
         Self { current, config, next: next.map(|next| (0, next)), activations: BTreeMap::new() }
     }
 
@@ -55,6 +56,11 @@ impl Lists {
     /// Whether those for whom `agrees` holds are a quorum, also of the list to come.
     pub(super) fn decide(&self, agrees: impl Fn(ServerId) -> bool) -> bool {
         self.each().all(|list| list.is_quorum(&agrees))
+    }
+
+    /// Whether the list that is proposed can get its quorum from those that have a log.
+    pub(super) fn is_votable(&self, has_log: impl Fn(ServerId) -> bool) -> bool {
+        self.next.as_ref().is_none_or(|(_, next)| next.quorum.is_quorum(has_log))
     }
 
     /// What NEWLEADER tells. Past the start of the epoch a list that is not committed yet goes to learners as a proposal.
@@ -100,7 +106,7 @@ impl Leader {
 
     /// Whether a quorum of this list follows and is up to date (upstream `isQuorumSynced`).
     pub fn is_synced(&self, list: &Quorum) -> bool {
-        list.is_quorum(|id| id == self.settings.id || self.learners.is_synced_voter(id))
+        list.is_quorum(|id| id == self.settings.id || self.learners.is_synced_with_log(id))
     }
 
     /// A list that was found at the election is in force once a quorum has taken the history over. Its followers then look

@@ -3,7 +3,7 @@
 use base::Monotonic;
 
 use super::learners::{Learner, Learning};
-use super::lists::Lists;
+use super::lists::DecidingLists;
 use super::{Leader, LeaderEffect, Loss};
 use crate::{Entry, FromLeader, LinkId, ServerId, Zxid, epoch_of};
 
@@ -194,7 +194,7 @@ impl Leader {
 
 impl Learner {
     /// Sends the next transaction; to an observer when it is committed, so that it needs no COMMIT.
-    fn propose(&mut self, link: LinkId, entry: Entry, lists: &Lists, effects: &mut Vec<LeaderEffect>) {
+    fn propose(&mut self, link: LinkId, entry: Entry, lists: &DecidingLists, effects: &mut Vec<LeaderEffect>) {
         self.sent = entry.zxid;
         let packet = if !self.is_observer {
             self.uncommitted.push_back(entry.zxid);
@@ -208,7 +208,7 @@ impl Learner {
     }
 
     /// Sends the commits that are due, and what stands behind them.
-    fn commit(&mut self, link: LinkId, committed: Zxid, lists: &Lists, effects: &mut Vec<LeaderEffect>) {
+    fn commit(&mut self, link: LinkId, committed: Zxid, lists: &DecidingLists, effects: &mut Vec<LeaderEffect>) {
         loop {
             let next = self.uncommitted.front().copied().filter(|zxid| *zxid <= committed);
             let has_up_to = self.uncommitted.front().map_or(self.sent, |first| first - 1);
@@ -229,7 +229,7 @@ impl Learner {
     }
 
     /// Who leads from this transaction on, if it puts a list in force; what comes before NEWLEADER leaves that to it.
-    fn activation(&self, zxid: Zxid, lists: &Lists) -> Option<ServerId> {
+    fn activation(&self, zxid: Zxid, lists: &DecidingLists) -> Option<ServerId> {
         lists.activation(zxid).filter(|_| self.stage != Learning::Catching)
     }
 }

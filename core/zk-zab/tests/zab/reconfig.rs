@@ -99,6 +99,16 @@ fn an_observer_hears_of_the_list_as_it_is_committed() {
     assert_eq!(wanted, ["commit 5.1", "2 COMMITANDACTIVATE 5.1 1", "9 INFORMANDACTIVATE 5.1 1", "activate 1"]);
 }
 
+/// It had a vote when the list was proposed, and came back as what the list in force makes of it.
+#[test]
+fn a_list_that_needs_the_vote_of_an_observer_ends_the_epoch() {
+    let mut led = reconfiguring(list(&[1, 9, 7], true), &[9]);
+    led.proposes([1]);
+    let wanted = led.waits(TICK_MS, &[2, 9]);
+    let reason = "resign: the proposed list of servers needs the votes of servers that follow as observers";
+    assert_eq!(wanted, [reason]);
+}
+
 #[test]
 fn who_comes_later_is_told_the_list_in_force() {
     let mut led = reconfiguring(list(&[1, 2, 4], true), &[2]);

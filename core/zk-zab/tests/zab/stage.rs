@@ -5,8 +5,9 @@ use std::sync::Arc;
 use base::Monotonic;
 use bytes::Bytes;
 use zk_zab::{
-    Entry, Epochs, FromLeader, FromLearner, History, Leader, LeaderEffect, LeaderSettings, Learner, LearnerEffect,
-    LearnerInfo, LearnerSettings, LinkId, LogChunk, LogStart, ProposedList, Quorum, ServerId, Zxid, epoch_start,
+    DecidingLists, Entry, Epochs, FromLeader, FromLearner, History, Leader, LeaderEffect, LeaderSettings, Learner,
+    LearnerEffect, LearnerInfo, LearnerSettings, LinkId, LogChunk, LogStart, ProposedList, Quorum, ServerId, Zxid,
+    epoch_start,
 };
 
 pub(crate) const TICK_MS: u64 = 100;
@@ -152,7 +153,8 @@ impl Led {
     ) -> Self {
         let mut effects = Vec::new();
         let (now, config, epochs) = (Monotonic::from_ms(0), Bytes::from_static(b"servers"), Epochs::new(4, 4));
-        let leader = Leader::new(settings, Arc::new(quorum), config, next, history, &epochs, now, &mut effects);
+        let lists = DecidingLists::new(Arc::new(quorum), config, next);
+        let leader = Leader::new(settings, lists, history, &epochs, now, &mut effects);
         Self { leader, now_ms: 0, first: effects.iter().map(leader_wants).collect() }
     }
 

@@ -5,12 +5,20 @@ use std::collections::BTreeMap;
 use super::Verdict;
 use crate::settings::ServerId;
 
-/// What the disks hold: the list and its version, and whether another one waits.
-pub(crate) fn check(found: &BTreeMap<ServerId, (Option<(i64, String)>, bool)>) -> Verdict {
-    let Some((first_of, (first, _))) = found.first_key_value() else { return Ok(()) };
-    for (server, (list, waits)) in found {
-        if list.is_none() || list != first {
-            return Err(format!("server {server} has the list {list:?}, server {first_of} {first:?}"));
+/// What a disk holds.
+pub(crate) struct Found {
+    /// The list in force, with its version.
+    pub(crate) list: Option<(i64, String)>,
+    /// There is another one, which was proposed.
+    pub(crate) waits: bool,
+}
+
+/// Looks at what is left.
+pub(crate) fn check(found: &BTreeMap<ServerId, Found>) -> Verdict {
+    let Some((first_of, first)) = found.first_key_value() else { return Ok(()) };
+    for (server, Found { list, waits }) in found {
+        if list.is_none() || *list != first.list {
+            return Err(format!("server {server} has the list {list:?}, server {first_of} {:?}", first.list));
         }
         if *waits {
             return Err(format!("server {server} still keeps a list that was proposed"));

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use zk_zab::{
-    ElectionEffect, Entry, FromLeader, FromLearner, Leader, LeaderEffect, Learner, LearnerEffect, LinkId, LogChunk,
-    LogStart, Notification, PeerState, Resignation, ServerId, Vote, epoch_start,
+    DecidingLists, ElectionEffect, Entry, FromLeader, FromLearner, Leader, LeaderEffect, Learner, LearnerEffect,
+    LinkId, LogChunk, LogStart, Notification, PeerState, Resignation, ServerId, Vote, epoch_start,
 };
 
 use super::disk::{Work, last};
@@ -252,7 +252,14 @@ impl World {
         if state == PeerState::Leading {
             let mut wanted = Vec::new();
             let config = bytes::Bytes::new();
-            let zab = Leader::new(leader_settings, quorum, config, None, history, &server.epochs, now, &mut wanted);
+            let zab = Leader::new(
+                leader_settings,
+                DecidingLists::new(quorum, config, None),
+                history,
+                &server.epochs,
+                now,
+                &mut wanted,
+            );
             server.role = Role::Leading(Box::new(Leading { zab, established: None }));
             self.lead(id, wanted);
         } else {
