@@ -4,18 +4,18 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use crate::properties::zookeeper_tls;
+
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// An answer is some kilobytes; a stranger on that port may send without end.
+const ANSWER_MAX: u64 = 16 << 20;
 
 /// `FourLetterWordMain HOST PORT WORD [SECURE]`: prints the answer and an empty line behind it. Exit code 1 on failure.
 #[must_use]
 pub fn run(arguments: &[String]) -> i32 {
-    let (host, port, word) = match arguments {
-        [host, port, word] => (host, port, word),
-        [host, port, word, secure] if !secure.eq_ignore_ascii_case("true") => (host, port, word),
-        [_, _, _, _] => {
-            eprintln!("Exception: TLS is not served yet");
-            return 1;
-        }
+    let (host, port, word, secure) = match arguments {
+        [host, port, word] => (host, port, word, false),
+        [host, port, word, secure] => (host, port, word, secure.eq_ignore_ascii_case("true")),
         _ => {
             println!("Usage: FourLetterWordMain <host> <port> <cmd> <secure(optional)>");
             return 0;
@@ -24,7 +24,7 @@ pub fn run(arguments: &[String]) -> i32 {
     let answer = port
         .parse()
         .map_err(|_| io::Error::other(format!("For input string: \"{port}\"")))
-        .and_then(|port: u16| ask(host, port, word));
+        .and_then(|port: u16| if secure { ask_secure(host, port, word) } else { ask(host, port, word) });
     match answer {
         Ok(text) => {
             println!("{text}");
@@ -52,16 +52,33 @@ pub fn ask(host: &str, port: u16, word: &str) -> io::Result<String> {
     Err(last)
 }
 
+/// The same by TLS, with the stores that the system properties name.
+fn ask_secure(host: &str, port: u16, word: &str) -> io::Result<String> {
+    let secure = [("zookeeper.client.secure", "true")].into_iter().collect();
+    let tls = zookeeper_tls(&secure).map_err(io::Error::other)?;
+    let tls = tls.ok_or_else(|| io::Error::other("TLS was asked for"))?;
+    let stream = TcpStream::connect((host, port))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    let mut stream = tls.connect(stream, host)?;
+    stream.socket().set_read_timeout(Some(TIMEOUT))?;
+    stream.write_all(word.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
+    Ok(lines(&answer))
+}
+
 fn converse(mut stream: TcpStream, word: &str) -> io::Result<String> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     stream.write_all(word.as_bytes())?;
     stream.shutdown(Shutdown::Write)?;
     let mut answer = Vec::new();
-    // An answer is some kilobytes; a stranger on that port may send without end.
-    stream.take(16 << 20).read_to_end(&mut answer)?;
-    let text = String::from_utf8_lossy(&answer);
-    Ok(text.lines().map(|line| format!("{line}\n")).collect())
+    stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
+    Ok(lines(&answer))
+}
+
+fn lines(answer: &[u8]) -> String {
+    String::from_utf8_lossy(answer).lines().map(|line| format!("{line}\n")).collect()
 }
 
 /// `VersionInfoMain`: the version that this server speaks for.

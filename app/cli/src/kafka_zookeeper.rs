@@ -1,10 +1,12 @@
 //! Kafka's znodes for the tools that write them themselves (upstream `KafkaZkClient`, `AdminZkClient`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_control::znode::{self, BrokerRegistration, ConfigChange, EntityConfig, LeaderAndIsr, TopicAssignment};
+use tls::Tls;
 use zk_client::{ClientConfig, ConnectString, Failure, ops};
 use zk_proto::requests::Request;
 use zk_proto::responses::Response;
@@ -29,15 +31,15 @@ impl Drop for KafkaZookeeper {
 }
 
 impl KafkaZookeeper {
-    /// Connects to `host:port,host:port/chroot`.
+    /// Connects to `host:port,host:port/chroot`, by TLS if there is any.
     ///
     /// # Errors
     /// When that is no connect string, or nobody answers for 30 seconds.
-    pub fn connect(servers: &str) -> Result<Self, Thrown> {
+    pub fn connect(servers: &str, tls: Option<Arc<Tls>>) -> Result<Self, Thrown> {
         let connect = servers.parse::<ConnectString>().map_err(Thrown::illegal_argument)?;
         let mut config = ClientConfig::new(connect, TIMEOUT_MS);
         config.frame_length_max = FRAME_LENGTH_MAX;
-        let mut session = Session::with(config);
+        let mut session = Session::with(config, tls);
         if session.wait_connected(Duration::from_millis(u64::from(TIMEOUT_MS))) {
             return Ok(Self { session });
         }

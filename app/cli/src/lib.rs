@@ -9,6 +9,7 @@ mod java;
 pub mod kafka_admin;
 pub mod kafka_zookeeper;
 pub mod options;
+pub mod properties;
 mod tools;
 pub mod upstream;
 pub mod zookeeper;

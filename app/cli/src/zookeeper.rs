@@ -2,14 +2,16 @@
 //! interactive tools; the caller's thread does the rest, so that pings go out and watches are told while it waits.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base::{Monotonic, Random, Str};
 use bytes::Bytes;
+use tls::{SecureStream, Tls};
 use zk_client::{Client, ClientConfig, ConnectStringError, Effect, Event, Failure, Host, RequestId, State};
 use zk_proto::requests::Request;
 use zk_proto::responses::Response;
@@ -52,7 +54,9 @@ pub enum Next {
 /// One session.
 pub struct Session {
     client: Client,
-    socket: Option<TcpStream>,
+    socket: Option<Socket>,
+    /// What is spoken on sockets, if not plain text.
+    tls: Option<Arc<Tls>>,
     /// The number of the socket: what an earlier one still says is not heard.
     generation: u64,
     /// Attempts to connect that failed.
@@ -73,17 +77,18 @@ impl Session {
     pub fn open(connect: &str, timeout_ms: u32, read_only: bool) -> Result<Self, ConnectStringError> {
         let mut config = ClientConfig::new(connect.parse()?, timeout_ms);
         config.read_only = read_only;
-        Ok(Self::with(config))
+        Ok(Self::with(config, None))
     }
 
-    /// A session set up by hand.
+    /// A session set up by hand; with TLS, if there is any.
     #[must_use]
-    pub fn with(config: ClientConfig) -> Self {
+    pub fn with(config: ClientConfig, tls: Option<Arc<Tls>>) -> Self {
         let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
         let (sender, inputs) = channel();
         Self {
             client: Client::new(config, Random::from_seed(seed ^ u64::from(std::process::id())), Monotonic::default()),
             socket: None,
+            tls,
             generation: 0,
             failures: 0,
             start: Instant::now(),
@@ -197,7 +202,7 @@ impl Session {
 
     /// Another session takes over the lines of this one.
     pub fn replace(&mut self, config: ClientConfig) {
-        let mut other = Self::with(config);
+        let mut other = Self::with(config, self.tls.take());
         std::mem::swap(&mut other.sender, &mut self.sender);
         std::mem::swap(&mut other.inputs, &mut self.inputs);
         std::mem::swap(&mut other.lines, &mut self.lines);
@@ -267,11 +272,10 @@ impl Session {
         self.hang_up();
         let addresses = (host.name.as_str(), host.port).to_socket_addrs().into_iter().flatten();
         let stream = addresses.filter_map(|address| TcpStream::connect_timeout(&address, DIAL_TIMEOUT).ok()).next();
-        let reader = stream.as_ref().and_then(|stream| stream.try_clone().ok());
+        let socket = stream.and_then(|stream| Socket::open(stream, &host.name, self.tls.as_deref()).ok());
         let now = self.now();
-        if let (Some(stream), Some(reader)) = (stream, reader) {
-            let _ = stream.set_nodelay(true);
-            self.socket = Some(stream);
+        if let Some((socket, reader)) = socket {
+            self.socket = Some(socket);
             self.generation += 1;
             let (generation, sender) = (self.generation, self.sender.clone());
             thread::spawn(move || read_socket(reader, generation, &sender));
@@ -283,7 +287,7 @@ impl Session {
     }
 
     fn send(&mut self, bytes: &[u8]) {
-        let sent = self.socket.as_mut().is_some_and(|socket| socket.write_all(bytes).is_ok());
+        let sent = self.socket.as_mut().is_some_and(|socket| socket.writer().write_all(bytes).is_ok());
         if !sent {
             let now = self.now();
             self.client.disconnected(now);
@@ -291,8 +295,10 @@ impl Session {
     }
 
     fn hang_up(&mut self) {
-        if let Some(socket) = self.socket.take() {
-            let _ = socket.shutdown(Shutdown::Both);
+        match self.socket.take() {
+            Some(Socket::Plain(socket)) => drop(socket.shutdown(Shutdown::Both)),
+            Some(Socket::Secure(mut socket)) => socket.close(),
+            None => {}
         }
     }
 }
@@ -303,7 +309,37 @@ impl Drop for Session {
     }
 }
 
-fn read_socket(mut socket: TcpStream, generation: u64, sender: &Sender<Input>) {
+/// The writing half of a connection.
+enum Socket {
+    Plain(TcpStream),
+    Secure(Box<SecureStream>),
+}
+
+impl Socket {
+    /// Both halves of a connection on a socket to `host`.
+    fn open(stream: TcpStream, host: &str, tls: Option<&Tls>) -> io::Result<(Self, Box<dyn Read + Send>)> {
+        stream.set_nodelay(true)?;
+        Ok(match tls {
+            None => {
+                let reader = stream.try_clone()?;
+                (Self::Plain(stream), Box::new(reader))
+            }
+            Some(tls) => {
+                let reader = tls.connect(stream, host)?;
+                (Self::Secure(Box::new(reader.try_clone()?)), Box::new(reader))
+            }
+        })
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Secure(socket) => &mut **socket,
+        }
+    }
+}
+
+fn read_socket(mut socket: Box<dyn Read + Send>, generation: u64, sender: &Sender<Input>) {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let read = socket.read(&mut buffer).unwrap_or(0);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ::tls::{Tls, TlsError};
 use base::{Job, Monotonic, Now, Parts, Random, reason};
 use bytes::BytesMut;
 use config::BrokerConfig;
@@ -52,6 +53,9 @@ pub enum KafkaError {
         /// What the system said; `AddrInUse` if the port is taken.
         source: io::Error,
     },
+    /// TLS with ZooKeeper can't be had.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A listener's host is none.
     #[error("Cannot resolve the listener {listener}: {source}")]
     Resolve {
@@ -146,6 +150,7 @@ impl Kafka {
     /// for the disk.
     pub fn start(config: BrokerConfig, system: System, log: Log, random: Random) -> Result<Self, KafkaError> {
         let settings = Arc::clone(config.settings());
+        let zookeeper_tls = settings.zookeeper_tls.as_ref().map(Tls::load).transpose()?.map(Arc::new);
         let mut bound = Vec::new();
         for endpoint in &settings.listeners.listeners {
             let listener = bind(endpoint)?;
@@ -186,7 +191,7 @@ impl Kafka {
         let link = Arc::clone(&shared);
         first.spawn(async move {
             let (ready, clock) = (Arc::clone(&link.surroundings.zookeeper_ready), link.system.clock);
-            run_link(Arc::clone(&link), ready, clock).await;
+            run_link(Arc::clone(&link), zookeeper_tls, ready, clock).await;
             link.link_over.send_replace(true);
         });
         Ok(Self { shared })

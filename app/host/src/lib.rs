@@ -20,7 +20,7 @@ pub use kafka_node::{Fatal, StartError};
 pub use net::{BindError, Connection, EventLoops, Framed, Handler, Limits, Listener, Service, Transport, Wants};
 pub use process::{StopSignal, StopSignals, raise_descriptor_limit};
 pub use system::System;
-pub use tls::{Tls, TlsError, ZooKeeperTls};
+pub use tls::ZooKeeperTls;
 pub use zookeeper::{PeerBindError, ZooKeeper, bind_peer_ports};
 pub use zookeeper_link::{LinkEffect, Session, run_link};
 pub use zookeeper_settings::server_config as zookeeper_config;

@@ -8,15 +8,16 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use ::tls::Tls;
+use base::Part;
 use base::{Monotonic, Now};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Notify;
 
 use crate::Clock;
-
-/// How much is read at once, at most.
-const CHUNK_LENGTH: usize = 64 * 1024;
+use crate::net::{Pipe, Transport};
+use crate::tls;
 
 /// What a session wants done with its socket, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,46 +62,45 @@ pub trait Session: Send + Sync + 'static {
     fn is_over(&self) -> bool;
 }
 
-type Dialling = Pin<Box<dyn Future<Output = (String, io::Result<TcpStream>)> + Send>>;
+type Dialling = Pin<Box<dyn Future<Output = (String, io::Result<Transport>)> + Send>>;
 
 #[derive(Default)]
 enum Socket {
     #[default]
     None,
     Dialling(Dialling),
-    Connected(TcpStream),
+    Connected(Box<Pipe>),
 }
 
 enum Happened {
     /// Which server, and how it went.
-    Dialled(String, io::Result<TcpStream>),
+    Dialled(String, io::Result<Transport>),
     /// Bytes read; none is the end.
-    Read(io::Result<usize>),
-    Written(io::Result<usize>),
+    Read(io::Result<BytesMut>),
     Notified,
     Deadline,
 }
 
 /// Serves a session until it is over. Runs on an event loop.
-pub async fn run_link(session: Arc<impl Session>, notified: Arc<Notify>, clock: Clock) {
+pub async fn run_link(session: Arc<impl Session>, tls: Option<Arc<Tls>>, notified: Arc<Notify>, clock: Clock) {
     let mut socket = Socket::None;
     let mut server = String::new();
-    let mut output = BytesMut::new();
-    let mut input = BytesMut::new();
     loop {
         for effect in session.take_effects() {
             match effect {
                 LinkEffect::Connect { host, port } => {
-                    output.clear();
-                    socket = Socket::Dialling(Box::pin(dial_told(Arc::clone(&session), host, port)));
+                    socket = Socket::Dialling(Box::pin(dial_told(Arc::clone(&session), tls.clone(), host, port)));
                 }
-                LinkEffect::Send(bytes) => output.extend_from_slice(&bytes),
-                LinkEffect::Disconnect => {
-                    if let Socket::Connected(stream) = &socket {
-                        // What was asked to be sent before: a session's farewell fits the socket's buffer.
-                        let _ = stream.try_write(&output);
+                LinkEffect::Send(bytes) => {
+                    if let Socket::Connected(pipe) = &mut socket {
+                        pipe.push(Part::Bytes(bytes));
                     }
-                    output.clear();
+                }
+                LinkEffect::Disconnect => {
+                    if let Socket::Connected(pipe) = &mut socket {
+                        // What was asked to be sent before: a session's farewell fits the socket's buffer.
+                        let _ = pipe.end();
+                    }
                     socket = Socket::None;
                 }
             }
@@ -109,24 +109,20 @@ pub async fn run_link(session: Arc<impl Session>, notified: Arc<Notify>, clock: 
             return;
         }
         let happened = tokio::select! {
-            happened = socket.next(&output, &mut input) => happened,
+            happened = socket.next() => happened,
             () = notified.notified() => Happened::Notified,
             () = reach(session.deadline(), clock) => Happened::Deadline,
         };
         let lost = match happened {
-            Happened::Dialled(name, Ok(stream)) => {
+            Happened::Dialled(name, Ok(transport)) => {
                 server = name;
-                let local = stream.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
-                socket = Socket::Connected(stream);
+                let local = transport.socket().local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+                socket = Socket::Connected(Box::new(Pipe::new(transport)));
                 session.connected(local, &server, clock.now());
                 None
             }
-            Happened::Read(Ok(read)) if read > 0 => {
-                session.received(&input.split(), clock.now());
-                None
-            }
-            Happened::Written(Ok(written)) => {
-                output.advance(written);
+            Happened::Read(Ok(bytes)) if !bytes.is_empty() => {
+                session.received(&bytes, clock.now());
                 None
             }
             Happened::Deadline => {
@@ -139,11 +135,10 @@ pub async fn run_link(session: Arc<impl Session>, notified: Arc<Notify>, clock: 
                 Some(Some(error))
             }
             Happened::Read(Ok(_)) => Some(None),
-            Happened::Read(Err(error)) | Happened::Written(Err(error)) => Some(Some(error)),
+            Happened::Read(Err(error)) => Some(Some(error)),
         };
         if let Some(error) = lost {
             socket = Socket::None;
-            output.clear();
             session.disconnected(&server, error.as_ref(), clock.now());
         }
     }
@@ -151,47 +146,34 @@ pub async fn run_link(session: Arc<impl Session>, notified: Arc<Notify>, clock: 
 
 impl Socket {
     /// Waits for what happens next. Nothing is lost when the future is dropped.
-    async fn next(&mut self, output: &[u8], input: &mut BytesMut) -> Happened {
+    async fn next(&mut self) -> Happened {
         match self {
             Self::None => pending().await,
             Self::Dialling(dialling) => {
                 let (server, result) = dialling.await;
                 Happened::Dialled(server, result)
             }
-            Self::Connected(stream) => loop {
-                // Written first: a request that was just given leaves without waiting for readiness.
-                if !output.is_empty() {
-                    match stream.try_write(output) {
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        result => return Happened::Written(result),
-                    }
-                }
-                input.reserve(CHUNK_LENGTH);
-                match stream.try_read_buf(input) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    result => return Happened::Read(result),
-                }
-                let ready = if output.is_empty() {
-                    stream.readable().await
-                } else {
-                    tokio::select! { ready = stream.readable() => ready, ready = stream.writable() => ready }
-                };
-                if let Err(error) = ready {
-                    return Happened::Read(Err(error));
-                }
-            },
+            Self::Connected(pipe) => Happened::Read(pipe.next().await),
         }
     }
 }
 
 /// Dials as [`dial`] does, and tells the session of each address.
-async fn dial_told(session: Arc<impl Session>, host: String, port: u16) -> (String, io::Result<TcpStream>) {
+async fn dial_told(
+    session: Arc<impl Session>,
+    tls: Option<Arc<Tls>>,
+    host: String,
+    port: u16,
+) -> (String, io::Result<Transport>) {
     let mut server = format!("{host}:{port}");
     let result = dial_each((&host, port), |address| {
         server = format!("{host}/{address}");
         session.dialling(&server);
     });
-    let result = result.await;
+    let result = match (result.await, &tls) {
+        (Ok(stream), Some(tls)) => tls::connect(tls, stream, &host).await,
+        (result, _) => result.map(Transport::from),
+    };
     (server, result)
 }
 
@@ -295,7 +277,7 @@ mod tests {
         let session = Arc::new(Twice { port, ..Twice::default() });
         session.dial(refusing);
         let loops = EventLoops::start(1).unwrap();
-        let link = loops.get(0).spawn(run_link(Arc::clone(&session), Arc::default(), Clock::start()));
+        let link = loops.get(0).spawn(run_link(Arc::clone(&session), None, Arc::default(), Clock::start()));
 
         for answer in ["", "end"] {
             let (mut stream, _) = listener.accept().unwrap();

@@ -157,7 +157,10 @@ pub(crate) fn run(arguments: &[OsString]) -> i32 {
             eprintln!("jackdaw java: no class among {arguments:?}; see `jackdaw --help`");
             1
         }
-        class => run_tool(class, &java.arguments),
+        class => {
+            cli::properties::set(&java.properties);
+            run_tool(class, &java.arguments)
+        }
     }
 }
 
@@ -165,8 +168,7 @@ pub(crate) fn run(arguments: &[OsString]) -> i32 {
 fn run_tool(class: &str, arguments: &[String]) -> i32 {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     let name = match class {
-        // zookeeper-shell's class takes `-server host:port`, as zkCli does; the command itself takes the address alone.
-        ZOOKEEPER_SHELL_CLASS => "zkCli",
+        ZOOKEEPER_SHELL_CLASS => "zookeeper-shell",
         class => cli::upstream::by_class(class).map_or(class, |command| command.name),
     };
     match cli::run(name, &arguments) {

@@ -177,7 +177,7 @@ fn refused_start(id: i32, error: &StartError) -> Refused {
 fn refused(id: i32, error: &KafkaError) -> Refused {
     match error {
         KafkaError::Start(error) => refused_start(id, error),
-        KafkaError::Bind { .. } | KafkaError::Resolve { .. } | KafkaError::System(_) => {
+        KafkaError::Bind { .. } | KafkaError::Resolve { .. } | KafkaError::System(_) | KafkaError::Tls(_) => {
             Refused::Start(Some(id), format!("org.apache.kafka.common.KafkaException: {error}"))
         }
     }

@@ -11,4 +11,5 @@ pub use connection::{Connection, Handler, Limits};
 pub use event_loops::EventLoops;
 pub use frames::{Framed, Service, Wants};
 pub use listener::{BindError, Listener};
+pub(crate) use transport::Pipe;
 pub use transport::Transport;

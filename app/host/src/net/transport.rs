@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 
+use base::Part;
 use bytes::BytesMut;
 use rustls::Connection as Session;
 use tokio::net::TcpStream;
@@ -10,6 +11,9 @@ use super::output::Output;
 
 /// Encrypted bytes that wait for the socket, at most; what is longer waits in plain.
 const ENCRYPTED_MAX: usize = 64 * 1024;
+
+/// How much a [`Pipe`] reads at once, at most.
+const PIPE_LENGTH: usize = 64 * 1024;
 
 /// A connected socket and, with TLS, its session, whose handshake is done.
 pub struct Transport {
@@ -47,6 +51,76 @@ impl Transport {
     /// The socket beneath.
     pub fn socket(&self) -> &TcpStream {
         &self.stream
+    }
+}
+
+/// A connection in the hands of one task that reads and writes.
+pub(crate) struct Pipe {
+    stream: TcpStream,
+    tls: Option<Tls>,
+    output: Output,
+    input: BytesMut,
+    /// What came with the end of the handshake is still to be taken.
+    fresh: bool,
+}
+
+impl Pipe {
+    pub(crate) fn new(transport: Transport) -> Self {
+        let Transport { stream, session, .. } = transport;
+        let fresh = session.is_some();
+        Self { stream, tls: session.map(Tls::new), output: Output::default(), input: BytesMut::new(), fresh }
+    }
+
+    /// Puts a part behind what waits to be written by [`Pipe::next`].
+    pub(crate) fn push(&mut self, part: Part) {
+        self.output.push(part);
+    }
+
+    /// Writes what the socket takes at once, and says that nothing follows.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.write()?;
+        if let Some(tls) = &mut self.tls {
+            tls.say_end();
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> io::Result<bool> {
+        match &mut self.tls {
+            None => self.output.write_to(&self.stream),
+            Some(tls) => tls.write(&mut self.output, &self.stream),
+        }
+    }
+
+    /// Writes what waits, and waits for what comes; nothing at the end. Nothing is lost when the future is dropped.
+    pub(crate) async fn next(&mut self) -> io::Result<BytesMut> {
+        loop {
+            // Written first: a request that was just given leaves without waiting for readiness.
+            let written = self.write()?;
+            self.input.reserve(PIPE_LENGTH);
+            let read = if std::mem::take(&mut self.fresh) { Ok(1) } else { self.stream.try_read_buf(&mut self.input) };
+            match read {
+                Ok(0) => return Ok(BytesMut::new()),
+                Ok(_) => {
+                    let input = self.input.split();
+                    let Some(tls) = &mut self.tls else { return Ok(input) };
+                    let mut plain = BytesMut::with_capacity(input.len());
+                    let more = tls.read(&input, &mut plain)?;
+                    if !plain.is_empty() || !more {
+                        return Ok(plain);
+                    }
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if written {
+                self.stream.readable().await?;
+            } else {
+                tokio::select! { ready = self.stream.readable() => ready?, ready = self.stream.writable() => ready? }
+            }
+        }
     }
 }
 

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::tls::{Tls, TlsError};
 use config::ZooKeeperSettings;
 use config::zookeeper::{ClientTls, QuorumTls};
 use tokio::net::TcpStream;
 
 use super::handshake::{HANDSHAKE_MAX, Handshakes, begins_tls};
-use super::{Tls, TlsError};
 use crate::net::Transport;
 
 /// The TLS of a ZooKeeper server; none by default.
@@ -57,7 +57,7 @@ impl ClientsTls {
         if !secure && begins_tls(&stream, HANDSHAKE_MAX).await? != Some(true) {
             return Ok(stream.into());
         }
-        self.tls.accept(stream).await
+        super::accept(&self.tls, stream).await
     }
 }
 
@@ -86,8 +86,8 @@ impl PeersTls {
     pub(crate) async fn receive(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<Transport> {
         match begins_tls(&stream, self.detection).await? {
             Some(true) => {
-                let transport = self.tls.accept(stream).await?;
-                self.tls.verify_client_host(&transport, peer.ip()).await?;
+                let transport = super::accept(&self.tls, stream).await?;
+                super::verify_client_host(&self.tls, &transport, peer.ip()).await?;
                 Ok(transport)
             }
             _ if self.unified => Ok(stream.into()),
@@ -98,7 +98,7 @@ impl PeersTls {
     /// Goes on with one whom we dialled.
     pub(crate) async fn connect(&self, stream: TcpStream, host: &str) -> io::Result<Transport> {
         match self.dial {
-            true => self.tls.connect(stream, host).await,
+            true => super::connect(&self.tls, stream, host).await,
             false => Ok(stream.into()),
         }
     }

@@ -1,15 +1,16 @@
 //! Both sides of TLS in one process, over loopback, with certificates made on the spot.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream as Client};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use base::Part;
 use bytes::{Bytes, BytesMut};
 use config::Properties;
 use config::ZooKeeperSettings;
-use config::zookeeper::Secret;
+use config::zookeeper::{ClientAuth, Secret, StoreFile, TlsSettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use super::*;
@@ -84,7 +85,10 @@ fn meet(server: &TlsSettings, client: &TlsSettings) -> (Result<String, String>, 
     let (server, client) = (Tls::load(server).unwrap(), Tls::load(client).unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let told = |result: io::Result<Transport>| {
-        let subject = |transport: Transport| certificate(&transport).map(|own| own.subject());
+        let subject = |transport: Transport| {
+            let shown = transport.certificates().first().ok_or(io::ErrorKind::NotFound)?;
+            Ok(security::Certificate::parse(shown).unwrap().subject())
+        };
         result.and_then(subject).map_err(|error| error.to_string())
     };
     runtime.block_on(async {
@@ -92,13 +96,13 @@ fn meet(server: &TlsSettings, client: &TlsSettings) -> (Result<String, String>, 
         let address = listener.local_addr().unwrap();
         let serving = async {
             let (stream, peer) = listener.accept().await.unwrap();
-            let transport = server.accept(stream).await?;
-            server.verify_client_host(&transport, peer.ip()).await?;
+            let transport = accept(&server, stream).await?;
+            verify_client_host(&server, &transport, peer.ip()).await?;
             Ok(transport)
         };
         let calling = async {
             let stream = TcpStream::connect(address).await.unwrap();
-            client.connect(stream, "127.0.0.1").await
+            connect(&client, stream, "127.0.0.1").await
         };
         let (served, called) = tokio::join!(serving, calling);
         (told(served), told(called))
@@ -235,8 +239,7 @@ fn serve(world: &World) -> (EventLoops, SocketAddr, mpsc::Receiver<&'static str>
 
 fn client_session(world: &World) -> rustls::ClientConnection {
     let settings = tls(&world.signed("client", &["127.0.0.1"]), &world.trust());
-    let config = load(&settings).unwrap().client.unwrap();
-    rustls::ClientConnection::new(config, ServerName::try_from("127.0.0.1").unwrap()).unwrap()
+    Tls::load(&settings).unwrap().client_session("127.0.0.1", IpAddr::from([127, 0, 0, 1])).unwrap()
 }
 
 #[test]

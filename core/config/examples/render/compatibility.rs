@@ -145,7 +145,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("zkTxnLogToolkit.sh", "later"),
     ("zookeeper-server-start.sh", "served"),
     ("zookeeper-server-stop.sh", "served"),
-    ("zookeeper-shell.sh", "served; TLS later"),
+    ("zookeeper-shell.sh", "served"),
     ("zookeeper-security-migration.sh", "later"),
     ("kafka-server-start.sh", "served"),
     ("kafka-server-stop.sh", "served"),

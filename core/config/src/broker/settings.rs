@@ -10,6 +10,7 @@ use crate::properties::{Properties, comment_hint};
 use crate::topic::{TopicDefaults, TopicSettings};
 use crate::value::FromValue as _;
 use crate::version::ApiVersion;
+use crate::zookeeper::TlsSettings;
 
 /// A struct for each part of the broker; each field is one key, with the key's type.
 macro_rules! sections {
@@ -202,6 +203,8 @@ pub struct BrokerSettings {
     pub topic: TopicSettings,
     /// How ZooKeeper is reached.
     pub zookeeper: ZooKeeperClient,
+    /// `zookeeper.ssl.*`: TLS with ZooKeeper, if it is spoken.
+    pub zookeeper_tls: Option<TlsSettings>,
     /// Connections and requests.
     pub network: Network,
     /// Logs as a whole.
@@ -259,6 +262,8 @@ impl BrokerSettings {
             topic: topic_defaults.settings()?,
             topic_defaults,
             zookeeper: ZooKeeperClient::read(&values),
+            zookeeper_tls: TlsSettings::of_kafka(&|name| originals.get(name).map(|text| text.trim().to_owned()))
+                .map_err(ConfigError::config)?,
             network: Network::read(&values),
             logs: Logs::read(&values),
             topics: Topics::read(&values),

@@ -55,7 +55,21 @@ const BEYOND_SECTIONS: &[(&str, &str)] = &[
     ("log.message.timestamp.type", "log.message.timestamp.type=LogAppendTime"),
     ("log.cleanup.policy", "log.cleanup.policy=compact"),
     ("compression.type", "compression.type=zstd"),
+    ("zookeeper.ssl.client.enable", "zookeeper.ssl.client.enable=false"),
+    ("zookeeper.ssl.keystore.location", "zookeeper.ssl.keystore.location=/other.p12"),
+    ("zookeeper.ssl.keystore.password", "zookeeper.ssl.keystore.password=x"),
+    ("zookeeper.ssl.keystore.type", "zookeeper.ssl.keystore.type=PEM"),
+    ("zookeeper.ssl.truststore.location", "zookeeper.ssl.truststore.location=/other.pem"),
+    ("zookeeper.ssl.truststore.password", "zookeeper.ssl.truststore.password=x"),
+    ("zookeeper.ssl.truststore.type", "zookeeper.ssl.truststore.type=JKS"),
+    ("zookeeper.ssl.protocol", "zookeeper.ssl.protocol=TLSv1.3"),
+    ("zookeeper.ssl.enabled.protocols", "zookeeper.ssl.enabled.protocols=TLSv1.3"),
+    ("zookeeper.ssl.cipher.suites", "zookeeper.ssl.cipher.suites=TLS_AES_128_GCM_SHA256"),
+    ("zookeeper.ssl.endpoint.identification.algorithm", "zookeeper.ssl.endpoint.identification.algorithm="),
 ];
+
+/// TLS with ZooKeeper, for its keys.
+const ZOOKEEPER_TLS: &str = "zookeeper.ssl.client.enable=true\nzookeeper.ssl.truststore.location=/t.pem\nzookeeper.ssl.keystore.location=/k.p12\n";
 
 /// Two listeners of clients and brokers, for the keys that choose between them.
 const TWO_LISTENERS: &str = "listeners=PLAINTEXT://:1,A://:2\nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT,A:PLAINTEXT\ninter.broker.listener.name=PLAINTEXT\n";
@@ -73,6 +87,7 @@ fn changes_meaning(key: &crate::key::Key) -> bool {
         let before = match key.name {
             "broker.id.generation.enable" => "broker.id=1\n",
             name if name.ends_with("listener.name") => TWO_LISTENERS,
+            name if name.starts_with("zookeeper.ssl.") => ZOOKEEPER_TLS,
             _ => "",
         };
         return meaning(&format!("{before}{text}")).is_some_and(|changed| Some(changed) != meaning(before));
@@ -178,13 +193,26 @@ fn security_that_is_not_served_refuses_the_start() {
         "listeners=SASL_PLAINTEXT://:9092\nsecurity.inter.broker.protocol=SASL_PLAINTEXT",
         "authorizer.class.name=kafka.security.authorizer.AclAuthorizer",
         "zookeeper.set.acl=true",
-        "zookeeper.ssl.client.enable=true",
+        "zookeeper.ssl.crl.enable=true",
         "delegation.token.master.key=x",
     ] {
         let error = config(text).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotServed, "{text}: {error}");
     }
     config("zookeeper.set.acl=false\nauthorizer.class.name=\nssl.keystore.location=/x").unwrap();
+}
+
+#[test]
+fn tls_with_zookeeper_says_what_it_lacks() {
+    assert!(settings_of("").zookeeper_tls.is_none() && settings_of(ZOOKEEPER_TLS).zookeeper_tls.is_some());
+    for (text, told) in [
+        ("zookeeper.ssl.client.enable=true", "trustStore.location is not set"),
+        (&format!("{ZOOKEEPER_TLS}zookeeper.ssl.keystore.location=/k.store"), "Unable to auto-detect store file type"),
+        (&format!("{ZOOKEEPER_TLS}zookeeper.ssl.protocol=TLSv1"), "not safe"),
+    ] {
+        let error = config(text).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@
 use crate::key::{Key, Valid, boolean, double, int, list, long, password, string};
 
 const NO_SASL: &str = "SASL is not served yet: remove the key, or keep this node on the original until SASL is served";
-const NO_REVOCATION: &str = "whether a certificate was revoked is not looked up: take it out of the trust store, or let certificates live shortly; remove the key";
-const NO_SUPPLIER: &str =
+pub(crate) const NO_REVOCATION: &str = "whether a certificate was revoked is not looked up: take it out of the trust store, or let certificates live shortly; remove the key";
+pub(super) const NO_SUPPLIER: &str =
     "classes of Java can't be loaded: name the stores with keyStore.location and trustStore.location";
 const CLIENT_NAMES: &str =
     "a client's certificate is not compared with the name of its host; clients read the key for that of the server";

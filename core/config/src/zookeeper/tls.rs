@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::error::Problem;
+use super::keys::{NO_REVOCATION, NO_SUPPLIER};
 use super::raw::Raw;
 use super::servers::{HostPort, port_number};
 use super::{CONFIG, Notice};
@@ -24,6 +25,23 @@ const CIPHER_SUITES: [&str; 9] = [
     "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+];
+
+/// What ZooKeeper calls the keys that Kafka has for its sessions with ZooKeeper.
+const KAFKA_NAMES: [(&str, &str); 13] = [
+    ("zookeeper.client.secure", "zookeeper.ssl.client.enable"),
+    ("zookeeper.ssl.keyStore.location", "zookeeper.ssl.keystore.location"),
+    ("zookeeper.ssl.keyStore.password", "zookeeper.ssl.keystore.password"),
+    ("zookeeper.ssl.keyStore.type", "zookeeper.ssl.keystore.type"),
+    ("zookeeper.ssl.trustStore.location", "zookeeper.ssl.truststore.location"),
+    ("zookeeper.ssl.trustStore.password", "zookeeper.ssl.truststore.password"),
+    ("zookeeper.ssl.trustStore.type", "zookeeper.ssl.truststore.type"),
+    ("zookeeper.ssl.protocol", "zookeeper.ssl.protocol"),
+    ("zookeeper.ssl.enabledProtocols", "zookeeper.ssl.enabled.protocols"),
+    ("zookeeper.ssl.ciphersuites", "zookeeper.ssl.cipher.suites"),
+    ("zookeeper.ssl.hostnameVerification", "zookeeper.ssl.endpoint.identification.algorithm"),
+    ("zookeeper.ssl.crl", "zookeeper.ssl.crl.enable"),
+    ("zookeeper.ssl.ocsp", "zookeeper.ssl.ocsp.enable"),
 ];
 
 /// What makes one side of a TLS connection.
@@ -151,6 +169,48 @@ impl TlsSettings {
                 "false" => false,
                 other => return Err(bad("hostnameVerification", other, "it is either true or false")),
             },
+        })
+    }
+
+    /// Of a client of ZooKeeper (`ZKClientConfig`, `ClientX509Util`): `zookeeper.client.secure` and the keys `zookeeper.ssl.*`, `get` by
+    /// their full names. `None` if it speaks plain text.
+    ///
+    /// # Errors
+    /// In words: which key is wrong or missing, and why.
+    pub fn of_client(get: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
+        let is_true = |name: &str| get(name).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
+        if !is_true("zookeeper.client.secure") {
+            return Ok(None);
+        }
+        for key in ["crl", "ocsp"].map(|name| format!("{CLIENT}{name}")) {
+            if is_true(&key) {
+                return Err(format!("{key}=true: {NO_REVOCATION}"));
+            }
+        }
+        if let Some(class) = get(&format!("{CLIENT}context.supplier.class")) {
+            return Err(format!("{CLIENT}context.supplier.class={class}: {NO_SUPPLIER}"));
+        }
+        // Tools print what they are asked for; what is left out of a list shows when the server has nothing else.
+        let settings = Self::read(CLIENT, get, &mut Vec::new())?;
+        match settings.trust_store {
+            Some(_) => Ok(Some(settings)),
+            None => Err(format!("{CLIENT}trustStore.location is not set: it says which servers are trusted")),
+        }
+    }
+
+    /// The same by the names that brokers and Kafka's tools have for the keys: `zookeeper.ssl.client.enable`,
+    /// `zookeeper.ssl.keystore.location` and so on (`KafkaConfig.ZkSslConfigToSystemPropertyMap`).
+    ///
+    /// # Errors
+    /// As [`TlsSettings::of_client`], which says the keys by their other names.
+    pub fn of_kafka(get: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
+        Self::of_client(&|name| match KAFKA_NAMES.iter().find(|(own, _)| *own == name) {
+            Some((_, "zookeeper.ssl.endpoint.identification.algorithm")) => {
+                let algorithm = get("zookeeper.ssl.endpoint.identification.algorithm");
+                Some(algorithm.is_none_or(|algorithm| algorithm.trim().eq_ignore_ascii_case("https")).to_string())
+            }
+            Some((_, key)) => get(key),
+            None => None,
         })
     }
 

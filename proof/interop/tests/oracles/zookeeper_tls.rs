@@ -135,6 +135,69 @@ fn one_port_for_both_and_no_client_without_a_certificate() {
     assert!(!answered, "TLS 1.3 is not enabled by default: {told}");
 }
 
+/// What one of our tools prints, run as its script does, by its class.
+fn our_tool(properties: &[String], class: &str, arguments: &[&str], script: &str) -> String {
+    let mut command = std::process::Command::new(interop::binary());
+    command.arg("java").args(properties.iter().map(|property| format!("-D{property}"))).arg(class).args(arguments);
+    let finished = interop::run(&mut command, script.as_bytes()).unwrap();
+    finished.stdout + &finished.stderr
+}
+
+#[test]
+fn our_tools_and_our_broker_speak_tls_with_either_server() {
+    let certificates = certificates();
+    for original in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, plain, secure) = config(folder.path(), &certificates.stores("ssl.", "server", "jks"));
+        let (_original, _ours) = match original {
+            true => (Some(Original::zookeeper(&config, plain).unwrap()), None),
+            false => (None, Some(Server::zookeeper(&config).unwrap())),
+        };
+        let zookeeper = format!("127.0.0.1:{secure}");
+        let mut properties = certificates.stores("zookeeper.ssl.", "client", "p12");
+        properties.push("zookeeper.client.secure=true".to_owned());
+        let script = "create /ours hello auth::cdrwa\ngetAcl /ours\nquit\n";
+        let output = our_tool(&properties, ZKCLI, &["-server", &zookeeper], script);
+        assert!(output.contains("'x509,'CN=client"), "{output}");
+        let file = folder.path().join("client.properties");
+        std::fs::write(&file, properties.join("\n")).unwrap();
+        let with_file = ["-server", &zookeeper, "-client-configuration", file.to_str().unwrap(), "get", "/ours"];
+        let output = our_tool(&[], ZKCLI, &with_file, "");
+        assert!(output.lines().any(|line| line == "hello"), "{output}");
+        let word = "org.apache.zookeeper.client.FourLetterWordMain";
+        let output = our_tool(&properties, word, &["127.0.0.1", &secure.to_string(), "srvr", "true"], "");
+        assert!(output.contains("Mode: standalone"), "{output}");
+
+        let store = |name: &str, file: &str| {
+            let path = certificates.path(file);
+            format!("zookeeper.ssl.{name}.location={}\nzookeeper.ssl.{name}.password=secret\n", path.display())
+        };
+        let tls = store("keystore", "client.jks") + &store("truststore", "authority.jks");
+        let tls = format!("zookeeper.ssl.client.enable=true\n{tls}");
+        let broker = folder.path().join("server.properties");
+        let kafka = free_port().unwrap();
+        let lines = format!(
+            "broker.id=1\nlisteners=PLAINTEXT://127.0.0.1:{kafka}\nlog.dirs={}\nzookeeper.connect={zookeeper}/kafka\n{tls}",
+            folder.path().join("logs").display(),
+        );
+        std::fs::write(&broker, lines).unwrap();
+        let _broker = Server::broker(&broker).unwrap();
+        let shell = ["-server", &zookeeper, "ls", "/kafka/brokers/ids"];
+        let output = our_tool(&properties, ZKCLI, &shell, "");
+        assert!(output.lines().any(|line| line == "[1]"), "{output}");
+        let kafkas = folder.path().join("tls.properties");
+        std::fs::write(&kafkas, tls).unwrap();
+        let path = kafkas.to_str().unwrap();
+        let shell = ["-server", &zookeeper, "-zk-tls-config-file", path, "ls", "/kafka/brokers/ids"];
+        let output = our_tool(&[], "org.apache.zookeeper.ZooKeeperMainWithTlsSupportForKafka", &shell, "");
+        assert!(output.lines().any(|line| line == "[1]"), "{output}");
+        let connect = format!("{zookeeper}/kafka");
+        let configs = ["--zookeeper", &connect, "--zk-tls-config-file", path, "--describe", "--entity-type", "topics"];
+        let output = our_tool(&[], "kafka.admin.ConfigCommand", &configs, "");
+        assert!(!output.contains("Error"), "{output}");
+    }
+}
+
 /// One certificate with the addresses of all members, in stores of this kind.
 fn certified(ensemble: &Ensemble, certificates: &Certificates, ending: &str) {
     let address = |id| ensemble.host(id).unwrap().split(':').next().map(|address| format!("IP:{address}")).unwrap();

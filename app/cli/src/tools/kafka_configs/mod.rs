@@ -15,7 +15,9 @@ use kafka_control::znode::{BROKER_IDS, EntityConfig, broker};
 
 use crate::console::{Console, Stop, Thrown};
 use crate::java;
+use crate::kafka_admin::load_properties;
 use crate::kafka_zookeeper::KafkaZookeeper;
+use crate::properties::kafkas_zookeeper_tls;
 use entity::{ConfigEntity, DEFAULT};
 use options::ConfigOptions;
 
@@ -81,11 +83,9 @@ fn execute(arguments: &[OsString], console: &mut Console<'_>) -> Result<(), End>
         "Warning: --zookeeper is deprecated and will be removed in a future version of Kafka.\nUse --bootstrap-server \
          instead to specify a broker to connect to.",
     );
-    if options.has("zk-tls-config-file") {
-        let message = "--zk-tls-config-file: TLS to ZooKeeper is not part of this version of Jackdaw yet.";
-        return Err(Stop::failure(message).into());
-    }
-    let mut zookeeper = KafkaZookeeper::connect(&servers)?;
+    let file = options.tls_file()?.map(|path| load_properties(&path)).transpose()?.unwrap_or_default();
+    let tls = kafkas_zookeeper_tls(&file).map_err(Stop::failure)?;
+    let mut zookeeper = KafkaZookeeper::connect(&servers, tls)?;
     if options.has("alter") {
         alter(&mut zookeeper, &options, console)
     } else {

@@ -51,6 +51,11 @@ impl ConfigOptions {
         self.0.has(name)
     }
 
+    /// The file with the keys of TLS with ZooKeeper.
+    pub(super) fn tls_file(&self) -> Result<Option<String>, Thrown> {
+        Ok(self.0.value("zk-tls-config-file")?.map(str::to_owned))
+    }
+
     pub(super) fn zookeeper(&self) -> Result<Option<String>, Thrown> {
         Ok(self.0.value("zookeeper")?.map(str::to_owned))
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base::Random;
+use config::Properties;
 use config::TopicSettings;
 use kafka_control::znode::{BrokerRegistration, EntityConfig, ReplicaAssignment, TopicAssignment};
 use kafka_control::{AssignmentError, BrokerRack, assign_replicas};
@@ -15,6 +16,7 @@ use super::{
 use crate::console::{Console, Thrown};
 use crate::java;
 use crate::kafka_zookeeper::{KafkaZookeeper, NODE_EXISTS};
+use crate::properties::zookeeper_tls;
 
 const TOPIC_EXISTS: &str = "org.apache.kafka.common.errors.TopicExistsException";
 const NAME_LENGTH_MAX: usize = 249;
@@ -28,7 +30,8 @@ pub(super) struct ZookeeperTopics {
 impl ZookeeperTopics {
     pub(super) fn connect(servers: &str) -> Result<Self, Thrown> {
         let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-        Ok(Self { zookeeper: KafkaZookeeper::connect(servers)?, random: Random::from_seed(seed) })
+        let tls = zookeeper_tls(&Properties::new()).map_err(Thrown::illegal_argument)?;
+        Ok(Self { zookeeper: KafkaZookeeper::connect(servers, tls)?, random: Random::from_seed(seed) })
     }
 
     fn racks(&mut self, rack_aware: bool) -> Result<Vec<BrokerRack>, Thrown> {

@@ -13,14 +13,19 @@ mod watch_list;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufReader, IsTerminal, Read};
+use std::sync::Arc;
 use std::time::Duration;
 
+use config::Properties;
+use tls::Tls;
 use zk_client::{ClientConfig, Failure, State};
 use zk_proto::requests::Request;
 use zk_proto::responses::Response;
 use zk_proto::{ErrorCode, EventType};
 
 use crate::console::{Console, Stop};
+use crate::kafka_admin::load_properties;
+use crate::properties::{kafkas_zookeeper_tls, zookeeper_tls};
 use crate::zookeeper::{Happening, Next, Session};
 use watch_list::WatchList;
 
@@ -31,7 +36,8 @@ const TLS_FILE: &str = "-zk-tls-config-file";
 /// `zkCli.sh`.
 pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i32, Stop> {
     let (input, terminal) = input(console);
-    Shell::start(&texts(arguments), false, console)?.run(input, terminal)
+    let settings = Settings::read(&texts(arguments), console);
+    Shell::start(settings, false, console)?.run(input, terminal)
 }
 
 /// `zookeeper-shell.sh HOST:PORT[/PATH] [-zk-tls-config-file FILE] [COMMAND...]`; its class is given `-server` before that.
@@ -41,14 +47,17 @@ pub(super) fn run_kafka(arguments: &[OsString], console: &mut Console<'_>) -> Re
         let out = format!("USAGE: zookeeper-shell zookeeper_host:port[/path] [{TLS_FILE} file] [args...]\n");
         return Err(Stop { code: 1, out, err: String::new() });
     }
-    if arguments.iter().any(|argument| argument == TLS_FILE) {
-        return Err(Stop::failure(format!("{TLS_FILE}: TLS to ZooKeeper is not part of this version of Jackdaw yet.")));
-    }
+    let tls_file = match arguments.iter().position(|argument| argument == TLS_FILE) {
+        Some(place) if place + 1 < arguments.len() => arguments.drain(place..place + 2).nth(1),
+        Some(_) => return Err(Stop::failure(format!("Error: no argument found for option {TLS_FILE}"))),
+        None => None,
+    };
     if arguments.first().is_none_or(|first| first != "-server") {
         arguments.insert(0, "-server".to_owned());
     }
     let (input, terminal) = input(console);
-    Shell::start(&arguments, true, console)?.run(input, terminal)
+    let settings = Settings { tls_file, ..Settings::read(&arguments, console) };
+    Shell::start(settings, true, console)?.run(input, terminal)
 }
 
 /// Where the lines come from, and whether that is a terminal.
@@ -89,6 +98,8 @@ struct Settings {
     timeout: String,
     read_only: bool,
     client_configuration: Option<String>,
+    /// Of the shell of Kafka's distribution, with Kafka's names for the keys.
+    tls_file: Option<String>,
     wait_for_connection: bool,
     command: Vec<String>,
 }
@@ -101,6 +112,7 @@ impl Settings {
             timeout: "30000".to_owned(),
             read_only: false,
             client_configuration: None,
+            tls_file: None,
             wait_for_connection: false,
             command: Vec::new(),
         };
@@ -146,23 +158,31 @@ impl Settings {
         let connect = server.parse().map_err(|error| Stop::uncaught("java.lang.IllegalArgumentException", error))?;
         let mut client = ClientConfig::new(connect, timeout_ms);
         client.read_only = self.read_only;
-        if let Some(file) = &self.client_configuration {
-            let unreadable = |error: &dyn std::fmt::Display| Stop {
-                code: 2,
-                ..Stop::failure(format!("Error processing {file}: {error}"))
-            };
-            let text = std::fs::read(file).map_err(|error| unreadable(&error))?;
-            let properties = config::Properties::parse(&text).map_err(|error| unreadable(&error))?;
-            if properties.get("zookeeper.client.secure").is_some_and(|secure| secure.eq_ignore_ascii_case("true")) {
-                return Err(Stop::failure(format!(
-                    "{file}: TLS to ZooKeeper is not part of this version of Jackdaw yet."
-                )));
-            }
-            if let Some(bytes) = properties.get("jute.maxbuffer").and_then(|bytes| bytes.trim().parse().ok()) {
-                client.frame_length_max = bytes;
-            }
+        let configuration = self.configuration()?;
+        if let Some(bytes) = configuration.get("jute.maxbuffer").and_then(|bytes| bytes.trim().parse().ok()) {
+            client.frame_length_max = bytes;
         }
         Ok(client)
+    }
+
+    /// What `-client-configuration` names.
+    fn configuration(&self) -> Result<Properties, Stop> {
+        let Some(file) = &self.client_configuration else { return Ok(Properties::new()) };
+        let unreadable = |error: &dyn std::fmt::Display| Stop {
+            code: 2,
+            ..Stop::failure(format!("Error processing {file}: {error}"))
+        };
+        let text = std::fs::read(file).map_err(|error| unreadable(&error))?;
+        Properties::parse(&text).map_err(|error| unreadable(&error))
+    }
+
+    /// TLS, if it is spoken.
+    fn tls(&self) -> Result<Option<Arc<Tls>>, Stop> {
+        match &self.tls_file {
+            Some(file) => kafkas_zookeeper_tls(&load_properties(file)?),
+            None => zookeeper_tls(&self.configuration()?),
+        }
+        .map_err(Stop::failure)
     }
 }
 
@@ -183,11 +203,10 @@ struct Shell<'a, 'c> {
 }
 
 impl<'a, 'c> Shell<'a, 'c> {
-    fn start(arguments: &[String], is_kafka: bool, console: &'a mut Console<'c>) -> Result<Self, Stop> {
-        let settings = Settings::read(arguments, console);
+    fn start(settings: Settings, is_kafka: bool, console: &'a mut Console<'c>) -> Result<Self, Stop> {
         console.line(format_args!("Connecting to {}", settings.server));
         console.flush();
-        let session = Session::with(settings.client(&settings.server)?);
+        let session = Session::with(settings.client(&settings.server)?, settings.tls()?);
         let mut shell = Self {
             host: settings.server.clone(),
             console,

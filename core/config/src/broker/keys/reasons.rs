@@ -1,9 +1,7 @@
 //! Why a key has no effect, or refuses the start.
 
-pub(crate) const NO_TLS: &str =
-    "TLS is not served yet: remove the key, or keep this node on the original until TLS is served";
 pub(crate) const NO_SASL: &str = "SASL is not served yet, so nobody could pass these ACLs: remove the key, or keep this node on the original until SASL is served";
-pub(crate) const ZK_TLS: &str = "TLS with ZooKeeper is not served yet, so nothing reads it";
+pub(crate) const ZK_SOCKET: &str = "one network layer serves plain text and TLS";
 pub(crate) const THREADS: &str = "event loops and disk threads are chosen by the number of processors and directories; there is no pool of that kind";
 pub(crate) const NO_MOVES: &str = "replicas are not moved between log directories yet";
 pub(crate) const REPLICATION: &str = "brokers do not replicate yet; it is read again when they do";
