@@ -1,4 +1,6 @@
-//! Orders that come from the collections of Java and Scala and reach the tools' output.
+//! Orders that come from the collections of Java and Scala and reach the tools' output, and times as Java writes them.
+
+use chrono::TimeZone as _;
 
 /// `String.hashCode`.
 #[must_use]
@@ -39,7 +41,9 @@ pub(crate) fn hash_order_copied<T>(slots_min: u32, entries: Vec<T>, hash: impl F
     hash_order_from(slots.max(slots_min), entries, hash)
 }
 
-fn hash_order_from<T>(mut slots: u32, mut entries: Vec<T>, hash: impl Fn(&T) -> u32) -> Vec<T> {
+/// The same, of a `HashMap` that begins with so many slots.
+#[must_use]
+pub(crate) fn hash_order_from<T>(mut slots: u32, mut entries: Vec<T>, hash: impl Fn(&T) -> u32) -> Vec<T> {
     while entries.len() as f64 > f64::from(slots) * 0.75 {
         slots *= 2;
     }
@@ -104,6 +108,15 @@ fn add_node<T>(entries: Vec<(u32, T)>, shift: u32, ordered: &mut Vec<T>) {
     for below in shared {
         add_node(below, shift + 5, ordered);
     }
+}
+
+/// A time as `Date.toString` writes it. Zones other than UTC are named by their offset.
+#[must_use]
+pub(crate) fn date(time_ms: i64) -> String {
+    let Some(time) = chrono::Local.timestamp_millis_opt(time_ms).single() else { return time_ms.to_string() };
+    let offset = time.offset().local_minus_utc();
+    let zone = if offset == 0 { "UTC".to_owned() } else { format!("GMT{}", time.format("%:z")) };
+    format!("{} {zone} {}", time.format("%a %b %d %H:%M:%S"), time.format("%Y"))
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub use log_reader::{LogEnd, LogReader, LogRecord};
 pub use purge::purge;
 pub use recover::{Note, Recovered, Recovery, recover};
 pub use snapshot_compression::Compression;
-pub use snapshot_reader::{SnapshotSink, is_plausible_snapshot, read_snapshot};
+pub use snapshot_reader::{SnapshotSink, is_plausible_snapshot, read_snapshot, read_snapshot_from};
 pub use snapshot_scan::SnapshotScan;
 pub use snapshot_writer::{SnapshotBody, SnapshotDigest, SnapshotInfo, SnapshotWriter};
 pub use truncate::{start_from_snapshot, truncate};

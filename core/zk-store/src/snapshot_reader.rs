@@ -62,7 +62,17 @@ pub fn read_snapshot(
     sink: &mut dyn SnapshotSink,
 ) -> Result<(), StoreError> {
     let file = disk.open(path, OpenMode::Read).context("open", path)?;
-    let source = FileSource { file, position: 0 };
+    read_snapshot_from(FileSource { file, position: 0 }, path, zxid, compression, sink)
+}
+
+/// The same from bytes that come from anywhere; `path` names them in errors.
+pub fn read_snapshot_from(
+    source: impl Read + Send + 'static,
+    path: &Path,
+    zxid: i64,
+    compression: Compression,
+    sink: &mut dyn SnapshotSink,
+) -> Result<(), StoreError> {
     let mut stream =
         Stream { source: decompressor(compression, source), path: path.into(), position: 0, adler: Adler32::new() };
     let header: FileHeader = stream.fixed::<16, _>()?;

@@ -12,6 +12,7 @@ mod kafka_producer_perf_test;
 mod kafka_topics;
 mod metrics;
 mod zk_cli;
+mod zk_snap_shot_toolkit;
 
 use std::ffi::OsString;
 use std::io::BufWriter;
@@ -26,6 +27,7 @@ type Run = fn(&[OsString], &mut Console<'_>) -> Result<i32, Stop>;
 static TOOLS: &[(&str, Run)] = &[
     ("zkCli", zk_cli::run),
     ("zookeeper-shell", zk_cli::run_kafka),
+    ("zkSnapShotToolkit", zk_snap_shot_toolkit::run),
     ("kafka-topics", kafka_topics::run),
     ("kafka-console-producer", kafka_console_producer::run),
     ("kafka-console-consumer", kafka_console_consumer::run),

@@ -141,7 +141,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("zkEnv.sh", "served; sets the variables, but for a class path"),
     ("zkCli.sh", "served"),
     ("zkCleanup.sh", "later"),
-    ("zkSnapShotToolkit.sh", "later"),
+    ("zkSnapShotToolkit.sh", "served; refuses a file whose seals are wrong, which the original does not look at"),
     ("zkTxnLogToolkit.sh", "later"),
     ("zookeeper-server-start.sh", "served"),
     ("zookeeper-server-stop.sh", "served"),

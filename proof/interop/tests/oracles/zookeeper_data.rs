@@ -2,9 +2,10 @@
 //! acknowledged.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use interop::{Original, OriginalKind, Server, free_port, python};
+use interop::{Original, OriginalKind, Server, binary, free_port, python, run};
 
 /// A configuration with its data beside it, and the port.
 fn configuration(folder: &Path) -> (PathBuf, u16) {
@@ -45,6 +46,64 @@ fn a_data_directory_changes_hands_both_ways() {
         }
         assert!(dumps[0].lines().count() > 200, "{}", dumps[0]);
         assert_eq!(dumps[0], dumps[1], "the original first: {original_first}");
+        let snapshots = snapshots(&folder.path().join("data"));
+        assert!(snapshots.len() > 1, "{snapshots:?}");
+        let told: Vec<String> = snapshots.iter().flat_map(|snapshot| formatted_alike(snapshot)).collect();
+        assert!(told.iter().any(|told| told.lines().count() > 2000), "all of the tree was in one of them");
+    }
+}
+
+/// The snapshots of a data directory, oldest first.
+pub(crate) fn snapshots(data: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(data.join("version-2")).unwrap();
+    let mut snapshots: Vec<(i64, PathBuf)> = entries
+        .filter_map(|entry| {
+            let path = entry.unwrap().path();
+            let zxid = path.file_name()?.to_str()?.strip_prefix("snapshot.")?;
+            Some((i64::from_str_radix(zxid, 16).ok()?, path))
+        })
+        .collect();
+    snapshots.sort();
+    snapshots.into_iter().map(|(_, path)| path).collect()
+}
+
+/// What `zkSnapShotToolkit` tells of a snapshot with each of its options: the same as the original's.
+pub(crate) fn formatted_alike(snapshot: &Path) -> Vec<String> {
+    let file = snapshot.to_str().unwrap();
+    let told = [vec![file], vec!["-d", file], vec!["-json", file]].map(|arguments| {
+        let ours = run(Command::new(binary()).arg("zkSnapShotToolkit").args(&arguments), b"").unwrap();
+        let theirs = Original::tool("org.apache.zookeeper.server.SnapshotFormatter", &arguments, b"").unwrap();
+        let (ours, theirs) = (ours.success().unwrap(), theirs.success().unwrap());
+        // The time at which it is told.
+        let [ours, theirs] = [ours, theirs].map(|told| match told.split_once("\"timestamp\":") {
+            Some((head, rest)) => format!("{head}{}", rest.trim_start_matches(|digit: char| digit.is_ascii_digit())),
+            None => told,
+        });
+        let differing = ours.lines().zip(theirs.lines()).find(|(ours, theirs)| ours != theirs);
+        assert!(ours == theirs, "{arguments:?}: {differing:?}");
+        ours
+    });
+    told.to_vec()
+}
+
+#[test]
+fn the_snapshot_toolkit_refuses_as_the_original_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let [folder, none] =
+        [folder.path().to_owned(), folder.path().join("snapshot.1")].map(|path| path.display().to_string());
+    for arguments in
+        [&[][..], &["-d"], &["a", "b"], &[none.as_str()], &[folder.as_str()], &["-d", "-json", "/etc/passwd"]]
+    {
+        let ours = run(Command::new(binary()).arg("zkSnapShotToolkit").args(arguments), b"").unwrap();
+        let theirs = Original::tool("org.apache.zookeeper.server.SnapshotFormatter", arguments, b"").unwrap();
+        assert_eq!((ours.code, &ours.stdout), (theirs.code, &theirs.stdout), "{arguments:?}");
+        // A logger that has no configuration complains, too.
+        assert!(
+            !ours.stderr.is_empty() && theirs.stderr.contains(&ours.stderr),
+            "{arguments:?}: {} {}",
+            ours.stderr,
+            theirs.stderr
+        );
     }
 }
 

@@ -151,9 +151,9 @@ fn list_help(shell: &mut Shell<'_, '_>) {
 pub(super) fn print_stat(shell: &mut Shell<'_, '_>, stat: &Stat) {
     let lines = [
         format!("cZxid = 0x{:x}", stat.czxid),
-        format!("ctime = {}", date(stat.ctime)),
+        format!("ctime = {}", crate::java::date(stat.ctime)),
         format!("mZxid = 0x{:x}", stat.mzxid),
-        format!("mtime = {}", date(stat.mtime)),
+        format!("mtime = {}", crate::java::date(stat.mtime)),
         format!("pZxid = 0x{:x}", stat.pzxid),
         format!("cversion = {}", stat.cversion),
         format!("dataVersion = {}", stat.version),
@@ -163,15 +163,6 @@ pub(super) fn print_stat(shell: &mut Shell<'_, '_>, stat: &Stat) {
         format!("numChildren = {}", stat.num_children),
     ];
     shell.console.line(lines.join("\n"));
-}
-
-/// A time as Java's `Date` writes it. Zones other than UTC are named by their offset.
-fn date(time_ms: i64) -> String {
-    use chrono::TimeZone;
-    let Some(time) = chrono::Local.timestamp_millis_opt(time_ms).single() else { return time_ms.to_string() };
-    let offset = time.offset().local_minus_utc();
-    let zone = if offset == 0 { "UTC".to_owned() } else { format!("GMT{}", time.format("%:z")) };
-    format!("{} {zone} {}", time.format("%a %b %d %H:%M:%S"), time.format("%Y"))
 }
 
 /// The path must be one; the text is the whole message.
