@@ -205,6 +205,9 @@ pub struct Election {
     lost: BTreeSet<ServerId>,
     /// See [`Election::voted_epoch`].
     voted: BTreeMap<ServerId, i64>,
+    /// Votes of those who looked for a leader while this server still had one. Who loses it a moment later counts them: their
+    /// senders do not repeat them for a while.
+    early: BTreeMap<ServerId, (Monotonic, Notification)>,
     /// Since when answers to servers without a vote are counted, and how many there were.
     strangers: (Monotonic, u32),
 }
@@ -222,6 +225,7 @@ impl Election {
             belief: None,
             lost: BTreeSet::new(),
             voted: BTreeMap::new(),
+            early: BTreeMap::new(),
             strangers: (Monotonic::from_nanoseconds(0), 0),
         }
     }
@@ -255,7 +259,13 @@ impl Election {
             final_at: None,
         });
         self.tell_all(&mut look, now, effects);
-        let winner = self.weigh(&mut look, now);
+        let mut winner = self.weigh(&mut look, now);
+        for (from, (heard, notification)) in std::mem::take(&mut self.early) {
+            let is_fresh = now < heard.plus_ms(self.settings.finalize_wait_ms);
+            if winner.is_none() && is_fresh && self.electorate.is_voter(from) {
+                winner = self.consider(&mut look, from, &notification, now, effects);
+            }
+        }
         self.go_on(look, winner, effects);
     }
 
@@ -293,6 +303,7 @@ impl Election {
             if belief.state == PeerState::Leading {
                 effects.push(ElectionEffect::StillLooking { peer: from });
             }
+            self.early.insert(from, (now, notification.clone()));
             self.send(from, belief, effects);
         }
     }
@@ -303,6 +314,7 @@ impl Election {
             return;
         }
         self.lost.insert(peer);
+        self.early.remove(&peer);
         let Some(mut look) = self.look.take() else { return };
         look.settled.remove(&peer);
         let pause_ms = match look.retries.get(&peer) {

@@ -274,6 +274,37 @@ fn past_the_election_those_who_look_are_answered_and_nobody_else() {
     assert_eq!(one.hears(3, Looking, vote(3, 0, 0), 1), [Did::Told(vec![3], Following, vote(2, 0, 0), 1)]);
 }
 
+/// The leader has died: server 3 knows that a moment earlier than server 1.
+#[test]
+fn a_vote_that_comes_a_moment_too_early_is_counted() {
+    let follower = || {
+        let mut one = Elector::new(1, of(3));
+        one.look(0, 0);
+        one.hears(2, Looking, vote(2, 0, 0), 1);
+        one.waits();
+        one.loses(2);
+        one
+    };
+    let mut one = follower();
+    one.hears(3, Looking, vote(3, 5, 1), 2);
+    let agrees = told(&[2, 3], vote(3, 5, 1), 2);
+    assert_eq!(
+        one.look(5, 1),
+        [told(&[2, 3], vote(1, 5, 1), 2), agrees, Did::Elected(vote(3, 5, 1), Following)],
+        "nobody is left to be waited for"
+    );
+
+    let mut one = follower();
+    one.hears(3, Looking, vote(3, 5, 1), 2);
+    one.now = one.now.plus_ms(200);
+    assert_eq!(one.look(5, 1), [told(&[2, 3], vote(1, 5, 1), 2)], "it may have found another leader since");
+
+    let mut one = follower();
+    one.hears(3, Looking, vote(3, 5, 1), 2);
+    one.loses(3);
+    assert_eq!(one.look(5, 1), [told(&[2, 3], vote(1, 5, 1), 2)], "it is gone");
+}
+
 #[test]
 fn a_leader_named_by_a_reconfiguration_is_told_too() {
     let mut one = Elector::new(1, of(3));
