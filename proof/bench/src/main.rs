@@ -5,6 +5,7 @@
 //! numbers say as much about the machine.
 
 mod bare;
+mod ensemble;
 mod histogram;
 mod load;
 mod machine;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::options::{HELP, Options, Section};
-use crate::sections::{Setting, kafka, latency, startup, tools, zookeeper};
+use crate::sections::{Setting, ensemble as ensembles, kafka, latency, startup, tools, zookeeper};
 use crate::servers::Programs;
 
 const METHOD: &str = "\
@@ -51,6 +52,14 @@ Jackdaw beside the JVM originals (ZooKeeper 3.6.3, Kafka 2.7.1) and a bare loop,
 - Other work on the machine makes all figures rough and rates low; CPU per request suffers least. The share is told
   below; the kernel's own threads count as others.
 - `jackdaw : jvm` above 1 is better in rates, below 1 in CPU, memory and time.
+";
+
+const ENSEMBLE_METHOD: &str = "\
+# Benchmarks of an ensemble
+
+Three servers of Jackdaw beside three of the original (ZooKeeper 3.6.3), made by `cargo xtask bench --only ensemble`. The method is
+that of `benchmarks.md`, but for the order: the original comes first, since half of its rates pace the latencies of both.
+Each server is a process of its own, on the same disk; generator and servers share the cores.
 ";
 
 fn main() -> ExitCode {
@@ -87,6 +96,7 @@ fn run(options: Options) -> Result<()> {
             Section::Latency => latency::run(&setting),
             Section::Startup => startup::run(&setting),
             Section::Tools => tools::run(&setting),
+            Section::Ensemble => ensembles::run(&setting),
         };
         let chapter = chapter.with_context(|| format!("in section {section:?}"))?;
         println!("\n{chapter}");
@@ -96,11 +106,20 @@ fn run(options: Options) -> Result<()> {
     let others = usage::Machine::now()?.others_since(&start);
     let others = format!("- other work on the machine during the run: {:.0} % of its CPU time\n", others * 100.0);
     println!("{machine}{others}{command}");
+    let machine = format!("## Machine\n\n{machine}{others}{command}");
     if setting.options.whole {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/benchmarks.md");
-        let report = format!("{METHOD}\n## Machine\n\n{machine}{others}{command}{chapters}");
-        std::fs::write(&file, report).with_context(|| format!("can't write {}", file.display()))?;
-        println!("written to docs/benchmarks.md");
+        write("benchmarks.md", &format!("{METHOD}\n{machine}{chapters}"))?;
     }
+    if setting.options.whole_ensemble {
+        write("benchmarks-ensemble.md", &format!("{ENSEMBLE_METHOD}\n{machine}{chapters}"))?;
+    }
+    Ok(())
+}
+
+/// Puts a report into `docs/`.
+fn write(name: &str, report: &str) -> Result<()> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+    std::fs::write(&file, report).with_context(|| format!("can't write {}", file.display()))?;
+    println!("written to docs/{name}");
     Ok(())
 }

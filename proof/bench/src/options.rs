@@ -14,9 +14,11 @@ or --cases) is written to docs/benchmarks.md.
 
   --quick              the cases that matter most, one second each: some three minutes in all
   --seconds N          how long each case is measured (5; with --quick 1)
-  --only NAME,...      zookeeper, kafka, latency, startup, tools
+  --only NAME,...      zookeeper, kafka, latency, startup, tools, ensemble. The last, alone and without --servers, --cases,
+                       --quick or --znodes, is written to docs/benchmarks-ensemble.md
   --servers NAME,...   jackdaw, jvm, bare
-  --cases TEXT         cases of zookeeper and kafka with this in their names
+  --cases TEXT         cases of zookeeper, kafka and ensemble with this in their names
+  --znodes N           size of the ensemble's tree, and its watches (1000000; with --quick 50000)
   --perf-tools         the performance tools of the JVM original too, as a user would run them
 ";
 
@@ -28,16 +30,23 @@ pub(crate) enum Section {
     Latency,
     Startup,
     Tools,
+    Ensemble,
 }
 
 impl Section {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("zookeeper", Self::ZooKeeper),
         ("kafka", Self::Kafka),
         ("latency", Self::Latency),
         ("startup", Self::Startup),
         ("tools", Self::Tools),
+        ("ensemble", Self::Ensemble),
     ];
+
+    /// Whether it takes long, and is run when it is asked for.
+    const fn is_rare(self) -> bool {
+        matches!(self, Self::Tools | Self::Ensemble)
+    }
 }
 
 /// What to run.
@@ -50,8 +59,12 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
     /// How long each case is measured.
     pub(crate) span: Duration,
+    /// Znodes of the ensemble's tree.
+    pub(crate) znodes: u64,
     /// Whether nothing is left out, so that the figures are worth keeping.
     pub(crate) whole: bool,
+    /// The same of the ensemble's figures alone.
+    pub(crate) whole_ensemble: bool,
     /// As given, to be named with the figures.
     pub(crate) line: String,
 }
@@ -73,7 +86,7 @@ impl Options {
     }
 
     pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
-        let (mut quick, mut seconds, mut tools) = (false, None, false);
+        let (mut quick, mut seconds, mut tools, mut znodes) = (false, None, false, None);
         let (mut only, mut kinds, mut cases) = (None, None, String::new());
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
@@ -85,12 +98,16 @@ impl Options {
                 "--only" => only = Some(named(value()?, &Section::ALL)?),
                 "--servers" => kinds = Some(named(value()?, &Kind::ALL.map(|kind| (kind.name(), kind)))?),
                 "--cases" => cases = value()?.clone(),
+                "--znodes" => znodes = Some(value()?.parse::<u64>().context("--znodes takes a number")?),
                 other => bail!("unknown option {other}\n{HELP}"),
             }
         }
-        let whole = only.is_none() && kinds.is_none() && cases.is_empty();
+        let all_cases = kinds.is_none() && cases.is_empty();
+        let whole = only.is_none() && all_cases;
+        let is_ensemble = only.as_deref() == Some(&[Section::Ensemble]);
+        let whole_ensemble = is_ensemble && all_cases && znodes.is_none() && !quick;
         let mut sections = only.unwrap_or_else(|| {
-            Section::ALL.map(|(_, section)| section).into_iter().filter(|section| *section != Section::Tools).collect()
+            Section::ALL.map(|(_, section)| section).into_iter().filter(|section| !section.is_rare()).collect()
         });
         if tools && !sections.contains(&Section::Tools) {
             sections.push(Section::Tools);
@@ -98,7 +115,9 @@ impl Options {
         let seconds = seconds.unwrap_or(if quick { 1.0 } else { 5.0 });
         let span = Duration::try_from_secs_f64(seconds).context("--seconds takes a time")?;
         let kinds = kinds.unwrap_or_else(|| Kind::ALL.to_vec());
-        Ok(Self { sections, kinds, cases, quick, span, whole, line: arguments.join(" ") })
+        let znodes = znodes.unwrap_or(if quick { 50_000 } else { 1_000_000 });
+        let line = arguments.join(" ");
+        Ok(Self { sections, kinds, cases, quick, span, znodes, whole, whole_ensemble, line })
     }
 }
 
@@ -121,6 +140,10 @@ mod tests {
         assert!(options.whole && !options.quick);
         assert_eq!(options.kinds, Kind::ALL);
         assert_eq!(options.sections.len(), 4);
+        assert!(parse("--only ensemble").unwrap().whole_ensemble && !options.whole_ensemble);
+        for line in ["--only ensemble,kafka", "--only ensemble --quick", "--only ensemble --cases get"] {
+            assert!(!parse(line).unwrap().whole_ensemble, "{line}");
+        }
         assert!(parse("--quick --perf-tools").unwrap().sections.contains(&Section::Tools));
     }
 

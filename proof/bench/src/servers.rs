@@ -115,6 +115,18 @@ impl Server {
         self.process.0.id()
     }
 
+    /// `kill -9`, without waiting for its end.
+    pub(crate) fn begin_to_die(&mut self) -> Result<()> {
+        Ok(self.process.0.kill()?)
+    }
+
+    /// Ends it as `kill -9` does.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.process.0.kill()?;
+        self.process.0.wait()?;
+        Ok(())
+    }
+
     /// Ends it as a service manager does, and waits.
     pub(crate) fn stop(mut self) -> Result<()> {
         let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw).context("no pid")?;
@@ -153,17 +165,23 @@ pub(crate) fn zookeeper(kind: Kind, programs: &Programs, folder: &Path) -> Resul
         return bare("zookeeper", folder);
     }
     let port = free_port()?;
-    let file = folder.join("zoo.cfg");
+    std::fs::create_dir_all(folder.join("data"))?;
+    std::fs::write(folder.join("zoo.cfg"), zookeeper_lines(folder, port))?;
+    zookeeper_with(kind, programs, folder, port)?.wait()
+}
+
+/// The `zoo.cfg` of a server on its own.
+pub(crate) fn zookeeper_lines(folder: &Path, port: u16) -> String {
     let data = folder.join("data");
-    std::fs::create_dir_all(&data)?;
     let data = data.display();
-    std::fs::write(
-        &file,
-        format!(
-            "dataDir={data}\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=2000\nmaxClientCnxns=0\n\
-             admin.enableServer=false\n4lw.commands.whitelist=*\n"
-        ),
-    )?;
+    format!(
+        "dataDir={data}\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=2000\nmaxClientCnxns=0\n\
+         admin.enableServer=false\n4lw.commands.whitelist=*\n"
+    )
+}
+
+/// Starts a ZooKeeper server by the `zoo.cfg` in `folder`, which says that clients come to `port`.
+pub(crate) fn zookeeper_with(kind: Kind, programs: &Programs, folder: &Path, port: u16) -> Result<Starting> {
     let command = match kind {
         Kind::Jvm => {
             let mut command = programs.java(&["-Xmx1000m"]);
@@ -172,7 +190,7 @@ pub(crate) fn zookeeper(kind: Kind, programs: &Programs, folder: &Path) -> Resul
         }
         _ => jackdaw(programs, "zookeeper-server-start"),
     };
-    start(command, &file, folder, port, System::ZooKeeper)
+    Starting::new(command, &folder.join("zoo.cfg"), folder, port, System::ZooKeeper)
 }
 
 /// Starts a broker with its data in `folder`, and a ZooKeeper server for it; returns when it names a controller.
@@ -234,26 +252,51 @@ fn log_settings(folder: &Path) -> Result<String> {
     Ok(format!("-Dlog4j.configuration=file:{}", file.display()))
 }
 
-fn start(mut command: Command, file: &Path, folder: &Path, port: u16, system: System) -> Result<Server> {
-    let console = std::fs::File::create(folder.join("console"))?;
-    command.arg(file).current_dir(folder).stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
-    let start = Instant::now();
-    let mut process = Process(command.spawn().with_context(|| format!("can't start {command:?}"))?);
-    loop {
-        let ready = match system {
-            // `ruok` is no sign: the original answers it before it takes sessions.
-            System::ZooKeeper => Session::open(port).map(|_| true),
-            System::Kafka => Client::connect(port).and_then(|mut client| client.names_a_controller()),
-        };
-        if matches!(ready, Ok(true)) {
-            return Ok(Server { process, port, start_up: start.elapsed() });
+fn start(command: Command, file: &Path, folder: &Path, port: u16, system: System) -> Result<Server> {
+    Starting::new(command, file, folder, port, system)?.wait()
+}
+
+/// A server that was started and has not answered yet.
+pub(crate) struct Starting {
+    process: Process,
+    system: System,
+    port: u16,
+    start: Instant,
+    folder: PathBuf,
+}
+
+impl Starting {
+    fn new(mut command: Command, file: &Path, folder: &Path, port: u16, system: System) -> Result<Self> {
+        let console = std::fs::File::create(folder.join("console"))?;
+        command.arg(file).current_dir(folder).stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
+        let start = Instant::now();
+        let process = Process(command.spawn().with_context(|| format!("can't start {command:?}"))?);
+        Ok(Self { process, system, port, start, folder: folder.to_owned() })
+    }
+
+    /// Waits for its first answer.
+    pub(crate) fn wait(self) -> Result<Server> {
+        let Self { mut process, system, port, start, folder } = self;
+        loop {
+            let ready = match system {
+                // `ruok` is no sign: the original answers it before it takes sessions.
+                System::ZooKeeper => Session::open(port).map(|_| true),
+                System::Kafka => Client::connect(port).and_then(|mut client| client.names_a_controller()),
+            };
+            if matches!(ready, Ok(true)) {
+                return Ok(Server { process, port, start_up: start.elapsed() });
+            }
+            if let Some(status) = process.0.try_wait()? {
+                let said = std::fs::read_to_string(folder.join("console")).unwrap_or_default();
+                bail!("the server in {} ended with {status}:\n{said}", folder.display());
+            }
+            ensure!(
+                start.elapsed() < START_MAX,
+                "the server in {} gave no answer within {START_MAX:?}",
+                folder.display()
+            );
+            thread::sleep(PROBE);
         }
-        if let Some(status) = process.0.try_wait()? {
-            let said = std::fs::read_to_string(folder.join("console")).unwrap_or_default();
-            bail!("{command:?} ended with {status}:\n{said}");
-        }
-        ensure!(start.elapsed() < START_MAX, "{command:?} gave no answer within {START_MAX:?}");
-        thread::sleep(PROBE);
     }
 }
 
@@ -270,6 +313,6 @@ fn bare(system: &str, folder: &Path) -> Result<Server> {
 }
 
 /// A port that nobody has at the moment.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

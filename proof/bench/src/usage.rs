@@ -11,8 +11,12 @@ use anyhow::{Context, Result};
 /// `getconf CLK_TCK`: fixed at 100 in the interface of Linux on all common machines, whatever the kernel's own rate.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// CPU time of a process so far.
-pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+/// CPU time of processes so far, all together.
+pub(crate) fn cpu_time(pids: &[u32]) -> Result<Duration> {
+    pids.iter().map(|pid| cpu_time_of(*pid)).sum()
+}
+
+fn cpu_time_of(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} is gone"))?;
     let ticks = cpu_ticks(&stat).with_context(|| format!("/proc/{pid}/stat is unlike any known: {stat}"))?;
     Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
@@ -121,17 +125,17 @@ mod tests {
     fn the_own_process_has_memory_and_burns_time() {
         let pid = std::process::id();
         assert!(resident_bytes(pid).unwrap() > 100_000);
-        let (process, thread) = (cpu_time(pid).unwrap(), thread_time());
+        let (process, thread) = (cpu_time(&[pid]).unwrap(), thread_time());
         let mut sum = 0_u64;
         while thread_time() - thread < Duration::from_millis(60) {
             sum = black_box(sum.wrapping_mul(31) + 1);
         }
-        let burnt = cpu_time(pid).unwrap() - process;
+        let burnt = cpu_time(&[pid, pid]).unwrap() / 2 - process;
         assert!(burnt >= Duration::from_millis(40), "{burnt:?}");
     }
 
     #[test]
     fn a_process_that_is_gone_is_an_error() {
-        assert!(cpu_time(u32::MAX).is_err());
+        assert!(cpu_time(&[u32::MAX]).is_err());
     }
 }

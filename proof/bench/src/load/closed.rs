@@ -25,8 +25,8 @@ pub(crate) struct Load {
     pub(crate) span: Duration,
     /// Ends earlier once so many requests are answered, the warm-up's included.
     pub(crate) requests_max: u64,
-    /// The server, for its CPU time.
-    pub(crate) pid: u32,
+    /// The servers, for their CPU time.
+    pub(crate) pids: Vec<u32>,
 }
 
 /// What came of it.
@@ -58,14 +58,14 @@ pub(crate) fn run(load: Load) -> Result<Measured> {
     }
     let left = load.requests_max.saturating_sub(latencies.count());
     let mut latencies = Histogram::new();
-    let (start, server_start, own_start) = (Instant::now(), cpu_time(load.pid)?, thread_time());
+    let (start, server_start, own_start) = (Instant::now(), cpu_time(&load.pids)?, thread_time());
     while start.elapsed() < load.span && latencies.count() < left {
         generator.turn(&mut latencies)?;
     }
     let measured = Measured {
         requests: latencies.count(),
         elapsed: start.elapsed(),
-        server_cpu: cpu_time(load.pid)?.saturating_sub(server_start),
+        server_cpu: cpu_time(&load.pids)?.saturating_sub(server_start),
         generator_cpu: thread_time() - own_start,
         latencies,
     };

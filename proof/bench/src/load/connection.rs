@@ -9,10 +9,12 @@ use anyhow::{Result, bail};
 use super::frames::{ErrorCodeAt, Frames};
 use crate::histogram::Histogram;
 
-/// A request as it goes out, length included.
+/// Requests as they go out, lengths included.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
+    /// All of the same length.
     bytes: Vec<u8>,
+    request_bytes: usize,
     number: Option<Number>,
 }
 
@@ -28,20 +30,28 @@ const DIGITS: usize = 10;
 impl Template {
     /// The same request over and over.
     pub(crate) const fn fixed(bytes: Vec<u8>) -> Self {
-        Self { bytes, number: None }
+        Self { request_bytes: bytes.len(), bytes, number: None }
+    }
+
+    /// These requests in turn, over and over: all of the same length.
+    pub(crate) fn in_turn(requests: &[Vec<u8>]) -> Self {
+        let request_bytes = requests.first().map_or(0, Vec::len);
+        assert!(requests.iter().all(|request| request.len() == request_bytes), "requests of one length");
+        Self { bytes: requests.concat(), request_bytes, number: None }
     }
 
     /// A request whose last run of ten zeros counts up from 0: a name of its own for each.
     pub(crate) fn numbered(bytes: Vec<u8>) -> Self {
         let at = bytes.windows(DIGITS).rposition(|window| window == [b'0'; DIGITS]);
-        Self { bytes, number: Some(Number { at: at.expect("a numbered request has ten zeros"), next: 0 }) }
+        let number = Some(Number { at: at.expect("a numbered request has ten zeros"), next: 0 });
+        Self { request_bytes: bytes.len(), bytes, number }
     }
 }
 
 /// A connection and what is under way on it.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
-    /// Copies of the request, one for each place in the window.
+    /// Copies of the requests, one for each place in the window at the least.
     ring: Vec<u8>,
     request_bytes: usize,
     number: Option<Number>,
@@ -57,10 +67,11 @@ impl Connection {
     pub(super) fn new(stream: TcpStream, template: Template, window: usize) -> Result<Self> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
+        let copies = window.div_ceil(template.bytes.len() / template.request_bytes);
         Ok(Self {
             stream,
-            ring: template.bytes.repeat(window),
-            request_bytes: template.bytes.len(),
+            ring: template.bytes.repeat(copies),
+            request_bytes: template.request_bytes,
             number: template.number,
             sent_at: vec![Instant::now(); window],
             submitted: 0,
@@ -80,9 +91,8 @@ impl Connection {
     pub(super) fn fill_window(&mut self, now: Instant) -> Result<()> {
         let window = self.sent_at.len();
         while self.under_way() < window {
-            let slot = self.submitted % window;
-            self.write_number(slot);
-            *self.sent_at.get_mut(slot).expect("below the window") = now;
+            self.write_number(self.submitted % (self.ring.len() / self.request_bytes));
+            *self.sent_at.get_mut(self.submitted % window).expect("below the window") = now;
             self.submitted += 1;
         }
         self.send()
@@ -152,6 +162,30 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+
+    #[test]
+    fn requests_take_turns_whatever_the_window() {
+        for window in [1, 2, 5] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut peer, _) = listener.accept().unwrap();
+            let template = Template::in_turn(&[b"one".to_vec(), b"two".to_vec(), b"six".to_vec()]);
+            let mut connection = Connection::new(stream, template, window).unwrap();
+            let error_at = ErrorCodeAt { offset: 4, bytes: 2, frame_bytes_min: 6 };
+            let mut sent = Vec::new();
+            for _ in 0..7 {
+                connection.fill_window(Instant::now()).unwrap();
+                while connection.under_way() > 0 {
+                    let mut request = [0; 3];
+                    peer.read_exact(&mut request).unwrap();
+                    sent.extend_from_slice(&request);
+                    peer.write_all(&[0, 0, 0, 2, 0, 0]).unwrap();
+                    while connection.receive(&mut [0; 100], error_at, &mut Histogram::new()).unwrap() == 0 {}
+                }
+            }
+            assert!(sent.starts_with(b"onetwosixonetwosixone"), "{window}: {sent:?}");
+        }
+    }
 
     #[test]
     fn numbered_requests_differ_and_no_more_than_the_window_is_sent() {

@@ -25,14 +25,14 @@ pub(crate) struct Paced {
     pub(crate) requests_per_second: u32,
     pub(crate) warm_up: Duration,
     pub(crate) span: Duration,
-    pub(crate) pid: u32,
+    pub(crate) pids: Vec<u32>,
 }
 
 /// Runs it: latencies from due time to answer, without those of the warm-up, and the server's CPU time for all.
 pub(crate) fn paced(load: &Paced) -> Result<(Histogram, Duration)> {
     let schedule = Schedule::new(load.requests_per_second, load.warm_up, load.span);
     let step = u64::try_from(load.connections.len())?;
-    let cpu_start = cpu_time(load.pid)?;
+    let cpu_start = cpu_time(&load.pids)?;
     let histogram = thread::scope(|scope| -> Result<Histogram> {
         let mut readers = Vec::new();
         for (first, (stream, _)) in (0..step).zip(&load.connections) {
@@ -47,7 +47,7 @@ pub(crate) fn paced(load: &Paced) -> Result<(Histogram, Duration)> {
         }
         Ok(histogram)
     })?;
-    Ok((histogram, cpu_time(load.pid)?.saturating_sub(cpu_start)))
+    Ok((histogram, cpu_time(&load.pids)?.saturating_sub(cpu_start)))
 }
 
 /// When each request is due.

@@ -168,7 +168,7 @@ impl Cases<'_> {
                     warm_up,
                     span,
                     requests_max: (CASE_BYTES_MAX / records.len()) as u64,
-                    pid: cases.server.pid(),
+                    pids: vec![cases.server.pid()],
                 },
             )
         })
@@ -197,7 +197,7 @@ impl Cases<'_> {
                     warm_up,
                     span,
                     requests_max: u64::MAX,
-                    pid: cases.server.pid(),
+                    pids: vec![cases.server.pid()],
                 },
             )
         })

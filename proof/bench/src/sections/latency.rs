@@ -76,7 +76,7 @@ fn produce_at_rate(
         connections.push((Client::connect(port)?.into_stream(), request));
     }
     let error_at = PRODUCE_ERROR_AT;
-    paced(&Paced { connections, error_at, requests_per_second: PRODUCES_PER_SECOND, warm_up, span, pid })
+    paced(&Paced { connections, error_at, requests_per_second: PRODUCES_PER_SECOND, warm_up, span, pids: vec![pid] })
 }
 
 fn to_consumer(port: u16, warm_up: Duration, span: Duration) -> Result<Histogram> {

@@ -1,5 +1,6 @@
 //! The parts of the benchmark; each gives its chapter of the report.
 
+pub(crate) mod ensemble;
 pub(crate) mod kafka;
 pub(crate) mod latency;
 pub(crate) mod startup;

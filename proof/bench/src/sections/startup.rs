@@ -93,7 +93,7 @@ fn fill_zookeeper(server: &Server) -> Result<()> {
         warm_up: Duration::ZERO,
         span: Duration::from_secs(600),
         requests_max: ZNODES,
-        pid: server.pid(),
+        pids: vec![server.pid()],
     })?;
     Ok(())
 }

@@ -62,7 +62,7 @@ fn chosen(quick: bool) -> Vec<(Operation, usize, usize)> {
         ];
     }
     let mut cases = Vec::new();
-    for operation in Operation::ALL {
+    for operation in Operation::ALONE {
         for sessions in [1, 16, SESSIONS_MAX] {
             cases.extend([1, 16].map(|window| (operation, sessions, window)));
         }
@@ -95,7 +95,7 @@ impl Cases {
             warm_up: Duration::ZERO,
             span: TREE_SPAN,
             requests_max: TREE_NODES,
-            pid: self.server.pid(),
+            pids: vec![self.server.pid()],
         })?;
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Cases {
             warm_up,
             span,
             requests_max: u64::MAX,
-            pid: self.server.pid(),
+            pids: vec![self.server.pid()],
         })
     }
 }

@@ -1,0 +1,409 @@
+//! Three ZooKeeper servers that agree: throughput, latency at half of the original's rate, fail-over, a tree of a million znodes,
+//! memory.
+//!
+//! The original comes first: its rates pace the latencies of both.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+
+use super::Setting;
+use crate::ensemble::Ensemble;
+use crate::histogram::Histogram;
+use crate::load::{self, Load, Measured, Paced, paced};
+use crate::requests::zookeeper::{DATA_BYTES, ERROR_AT, Operation, Session, long_name};
+use crate::servers::{self, Kind};
+use crate::table::{self, Rows};
+
+const OPERATIONS: [Operation; 3] = [Operation::Create, Operation::Get, Operation::Mix];
+/// Sessions x window.
+const SHAPES: [(usize, usize); 5] = [(1, 1), (16, 1), (128, 1), (128, 16), (1000, 1)];
+const SESSIONS_MAX: usize = 1000;
+/// The case whose rate is halved.
+const PACED_SHAPE: (usize, usize) = (128, 1);
+/// Percentiles of the tail need many; a paced case runs at least so long.
+const PACED_SPAN_MIN: Duration = Duration::from_secs(4);
+/// Connections of a paced case; three in ten write, in a mix.
+const PACED_CONNECTIONS: usize = 20;
+const FAIL_OVERS: usize = 5;
+/// With the tree each server that was killed loads it again.
+const FAIL_OVERS_OF_TREE: usize = 3;
+/// Znodes below one parent.
+const BRANCH: u64 = 10_000;
+const TREE_SPAN: Duration = Duration::from_secs(600);
+const IDLE_SESSIONS: usize = 10_000;
+const WATCHERS: usize = 100;
+
+/// Runs everything that is wanted against an ensemble of each kind.
+pub(crate) fn run(setting: &Setting) -> Result<String> {
+    let kinds = [Kind::Jvm, Kind::Jackdaw];
+    let kinds: Vec<Kind> = kinds.into_iter().filter(|kind| setting.options.kinds.contains(kind)).collect();
+    let mut report = Report::default();
+    let folder = setting.folder.path().join("ensemble");
+    let tree = if report.wants_tree(setting) { Some(make_tree(setting, &kinds, &folder.join("tree"))?) } else { None };
+    for kind in kinds {
+        let mut part = Part { setting, kind, folder: folder.join(kind.name()), serial: 0 };
+        part.throughput(&mut report)?;
+        part.fail_over(&mut report)?;
+        if let Some(tree) = &tree {
+            part.tree(tree, &mut report)?;
+        }
+        part.memory(&mut report)?;
+    }
+    Ok(report.render(setting.options.znodes))
+}
+
+/// What came of it.
+#[derive(Default)]
+struct Report {
+    rows: Rows,
+    /// By operation: half of what the first kind did.
+    rates: BTreeMap<&'static str, u32>,
+    paced: Vec<Vec<String>>,
+    figures: Vec<Figure>,
+}
+
+/// One number of each kind.
+struct Figure {
+    name: String,
+    values: Vec<(Kind, f64)>,
+}
+
+impl Report {
+    fn wants_tree(&self, setting: &Setting) -> bool {
+        setting.options.wants(&tree_name(setting.options.znodes))
+    }
+
+    fn add(&mut self, name: &str, kind: Kind, value: f64) {
+        eprintln!("{:<8} {name}: {}", kind.name(), table::three_digits(value));
+        match self.figures.iter_mut().find(|figure| figure.name == name) {
+            Some(figure) => figure.values.push((kind, value)),
+            None => self.figures.push(Figure { name: name.to_owned(), values: vec![(kind, value)] }),
+        }
+    }
+
+    fn render(mut self, znodes: u64) -> String {
+        let mut text = format!(
+            "## Three servers\n\nOperation, sessions x window; sessions in turn at each server; {DATA_BYTES} bytes of data in \
+             each znode. A write is on the disks of two servers before the answer. CPU is that of all three servers. \
+             `30 % set`: three sets and seven gets in turn.\n\n{}\n",
+            self.rows.render()
+        );
+        text.push_str(&format!(
+            "At half of the rate that the original reached at {} x {}, {PACED_CONNECTIONS} sessions; counted from the time when \
+             a request was due.\n\n",
+            PACED_SHAPE.0, PACED_SHAPE.1
+        ));
+        text.push_str(&table::table(&[
+            "at a fixed rate",
+            "server",
+            "p50 ms",
+            "p99 ms",
+            "p99.9 ms",
+            "CPU µs a request",
+        ]));
+        self.paced.sort_by(|left, right| left.first().cmp(&right.first()));
+        self.paced.iter().for_each(|row| table::push(&mut text, row));
+        text.push_str(&format!(
+            "\nFail-over: from `kill -9` of the leader to the first write that is acknowledged, of sessions that are begun \
+             then at the others; the median of {FAIL_OVERS}, or with a tree {FAIL_OVERS_OF_TREE}. The tree has {znodes} \
+             znodes of {DATA_BYTES} bytes. Memory is a server's, the mean of the three.\n\n",
+        ));
+        text.push_str(&table::table(&["figure", "jackdaw", "jvm", "jackdaw : jvm"]));
+        for Figure { name, values } in &self.figures {
+            let of = |wanted| values.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| *value);
+            let [jackdaw, jvm] = [Kind::Jackdaw, Kind::Jvm].map(of);
+            let text_of = |value: Option<f64>| value.map_or_else(table::dash, table::three_digits);
+            table::push(&mut text, &[name.clone(), text_of(jackdaw), text_of(jvm), table::ratio(jackdaw, jvm)]);
+        }
+        text
+    }
+}
+
+/// In the names of all cases with a tree.
+fn tree_name(znodes: u64) -> String {
+    format!("{znodes} znodes")
+}
+
+/// A snapshot with the tree, made by a server that is alone.
+fn make_tree(setting: &Setting, kinds: &[Kind], folder: &Path) -> Result<PathBuf> {
+    let maker = kinds.last().copied().context("no kind of server is wanted")?;
+    let start = Instant::now();
+    let server = servers::zookeeper(maker, &setting.programs, folder)?;
+    let znodes = setting.options.znodes;
+    let mut session = Session::open(server.port)?;
+    session.create("/fail-over")?;
+    session.create("/tree")?;
+    let mut made = 0;
+    for branch in 0..znodes.div_ceil(BRANCH) {
+        let parent = format!("/tree/{branch:05}");
+        session.create(&parent)?;
+        let stream = Session::open(server.port)?.into_stream();
+        let wanted = BRANCH.min(znodes - branch * BRANCH);
+        let load = filling(vec![(stream, Operation::Create.template(&parent))], wanted, vec![server.pid()]);
+        made += load::run(load)?.requests;
+    }
+    ensure!(made >= znodes, "{made} znodes were made");
+    server.stop()?;
+    // Its next start makes a snapshot of all that is in the log.
+    let server = servers::zookeeper(maker, &setting.programs, folder)?;
+    let snapshot = loop {
+        if let Some(path) = snapshot_behind(&folder.join("data/version-2"), znodes)? {
+            break path;
+        }
+        ensure!(start.elapsed() < TREE_SPAN, "there is no snapshot of the tree");
+        thread::sleep(Duration::from_millis(100));
+    };
+    server.stop()?;
+    eprintln!("a tree of {znodes} znodes: {:?}", start.elapsed());
+    Ok(snapshot)
+}
+
+fn filling(connections: Vec<(std::net::TcpStream, load::Template)>, requests: u64, pids: Vec<u32>) -> Load {
+    let (window, warm_up) = (64, Duration::ZERO);
+    Load { connections, window, error_at: ERROR_AT, warm_up, span: TREE_SPAN, requests_max: requests, pids }
+}
+
+/// A snapshot of more transactions than these.
+fn snapshot_behind(folder: &Path, transactions: u64) -> Result<Option<PathBuf>> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let zxid = name.strip_prefix("snapshot.").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        if zxid.is_some_and(|zxid| zxid > transactions) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// Everything of one kind.
+struct Part<'a> {
+    setting: &'a Setting,
+    kind: Kind,
+    folder: PathBuf,
+    serial: u32,
+}
+
+impl<'a> Part<'a> {
+    /// An ensemble that runs; how long its start took.
+    fn started(&mut self, snapshot: Option<&Path>) -> Result<(Ensemble<'a>, Duration)> {
+        self.serial += 1;
+        let folder = self.folder.join(self.serial.to_string());
+        let mut ensemble = Ensemble::new(self.kind, &self.setting.programs, &folder, snapshot)?;
+        let start_up = ensemble.start()?;
+        Ok((ensemble, start_up))
+    }
+
+    fn throughput(&mut self, report: &mut Report) -> Result<()> {
+        let options = &self.setting.options;
+        let cases = OPERATIONS.into_iter().flat_map(|operation| SHAPES.map(|shape| (operation, shape)));
+        let cases: Vec<_> = cases.filter(|(operation, shape)| options.wants(&case(*operation, *shape))).collect();
+        let paced: Vec<_> = OPERATIONS.into_iter().filter(|operation| options.wants(paced_case(*operation))).collect();
+        if cases.is_empty() && paced.is_empty() {
+            return Ok(());
+        }
+        let (ensemble, start_up) = self.started(None)?;
+        report.add("start-up without data, ms", self.kind, start_up.as_secs_f64() * 1e3);
+        report.add("memory idle, MiB", self.kind, mebibytes(ensemble.memory()?));
+        prepare(&ensemble)?;
+        for operation in [Operation::Create, Operation::Get] {
+            let span = options.server_warm_up() / 2;
+            measure(&ensemble, operation, (128, 16), Duration::ZERO, span, "warm-up")?;
+        }
+        for (operation, shape) in cases {
+            let measured = measure(&ensemble, operation, shape, options.warm_up(), options.span, "case")?;
+            if shape == PACED_SHAPE {
+                let half = (measured.requests as f64 / measured.elapsed.as_secs_f64() / 2.0) as u32;
+                report.rates.entry(operation.name()).or_insert(half.max(1));
+            }
+            report.rows.add(&case(operation, shape), self.kind, measured);
+        }
+        for operation in paced {
+            // Alone, a case of this kind has no other to follow.
+            let rate = report.rates.get(operation.name()).copied().unwrap_or(1000);
+            report.paced.push(self.at_rate(&ensemble, operation, rate)?);
+        }
+        Ok(())
+    }
+
+    fn at_rate(&self, ensemble: &Ensemble<'_>, operation: Operation, rate: u32) -> Result<Vec<String>> {
+        let options = &self.setting.options;
+        let mut connections = Vec::new();
+        for (at, session) in ensemble.sessions(PACED_CONNECTIONS)?.into_iter().enumerate() {
+            let sets = match operation {
+                Operation::Create | Operation::Set => true,
+                Operation::Get => false,
+                Operation::Mix => matches!(at % 10, 0 | 3 | 6),
+            };
+            let operation = if sets { Operation::Set } else { Operation::Get };
+            connections.push((session.into_stream(), operation.request(&parent(at))));
+        }
+        let (warm_up, span) = (options.warm_up(), options.span.max(PACED_SPAN_MIN));
+        let (error_at, pids) = (ERROR_AT, ensemble.pids());
+        let (histogram, cpu) = paced(&Paced { connections, error_at, requests_per_second: rate, warm_up, span, pids })?;
+        let requests = (warm_up + span).as_secs_f64() * f64::from(rate);
+        let row = paced_row(operation, rate, self.kind, &histogram, cpu.as_secs_f64() * 1e6 / requests);
+        eprintln!("{}", row.join("  "));
+        Ok(row)
+    }
+
+    fn fail_over(&mut self, report: &mut Report) -> Result<()> {
+        const NAME: &str = "fail-over without data, ms";
+        if !self.setting.options.wants(NAME) {
+            return Ok(());
+        }
+        let (mut ensemble, _) = self.started(None)?;
+        for session in &mut ensemble.sessions(1)? {
+            session.create("/fail-over")?;
+        }
+        report.add(NAME, self.kind, fail_overs(&mut ensemble, FAIL_OVERS)?);
+        Ok(())
+    }
+
+    fn tree(&mut self, tree: &Path, report: &mut Report) -> Result<()> {
+        let name = |what: &str, unit: &str| format!("{what} {}, {unit}", tree_name(self.setting.options.znodes));
+        let names = [
+            name("start-up with", "ms"),
+            name("memory with", "MiB"),
+            name("fail-over with", "ms"),
+            name("a server without data joins", "ms"),
+            name("the longest write while it gets", "ms"),
+        ];
+        let (mut ensemble, start_up) = self.started(Some(tree))?;
+        let (kind, [starts, memory, fails, joins, longest]) = (self.kind, names.each_ref());
+        report.add(starts, kind, start_up.as_secs_f64() * 1e3);
+        report.add(memory, kind, mebibytes(ensemble.memory()?));
+        report.add(fails, kind, fail_overs(&mut ensemble, FAIL_OVERS_OF_TREE)?);
+        let leader = ensemble.leader()?;
+        let other = (leader + 1) % crate::ensemble::SERVERS;
+        ensemble.stop_one(other)?;
+        ensemble.forget(other)?;
+        let ports = ensemble.ports();
+        let port = ports.first().copied().context("two run")?;
+        let is_over = AtomicBool::new(false);
+        let (joined, write) = thread::scope(|scope| -> Result<_> {
+            let writer = scope.spawn(|| longest_write(port, &is_over));
+            let joined = ensemble.start_one(other);
+            is_over.store(true, Ordering::Relaxed);
+            let write = writer.join().map_err(|_| anyhow!("the writer panicked"))??;
+            Ok((joined?, write))
+        })?;
+        report.add(joins, kind, joined.as_secs_f64() * 1e3);
+        report.add(longest, kind, write.as_secs_f64() * 1e3);
+        ensemble.stop()
+    }
+
+    fn memory(&mut self, report: &mut Report) -> Result<()> {
+        let sessions = format!("memory with {IDLE_SESSIONS} sessions, MiB");
+        if self.setting.options.wants(&sessions) {
+            let (ensemble, _) = self.started(None)?;
+            let open = ensemble.sessions(IDLE_SESSIONS)?;
+            report.add(&sessions, self.kind, mebibytes(ensemble.memory()?));
+            drop(open);
+        }
+        let watched = self.setting.options.znodes / WATCHERS as u64;
+        let watches = format!("memory with {} watches on {watched} znodes, MiB", self.setting.options.znodes);
+        if self.setting.options.wants(&watches) {
+            let (ensemble, _) = self.started(None)?;
+            for mut session in ensemble.sessions(1)? {
+                session.create("/watched")?;
+                let connection = (session.into_stream(), Operation::Create.template("/watched"));
+                load::run(filling(vec![connection], watched, ensemble.pids()))?;
+            }
+            let mut watchers = ensemble.sessions(WATCHERS)?;
+            for watcher in &mut watchers {
+                watcher.watch((0..watched).map(|number| format!("/watched/n{number:010}")))?;
+            }
+            report.add(&watches, self.kind, mebibytes(ensemble.memory()?));
+        }
+        Ok(())
+    }
+}
+
+fn paced_row(operation: Operation, rate: u32, kind: Kind, histogram: &Histogram, cpu_micros: f64) -> Vec<String> {
+    let latency = |part| table::millis(histogram.quantile(part));
+    let case = format!("{}, {rate}/s", paced_case(operation));
+    let cpu = table::three_digits(cpu_micros);
+    vec![case, kind.name().to_owned(), latency(0.5), latency(0.99), latency(0.999), cpu]
+}
+
+/// Writes one after the other until it is over.
+fn longest_write(port: u16, is_over: &AtomicBool) -> Result<Duration> {
+    let mut session = Session::open(port)?;
+    let mut longest = Duration::ZERO;
+    while !is_over.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        session.set("/fail-over")?;
+        longest = longest.max(start.elapsed());
+    }
+    Ok(longest)
+}
+
+/// The median in milliseconds.
+fn fail_overs(ensemble: &mut Ensemble<'_>, count: usize) -> Result<f64> {
+    let mut times = (0..count).map(|_| ensemble.fail_over("/fail-over")).collect::<Result<Vec<_>>>()?;
+    eprintln!("fail-overs: {times:?}");
+    times.sort_unstable();
+    Ok(times.get(count / 2).context("there is one")?.as_secs_f64() * 1e3)
+}
+
+fn case(operation: Operation, (sessions, window): (usize, usize)) -> String {
+    format!("{} {sessions} x {window}", operation.name())
+}
+
+/// Creates of any rate would fill the tree: the same znodes are set instead.
+const fn paced_case(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Create | Operation::Set => "set at half the rate",
+        Operation::Get => "get at half the rate",
+        Operation::Mix => "30 % set at half the rate",
+    }
+}
+
+fn parent(at: usize) -> String {
+    format!("/s{at:03}")
+}
+
+/// A znode for each session, to be read, written and created under, and one below it for the gets of a mix.
+fn prepare(ensemble: &Ensemble<'_>) -> Result<()> {
+    for mut session in ensemble.sessions(1)? {
+        for at in 0..SESSIONS_MAX {
+            session.create(&parent(at))?;
+            session.create(&format!("{}/{}", parent(at), long_name()))?;
+        }
+    }
+    Ok(())
+}
+
+fn measure(
+    ensemble: &Ensemble<'_>,
+    operation: Operation,
+    (sessions, window): (usize, usize),
+    warm_up: Duration,
+    span: Duration,
+    tag: &str,
+) -> Result<Measured> {
+    let mut connections = Vec::new();
+    for (at, mut session) in ensemble.sessions(sessions)?.into_iter().enumerate() {
+        let template = if operation == Operation::Create {
+            // Names start anew with each case, so each has parents of its own.
+            let parent = format!("{}/{tag}-{sessions}x{window}", parent(at));
+            session.create(&parent)?;
+            operation.template(&parent)
+        } else {
+            operation.template(&parent(at))
+        };
+        connections.push((session.into_stream(), template));
+    }
+    let (error_at, requests_max, pids) = (ERROR_AT, u64::MAX, ensemble.pids());
+    load::run(Load { connections, window, error_at, warm_up, span, requests_max, pids })
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
