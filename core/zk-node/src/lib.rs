@@ -22,6 +22,7 @@ mod housekeeping;
 mod inbox;
 mod intake;
 mod journal;
+mod link_logins;
 mod local;
 mod log;
 mod member;

@@ -16,6 +16,7 @@ use crate::containers::Containers;
 use crate::event::Outcome;
 use crate::housekeeping::Housekeeping;
 use crate::journal::Journal;
+use crate::link_logins::LinkLogins;
 use crate::log::{Lines, Logger};
 use crate::member::Member;
 use crate::pipeline::Pipeline;
@@ -50,6 +51,7 @@ pub struct Server {
     pub(crate) matching: bool,
     pub(crate) housekeeping: Housekeeping,
     pub(crate) containers: Containers,
+    pub(crate) link_logins: LinkLogins,
 
     pub(crate) connections: Connections,
     /// Connections with something to send at the end of the turn.
@@ -109,6 +111,11 @@ impl Server {
             Event::Received { connection, bytes } => self.received(connection, bytes, now, effects),
             Event::Congested { connection, congested } => self.client_congested(connection, congested),
             Event::Closed { connection } => self.connection_lost(connection),
+            Event::Link(event) if self.link_logins.is_on() => {
+                for event in self.link_logins.event(event, now.monotonic, &mut self.random, &mut self.log) {
+                    self.link_event(event, now, effects);
+                }
+            }
             Event::Link(event) => self.link_event(event, now, effects),
             Event::Disk(DiskDone(outcome)) => self.disk_done(outcome, now, effects),
             Event::Tick => self.tick(now, effects),
@@ -135,6 +142,9 @@ impl Server {
         self.sync_log(now, effects);
         self.log.drain_into(effects);
         self.send_marked(effects);
+        if self.link_logins.is_on() {
+            self.link_logins.rewrite(effects, now.monotonic);
+        }
         if self.state == State::Stopping && self.pipeline.is_empty() && self.journal.is_idle() {
             self.close_log(effects);
         }

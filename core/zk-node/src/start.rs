@@ -22,6 +22,7 @@ use crate::connection::Connections;
 use crate::containers::Containers;
 use crate::housekeeping::Housekeeping;
 use crate::journal::Journal;
+use crate::link_logins::LinkLogins;
 use crate::log::{Lines, Logger};
 use crate::member::Member;
 use crate::pipeline::Pipeline;
@@ -177,6 +178,7 @@ impl Server {
             matching: false,
             housekeeping: Housekeeping::new(&config, now.monotonic),
             containers: Containers::new(&config, now.monotonic),
+            link_logins: LinkLogins::new(config.member.as_ref().and_then(|member| member.sasl.clone())),
             connections: Connections::new(config.sessionless_timeout_ms),
             marked: Vec::new(),
             held: VecDeque::new(),

@@ -5,13 +5,11 @@
 
 use crate::key::{Key, Valid, boolean, double, int, list, long, password, string};
 
-const NO_SASL: &str = "SASL is not served yet: remove the key, or keep this node on the original until SASL is served";
 pub(crate) const NO_REVOCATION: &str = "whether a certificate was revoked is not looked up: take it out of the trust store, or let certificates live shortly; remove the key";
 pub(super) const NO_SUPPLIER: &str =
     "classes of Java can't be loaded: name the stores with keyStore.location and trustStore.location";
 const CLIENT_NAMES: &str =
     "a client's certificate is not compared with the name of its host; clients read the key for that of the server";
-const SASL_UNUSED: &str = "SASL logins are not served yet, so nobody can log in that way";
 const ADMIN: &str = "the AdminServer is not served yet; the four-letter words answer the same questions";
 const OBSERVER_MASTER: &str = "observers are fed by the leader alone";
 const OBSERVER_LOG: &str = "an observer always keeps a log, and starts from it";
@@ -73,12 +71,12 @@ pub static ZOO_CFG: &[Key] = &[
     boolean("sslQuorum").default("false").doc("Speak TLS between servers."),
     boolean("portUnification").default("false").doc("Take TLS and plain text from peers on one port."),
     boolean("sslQuorumReloadCertFiles").default("false").doc("Read changed certificate files while running."),
-    boolean("quorum.auth.enableSasl").default("false").refused(NO_SASL).doc("Let servers log in to each other by SASL."),
-    boolean("quorum.auth.serverRequireSasl").default("false").refused(NO_SASL).doc("Refuse peers that do not log in."),
-    boolean("quorum.auth.learnerRequireSasl").default("false").refused(NO_SASL).doc("Log in to every peer."),
-    string("quorum.auth.kerberos.servicePrincipal").default("zkquorum/localhost").no_effect(SASL_UNUSED).doc("Kerberos principal of the servers."),
-    string("quorum.auth.learner.saslLoginContext").default("QuorumLearner").no_effect(SASL_UNUSED).doc("Section of the JAAS file for a learner."),
-    string("quorum.auth.server.saslLoginContext").default("QuorumServer").no_effect(SASL_UNUSED).doc("Section of the JAAS file for a server."),
+    boolean("quorum.auth.enableSasl").default("false").doc("Let servers log in to each other by SASL."),
+    boolean("quorum.auth.serverRequireSasl").default("false").doc("Refuse peers that do not log in."),
+    boolean("quorum.auth.learnerRequireSasl").default("false").doc("Log in to every peer."),
+    string("quorum.auth.kerberos.servicePrincipal").default("zkquorum/localhost").no_effect(KERBEROS).doc("Kerberos principal of the servers."),
+    string("quorum.auth.learner.saslLoginContext").default("QuorumLearner").doc("Section of the JAAS file for a learner."),
+    string("quorum.auth.server.saslLoginContext").default("QuorumServer").doc("Section of the JAAS file for a server."),
     int("quorum.cnxn.threads.size").default("20").no_effect(THREADS).doc("Threads that set up election connections."),
     boolean("jvm.pause.monitor").default("false").no_effect(JVM).doc("Watch for pauses of the virtual machine."),
     long("jvm.pause.info-threshold.ms").default("1000").no_effect(JVM).doc("Pause that is logged, in milliseconds."),

@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::raw::Raw;
-use super::{CONFIG, Ensemble, HostPort, PeerType, QuorumTls, tls};
+use super::{CONFIG, Ensemble, HostPort, PeerType, QuorumSasl, QuorumTls, tls};
 use crate::notice::Notice;
 
 const DATABASE: &str = "org.apache.zookeeper.server.ZKDatabase";
@@ -42,6 +42,8 @@ pub struct MemberSettings {
     pub listen_on_all_addresses: bool,
     /// `multiAddress.enabled`.
     pub multiple_addresses: bool,
+    /// Logins between servers, if they log in.
+    pub sasl: Option<QuorumSasl>,
     /// TLS between servers, if it is spoken.
     pub tls: Option<QuorumTls>,
     /// `zookeeper.tcpKeepAlive`
@@ -132,6 +134,7 @@ impl MemberSettings {
             local_session_upgrades: raw.boolean("localSessionsUpgradingEnabled")?,
             listen_on_all_addresses: raw.boolean("quorumListenOnAllIPs")?,
             multiple_addresses: raw.boolean("multiAddress.enabled")?,
+            sasl: None,
             tls: tls::quorum(raw, notices)?,
             keep_alive: raw.boolean("zookeeper.tcpKeepAlive")?,
             bind_tries_max: bind_tries(raw, notices)?,

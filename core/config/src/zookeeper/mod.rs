@@ -16,7 +16,7 @@ mod tls;
 pub use error::ZooKeeperError;
 pub use member::{ListFiles, MemberSettings};
 pub use reconfig::{ReconfigError, static_file};
-pub use sasl::SaslSettings;
+pub use sasl::{QuorumSasl, SaslSettings};
 pub use servers::{Ensemble, HostPort, PeerType, Server};
 pub use tls::{ClientAuth, ClientTls, QuorumTls, Secret, StoreFile, TlsSettings};
 
@@ -284,6 +284,9 @@ impl ZooKeeperSettings {
                 let ensemble = raw.ensemble().map_err(|problem| problem.at(path))?;
                 join_ensemble(&mut settings, &raw, &ensemble, read, notices).map_err(|problem| problem.at(path))?;
             }
+        }
+        if let Some(member) = &mut settings.member {
+            member.sasl = sasl::quorum(&raw, logins.as_ref()).map_err(|problem| problem.at(path))?;
         }
         Ok(settings)
     }

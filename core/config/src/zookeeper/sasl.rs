@@ -29,6 +29,17 @@ pub struct SaslSettings {
     pub failed_go_on: bool,
 }
 
+/// How servers log in to each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumSasl {
+    /// `quorum.auth.serverRequireSasl`: who does not log in is closed.
+    pub server_required: bool,
+    /// Who may log in here: users and passwords.
+    pub users: BTreeMap<String, Secret>,
+    /// As whom this server logs in to others, if it does (`quorum.auth.learnerRequireSasl`): user and password.
+    pub learner: Option<(String, Secret)>,
+}
+
 /// The JAAS file, if one is named.
 pub(super) struct LoginFile {
     path: String,
@@ -94,6 +105,33 @@ pub(super) fn clients(raw: &Raw, file: Option<&LoginFile>) -> Result<SaslSetting
         required,
         failed_go_on: raw.boolean("zookeeper.allowSaslFailedClients")?,
     })
+}
+
+/// How servers log in to each other (`quorum.auth.enableSasl`), if they do. Both sections of the JAAS file must be there, as in the
+/// original.
+pub(super) fn quorum(raw: &Raw, file: Option<&LoginFile>) -> Result<Option<QuorumSasl>, Problem> {
+    if !raw.boolean("quorum.auth.enableSasl")? {
+        return Ok(None);
+    }
+    let missing = |section: &str| {
+        Problem::config(format!(
+            "quorum.auth.enableSasl=true: the JAAS configuration section '{section}' could not be found ({FILE} names the file)"
+        ))
+    };
+    let file = file.ok_or_else(|| missing("QuorumServer"))?;
+    let [server, learner] =
+        ["server", "learner"].map(|side| raw.text(&format!("quorum.auth.{side}.saslLoginContext")).unwrap_or_default());
+    let users = file.users(&server)?.ok_or_else(|| missing(&server))?;
+    let module = file.module(&learner)?.ok_or_else(|| missing(&learner))?;
+    let option = |name: &str| {
+        let value = module.option(name).map(str::to_owned);
+        value.ok_or_else(|| Problem::config(format!("{}: {learner}: {name} is not set", file.path)))
+    };
+    let learner = match raw.boolean("quorum.auth.learnerRequireSasl")? {
+        true => Some((option("username")?, Secret(option("password")?))),
+        false => None,
+    };
+    Ok(Some(QuorumSasl { server_required: raw.boolean("quorum.auth.serverRequireSasl")?, users, learner }))
 }
 
 /// A server that is started without a file can't be told of one more.

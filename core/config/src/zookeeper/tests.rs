@@ -132,10 +132,8 @@ fn bad_values_say_which_key_and_that_comments_are_part_of_them() {
 }
 
 #[test]
-fn security_that_is_not_served_refuses_the_start() {
-    for config in ["quorum.auth.enableSasl=true", "authProvider.1=my.Provider"] {
-        assert!(refusal(&format!("{MINIMUM}{config}")).contains("served"), "{config}");
-    }
+fn ways_to_log_in_that_are_not_served_refuse_the_start() {
+    assert!(refusal(&format!("{MINIMUM}authProvider.1=my.Provider")).contains("served"));
     settings_of(&format!(
         "{MINIMUM}sslQuorum=false\nsecureClientPort=0\nauthProvider.d=org.apache.zookeeper.server.auth.DigestAuthenticationProvider"
     ));
@@ -226,6 +224,37 @@ fn tls_between_servers_is_what_its_keys_say_or_refused() {
         ("sslQuorum=true\nssl.quorum.keyStore.location=/k.jks\nssl.quorum.clientAuth=none", "trustStore.location"),
     ] {
         let found = member(lines).unwrap_err().to_string();
+        assert!(found.contains(text), "{lines}: {found}");
+    }
+}
+
+#[test]
+fn logins_between_servers_are_what_the_jaas_file_says() {
+    const SERVERS: &str = "initLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+    const MODULE: &str = "org.apache.zookeeper.server.auth.DigestLoginModule required";
+    let jaas = format!(
+        "QuorumServer {{ {MODULE} user_s=\"p\"; }}; QuorumLearner {{ {MODULE} username=\"s\" password=\"p\"; }};"
+    );
+    let member = |lines: &str, jaas: &str| {
+        let java = [("java.security.auth.login.config", "/jaas")];
+        let files = [("/data/myid", "1\n"), ("/jaas", jaas)];
+        let loaded = load(&format!("{MINIMUM}{SERVERS}{lines}"), &java, &files);
+        loaded.map(|loaded| loaded.settings.member.unwrap().sasl)
+    };
+    assert_eq!(member("", &jaas).unwrap(), None);
+    let on = "quorum.auth.enableSasl=true\n";
+    let sasl = member(on, &jaas).unwrap().unwrap();
+    assert!(!sasl.server_required && sasl.learner.is_none() && sasl.users["s"].0 == "p");
+    let all = format!("{on}quorum.auth.learnerRequireSasl=true\nquorum.auth.serverRequireSasl=true\n");
+    let sasl = member(&all, &jaas).unwrap().unwrap();
+    assert!(sasl.server_required && sasl.learner == Some(("s".into(), Secret("p".into()))));
+    for (lines, jaas, text) in [
+        (all.as_str(), "", "section 'QuorumServer' could not be found"),
+        (on, &jaas.replace("QuorumLearner", "Other"), "section 'QuorumLearner' could not be found"),
+        (&all, &jaas.replace("username", "name"), "QuorumLearner: username is not set"),
+        ("quorum.auth.serverRequireSasl=true\n", &jaas, "quorum.auth.enableSasl is disabled"),
+    ] {
+        let found = member(lines, jaas).unwrap_err().to_string();
         assert!(found.contains(text), "{lines}: {found}");
     }
 }

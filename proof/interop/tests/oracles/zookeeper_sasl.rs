@@ -5,10 +5,12 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use interop::{Original, Server, free_port, python};
+use interop::{Ensemble, Kind, Original, Server, free_port, python};
 use zk_proto::Jute;
 use zk_proto::connect::{ConnectRequest, RequestHeader};
 use zk_proto::requests::SaslRequest;
+
+use crate::zookeeper_ensemble::through_each;
 
 const ZKCLI: &str = "org.apache.zookeeper.ZooKeeperMain";
 const MODULE: &str = "org.apache.zookeeper.server.auth.DigestLoginModule";
@@ -148,5 +150,83 @@ fn each_step_is_answered_by_the_same_bytes() {
             outputs.push(told);
         }
         assert_eq!(outputs[0], outputs[1], "{lines}");
+    }
+}
+
+/// The JAAS file of a member: who may log in, and as whom it does.
+fn member_logins(path: &Path, password: &str) -> String {
+    let text = format!(
+        "QuorumServer {{ {MODULE} required user_member=\"secret\"; }};\n\
+         QuorumLearner {{ {MODULE} required username=\"member\" password=\"{password}\"; }};\n"
+    );
+    std::fs::write(path, text).unwrap();
+    format!("-Djava.security.auth.login.config={}", path.display())
+}
+
+fn start_with_login(ensemble: &mut Ensemble, id: usize, kind: Kind, password: &str) {
+    let logins = member_logins(&ensemble.path(&format!("{id}.jaas")), password);
+    ensemble.start_with(id, kind, &[&logins]).unwrap();
+}
+
+const LOG_IN: &str =
+    "quorum.auth.enableSasl=true\nquorum.auth.learnerRequireSasl=true\nquorum.auth.serverRequireSasl=true\n";
+
+/// All members must log in to each other; the leader is killed, and comes back; one with a wrong password stays out.
+fn lives_by_logins(kinds: [Kind; 3]) {
+    let mut ensemble = Ensemble::new(3, LOG_IN).unwrap();
+    for id in [3, 2, 1] {
+        start_with_login(&mut ensemble, id, kinds[id - 1], "secret");
+    }
+    let leader = ensemble.await_leader().unwrap();
+    let mut written = Vec::new();
+    through_each(&ensemble, "start", &mut written);
+    ensemble.kill(leader).unwrap();
+    ensemble.await_leader().unwrap();
+    through_each(&ensemble, "without", &mut written);
+    start_with_login(&mut ensemble, leader, kinds[leader - 1], "secret");
+    ensemble.await_leader().unwrap();
+    through_each(&ensemble, "back", &mut written);
+    ensemble.stop(leader).unwrap();
+    start_with_login(&mut ensemble, leader, kinds[leader - 1], "guess");
+    ensemble.await_leader_without(leader).unwrap();
+    // Those who refuse it say so; it does not serve.
+    let refusal = |ensemble: &Ensemble| {
+        let others = (1..=3).filter(|id| *id != leader);
+        Ok(others.filter(|id| ensemble.log(*id).is_ok_and(|log| log.contains("Mismatched response"))).count() > 0)
+    };
+    ensemble.wait("a refusal", refusal).unwrap();
+    assert!(!ensemble.serves(leader).unwrap());
+}
+
+#[test]
+fn servers_of_either_kind_log_in_to_each_other() {
+    lives_by_logins([Kind::Ours, Kind::Ours, Kind::Ours]);
+    lives_by_logins([Kind::Theirs, Kind::Ours, Kind::Theirs]);
+    lives_by_logins([Kind::Ours, Kind::Theirs, Kind::Ours]);
+}
+
+/// From no logins to needed ones without a stop, one server at a time, as the original's guide has it.
+#[test]
+fn an_ensemble_begins_to_log_in_while_it_serves() {
+    let kinds = [Kind::Ours, Kind::Theirs, Kind::Ours];
+    let mut ensemble = Ensemble::new(3, "").unwrap();
+    for id in [3, 2, 1] {
+        start_with_login(&mut ensemble, id, kinds[id - 1], "secret");
+    }
+    ensemble.await_leader().unwrap();
+    let mut written = Vec::new();
+    through_each(&ensemble, "open", &mut written);
+    for lines in [
+        "quorum.auth.enableSasl=true\n",
+        "quorum.auth.learnerRequireSasl=true\n",
+        "quorum.auth.serverRequireSasl=true\n",
+    ] {
+        for id in 1..=3 {
+            ensemble.stop(id).unwrap();
+            ensemble.configure(id, lines).unwrap();
+            start_with_login(&mut ensemble, id, kinds[id - 1], "secret");
+            ensemble.await_leader().unwrap();
+        }
+        through_each(&ensemble, &written.len().to_string(), &mut written);
     }
 }
