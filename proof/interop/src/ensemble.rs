@@ -270,6 +270,24 @@ impl Ensemble {
         Ok(stream)
     }
 
+    /// Changes a member's `zoo.cfg`, before it is started.
+    pub fn rewrite(&self, id: usize, edit: impl FnOnce(&str) -> String) -> Result<()> {
+        let path = self.member(id)?.folder.join("zoo.cfg");
+        let text = edit(&fs::read_to_string(&path)?);
+        Ok(fs::write(path, text)?)
+    }
+
+    /// What a file of the member's folder holds.
+    pub fn file(&self, id: usize, name: &str) -> Result<String> {
+        let path = self.member(id)?.folder.join(name);
+        fs::read_to_string(&path).with_context(|| path.display().to_string())
+    }
+
+    /// Its address.
+    pub fn address(&self, id: usize) -> Result<&str> {
+        Ok(&self.member(id)?.address)
+    }
+
     /// `address:port` for clients.
     pub fn host(&self, id: usize) -> Result<String> {
         Ok(format!("{}:{CLIENT_PORT}", self.member(id)?.address))

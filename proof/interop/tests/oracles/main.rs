@@ -15,6 +15,7 @@ mod zookeeper_ensemble;
 mod zookeeper_faults;
 mod zookeeper_hostile;
 mod zookeeper_random;
+mod zookeeper_reconfig;
 mod zookeeper_rust;
 mod zookeeper_sasl;
 mod zookeeper_sessions;
