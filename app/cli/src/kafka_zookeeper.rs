@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use config::Properties;
 use kafka_control::znode::{self, BrokerRegistration, ConfigChange, EntityConfig, LeaderAndIsr, TopicAssignment};
 use tls::Tls;
 use zk_client::{ClientConfig, ConnectString, Failure, ops};
@@ -13,6 +14,7 @@ use zk_proto::responses::Response;
 use zk_proto::{Acl, CreateMode, ErrorCode};
 
 use crate::console::Thrown;
+use crate::properties::zookeeper_login;
 use crate::zookeeper::Session;
 
 const TIMEOUT_MS: u32 = 30_000;
@@ -39,6 +41,7 @@ impl KafkaZookeeper {
         let connect = servers.parse::<ConnectString>().map_err(Thrown::illegal_argument)?;
         let mut config = ClientConfig::new(connect, TIMEOUT_MS);
         config.frame_length_max = FRAME_LENGTH_MAX;
+        config.login = zookeeper_login(&Properties::new()).map_err(Thrown::illegal_argument)?;
         let mut session = Session::with(config, tls);
         if session.wait_connected(Duration::from_millis(u64::from(TIMEOUT_MS))) {
             return Ok(Self { session });

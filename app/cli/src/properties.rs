@@ -1,10 +1,15 @@
-//! Java's system properties as the command line of the process has them, for what the originals read from there: TLS with ZooKeeper.
+//! Java's system properties as the command line of the process has them, for what the originals read from there: TLS with ZooKeeper, and
+//! logins at it.
 
+use std::io::{sink, stderr};
 use std::sync::{Arc, OnceLock};
 
 use config::Properties;
-use config::zookeeper::TlsSettings;
+use config::zookeeper::{TlsSettings, client_login};
 use tls::Tls;
+use zk_client::Credentials;
+
+use crate::console::Console;
 
 static PROPERTIES: OnceLock<Properties> = OnceLock::new();
 
@@ -35,6 +40,19 @@ pub fn kafkas_zookeeper_tls(file: &Properties) -> Result<Option<Arc<Tls>>, Strin
         Some(tls) => Ok(Some(tls)),
         None => zookeeper_tls(&Properties::new()),
     }
+}
+
+/// As whom to log in at ZooKeeper, as the JAAS file of `java.security.auth.login.config` says; nobody without one.
+///
+/// # Errors
+/// In words.
+pub fn zookeeper_login(file: &Properties) -> Result<Option<Credentials>, String> {
+    let get = |name: &str| file.get(name).map(str::to_owned).or_else(|| property(name));
+    let mut notices = Vec::new();
+    let login = client_login(&get, &mut |path| std::fs::read(path), &mut notices)?;
+    let mut console = Console { input: None, out: &mut sink(), err: &mut stderr() };
+    notices.iter().for_each(|notice| console.log("WARN", &notice.text, notice.logger));
+    Ok(login.map(|(user, password)| Credentials { user, password: password.0 }))
 }
 
 fn load(settings: Result<Option<TlsSettings>, String>) -> Result<Option<Arc<Tls>>, String> {

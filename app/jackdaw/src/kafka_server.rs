@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use config::zookeeper::{Secret, TlsSettings, client_login};
 use config::{BrokerConfig, Properties};
 use host::logging::{Level, Log, capture_events, end_process_on_panic};
 use host::{Fatal, Kafka, KafkaError, StartError, StopSignals, System};
@@ -59,7 +60,10 @@ pub(crate) fn run(java: &Java, arguments: &[String]) -> i32 {
     for (level, note) in java.notes() {
         log.write(level, MAIN, note);
     }
-    let result = properties(arguments).and_then(|file| serve(file, &log));
+    let result = properties(arguments).and_then(|mut file| {
+        TlsSettings::add_of_java(&mut file, &java.properties);
+        serve(file, login(java, &log)?, &log)
+    });
     let code = result.unwrap_or_else(|refused| {
         tell(&refused, &log);
         1
@@ -130,9 +134,20 @@ fn unreadable(path: &str, error: &io::Error) -> String {
     }
 }
 
-fn serve(file: Properties, log: &Log) -> Result<i32, Refused> {
+/// As whom to log in at ZooKeeper, as the JAAS file says.
+fn login(java: &Java, log: &Log) -> Result<Option<(String, Secret)>, Refused> {
+    let mut notices = Vec::new();
+    let get = |name: &str| java.properties.get(name).map(str::to_owned);
+    let login = client_login(&get, &mut |path| std::fs::read(path), &mut notices).map_err(Refused::Config)?;
+    for notice in notices {
+        log.write(notice.level.into(), notice.logger, notice.text);
+    }
+    Ok(login)
+}
+
+fn serve(file: Properties, login: Option<(String, Secret)>, log: &Log) -> Result<i32, Refused> {
     let exception = |text| format!("org.apache.kafka.common.config.ConfigException: {text}");
-    let config = load(file, log).map_err(|text| Refused::Config(exception(text)))?;
+    let config = load(file, log).map_err(|text| Refused::Config(exception(text)))?.with_zookeeper_login(login);
     let id = config.settings().broker_id.unwrap_or(-1);
     let start = |source| refused(id, &KafkaError::System(source));
     let system = System::start().map_err(start)?;

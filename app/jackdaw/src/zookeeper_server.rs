@@ -239,6 +239,7 @@ pub(crate) fn start(
     let port = |listener: &Option<Listener>| listener.as_ref().map_or(-1, |open| i32::from(open.address().port()));
     let mut config = host::zookeeper_config(settings, port(&clients.plain));
     config.secure_client_port = port(&clients.secure);
+    config.handshakes = tls.counts();
     let random = System::random().map_err(|error| (UNEXPECTED_ERROR, error.to_string()))?;
     let server = ZooKeeper::open(config, tls, system.clone(), log.clone(), random)
         .map_err(|error| (error.exit_code(), error.to_string()))?;

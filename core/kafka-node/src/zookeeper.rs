@@ -15,7 +15,8 @@ use bytes::Bytes;
 use kafka_control::{CreateMode, Event as ControllerEvent, Failure, Operation, Outcome, Reply, ZnodeStat, znode};
 use parking_lot::Mutex;
 use zk_client::{
-    Client, ClientConfig, ConnectString, ConnectStringError, Effect, Event, Host, RequestId, SessionKey, State, ops,
+    Client, ClientConfig, ConnectString, ConnectStringError, Credentials, Effect, Event, Host, RequestId, SessionKey,
+    State, ops,
 };
 use zk_proto::multi::{Op, OpResult};
 use zk_proto::requests::Request;
@@ -154,7 +155,11 @@ impl Broker {
         let mut connect: ConnectString = settings.zookeeper.connect.parse()?;
         let chroot = std::mem::replace(&mut connect.chroot, Str::EMPTY).to_string();
         let timeout_ms = u32::try_from(settings.zookeeper.session_timeout_ms).unwrap_or(0);
-        let config = ClientConfig { frame_length_max: REPLY_BYTES_MAX, ..ClientConfig::new(connect, timeout_ms) };
+        let mut config = ClientConfig { frame_length_max: REPLY_BYTES_MAX, ..ClientConfig::new(connect, timeout_ms) };
+        config.login = self
+            .config()
+            .zookeeper_login()
+            .map(|(user, password)| Credentials { user: user.clone(), password: password.0.clone() });
         let closes_earlier = earlier.is_some();
         let first = ClientConfig { resume: earlier, ..config.clone() };
         let client = self.new_client(&first, now.monotonic);
@@ -403,7 +408,9 @@ impl Link {
                 news.push(News::Expired);
             }
             // A lost connection was told when it was noticed; the other ends are those that were asked for.
-            Effect::Event(Event::State(State::Disconnected | State::Expired | State::AuthFailed | State::Closed)) => {}
+            Effect::Event(Event::State(
+                State::Disconnected | State::SaslAuthenticated | State::Expired | State::AuthFailed | State::Closed,
+            )) => {}
         }
     }
 

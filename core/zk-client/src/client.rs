@@ -13,6 +13,7 @@ use zk_proto::{ErrorCode, EventType, Jute, OpCode, WatcherEvent};
 
 use crate::connect_string::{ConnectString, Host};
 use crate::frames::{BadLength, Frames};
+use crate::login::{Credentials, Login};
 use crate::paths;
 use crate::watches::{WatchChange, Watches};
 
@@ -50,6 +51,8 @@ pub struct ClientConfig {
     pub reconnect_delay_ms_max: u64,
     /// A session to take over instead of making one.
     pub resume: Option<SessionKey>,
+    /// As whom to log in on each connection, before anything else.
+    pub login: Option<Credentials>,
 }
 
 impl ClientConfig {
@@ -62,6 +65,7 @@ impl ClientConfig {
             frame_length_max: 0xf_ffff,
             reconnect_delay_ms_max: 1000,
             resume: None,
+            login: None,
         }
     }
 }
@@ -79,6 +83,8 @@ pub enum State {
     Connected,
     /// In session with a server that has no quorum.
     ConnectedReadOnly,
+    /// Still in session, and logged in.
+    SaslAuthenticated,
     /// The server has forgotten the session: its ephemeral nodes are gone. Final.
     Expired,
     /// The server refused credentials. Final.
@@ -153,6 +159,8 @@ pub struct Client {
     sent: VecDeque<Sent>,
     watches: Watches,
     auth: Vec<AuthRequest>,
+    /// Under way on this connection.
+    login: Option<Login>,
     closing: bool,
     /// What requests get when the session is over.
     refusal: ErrorCode,
@@ -208,6 +216,7 @@ impl Client {
             sent: VecDeque::new(),
             watches: Watches::default(),
             auth: Vec::new(),
+            login: None,
             closing: false,
             refusal: ErrorCode::SessionExpired,
             last_sent: now,
@@ -262,7 +271,7 @@ impl Client {
         self.next_id += 1;
         if self.link == Link::Over || self.closing {
             self.fail(id, self.refusal);
-        } else if matches!(self.link, Link::Up | Link::Greeting) {
+        } else if self.takes_requests() {
             self.send(id, request, now);
         } else {
             self.waiting.push_back((id, request));
@@ -273,10 +282,19 @@ impl Client {
     /// Adds credentials, now and on every later connection.
     pub fn add_auth(&mut self, scheme: impl Into<Str>, auth: Bytes, now: Monotonic) {
         let request = AuthRequest { auth_type: 0, scheme: scheme.into(), auth };
-        if matches!(self.link, Link::Up | Link::Greeting) {
+        if self.takes_requests() {
             self.put(AUTH_XID, &Request::Auth(request.clone()), now);
         }
         self.auth.push(request);
+    }
+
+    /// Whether requests may be sent: with a login, when that is done.
+    fn takes_requests(&self) -> bool {
+        match self.link {
+            Link::Greeting => self.config.login.is_none(),
+            Link::Up => self.login.is_none(),
+            Link::Down(_) | Link::Dialling | Link::Over => false,
+        }
     }
 
     /// Ends the session: its ephemeral nodes go at once. Without a connection the client just ends, and the server waits
@@ -311,6 +329,13 @@ impl Client {
             read_only: Some(self.config.read_only),
         };
         self.put_frame(now, |out| greeting.encode(out));
+        if self.config.login.is_none() {
+            self.go_on(now);
+        }
+    }
+
+    /// Sends what waited for a connection.
+    fn go_on(&mut self, now: Monotonic) {
         for request in self.auth.clone() {
             self.put(AUTH_XID, &Request::Auth(request), now);
         }
@@ -340,8 +365,8 @@ impl Client {
         while matches!(self.link, Link::Greeting | Link::Up) {
             let taken = match self.frames.pop(self.config.frame_length_max) {
                 Ok(None) => return,
-                Ok(Some(frame)) if self.link == Link::Greeting => self.greeted(&frame),
-                Ok(Some(frame)) => self.answered(&frame),
+                Ok(Some(frame)) if self.link == Link::Greeting => self.greeted(&frame, now),
+                Ok(Some(frame)) => self.answered(&frame, now),
                 Err(BadLength(_)) => Err(Confused),
             };
             if taken.is_err() {
@@ -407,6 +432,7 @@ impl Client {
     /// The connection is gone: what was sent is lost, and another is tried soon.
     fn lost(&mut self, now: Monotonic) {
         let was_up = self.link == Link::Up;
+        self.login = None;
         self.out.clear();
         self.frames.clear();
         if self.closing {
@@ -445,7 +471,7 @@ impl Client {
         self.effects.push(Effect::Event(Event::Reply(id, Err(Failure::Code(code)))));
     }
 
-    fn greeted(&mut self, frame: &Bytes) -> Result<(), Confused> {
+    fn greeted(&mut self, frame: &Bytes, now: Monotonic) -> Result<(), Confused> {
         let response = ConnectResponse::decode(&mut Reader::new(frame)).map_err(|_| Confused)?;
         let Ok(timeout_ms @ 1..) = u64::try_from(response.timeout_ms) else {
             self.session = None;
@@ -460,18 +486,51 @@ impl Client {
         let read_only = response.read_only == Some(true);
         let state = if read_only { State::ConnectedReadOnly } else { State::Connected };
         self.effects.push(Effect::Event(Event::State(state)));
+        if let Some(credentials) = self.config.login.clone() {
+            let (login, request) = Login::begin(&credentials, self.take_xid());
+            self.put(login.xid, &request, now);
+            self.login = Some(login);
+        }
         Ok(())
     }
 
-    fn answered(&mut self, frame: &Bytes) -> Result<(), Confused> {
+    /// The answer to a step of the login. A login that fails is the end, as in the original.
+    fn logging_in(&mut self, mut login: Login, header: ReplyHeader, reader: &mut Reader<'_>, now: Monotonic) {
+        let token = match Response::decode(OpCode::Sasl, reader) {
+            Ok(Response::Sasl(answer)) if header.err == 0 => answer.token,
+            _ => return self.login_failed(),
+        };
+        match login.step(&token, &self.random.bytes_16()) {
+            Ok(Some(request)) => {
+                login.xid = self.take_xid();
+                self.put(login.xid, &request, now);
+                self.login = Some(login);
+            }
+            Ok(None) => {
+                self.effects.push(Effect::Event(Event::State(State::SaslAuthenticated)));
+                self.go_on(now);
+            }
+            Err(_) => self.login_failed(),
+        }
+    }
+
+    fn login_failed(&mut self) {
+        self.refusal = ErrorCode::AuthFailed;
+        self.end(State::AuthFailed, ErrorCode::AuthFailed);
+    }
+
+    fn answered(&mut self, frame: &Bytes, now: Monotonic) -> Result<(), Confused> {
         let mut reader = Reader::new(frame);
         let header = ReplyHeader::decode(&mut reader).map_err(|_| Confused)?;
+        if let Some(login) = self.login.take_if(|login| login.xid == header.xid) {
+            self.logging_in(login, header, &mut reader, now);
+            return Ok(());
+        }
         match header.xid {
             PING_XID | SET_WATCHES_XID => Ok(()),
             AUTH_XID => {
                 if header.err == ErrorCode::AuthFailed.code() {
-                    self.refusal = ErrorCode::AuthFailed;
-                    self.end(State::AuthFailed, ErrorCode::AuthFailed);
+                    self.login_failed();
                 }
                 Ok(())
             }

@@ -19,9 +19,11 @@
 mod client;
 mod connect_string;
 mod frames;
+mod login;
 pub mod ops;
 mod paths;
 mod watches;
 
 pub use client::{Client, ClientConfig, Effect, Event, Failure, Reply, RequestId, SessionKey, State};
 pub use connect_string::{ConnectString, ConnectStringError, Host};
+pub use login::Credentials;

@@ -3,10 +3,11 @@
 
 use base::{Monotonic, Random, Reader, Str};
 use bytes::{BufMut, Bytes, BytesMut};
-use zk_client::{Client, ClientConfig, Effect, Event, Failure, RequestId, SessionKey, State, ops};
+use security::{Answer, ServerLogin, Service};
+use zk_client::{Client, ClientConfig, Credentials, Effect, Event, Failure, RequestId, SessionKey, State, ops};
 use zk_proto::connect::{ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader};
-use zk_proto::requests::{Request, SetWatches2Request, SetWatchesRequest};
-use zk_proto::responses::{GetDataResponse, PathResponse, Response};
+use zk_proto::requests::{Request, SaslRequest, SetWatches2Request, SetWatchesRequest};
+use zk_proto::responses::{GetDataResponse, PathResponse, Response, SaslResponse};
 use zk_proto::{Acl, AddWatchMode, CreateMode, ErrorCode, EventType, Jute, Stat, WatcherEvent};
 
 const LOST: Failure = Failure::Code(ErrorCode::ConnectionLoss);
@@ -383,6 +384,78 @@ fn refused_credentials_are_final() {
     assert_eq!(world.client.take_effects(), [Effect::Disconnect, Effect::Event(Event::State(State::AuthFailed))]);
     let late = world.submit(ops::sync("/"));
     assert_eq!(world.events(), [Event::Reply(late, Err(Failure::Code(ErrorCode::AuthFailed)))]);
+}
+
+/// A token of the server's.
+fn token(world: &mut World, xid: i32, token: &str) {
+    world.reply(xid, 0, 0, &Response::Sasl(SaslResponse { token: Bytes::copy_from_slice(token.as_bytes()) }));
+}
+
+fn with_login() -> World {
+    let login = Some(Credentials { user: "bob".into(), password: "secret".into() });
+    let mut world = World::with(ClientConfig { login, ..ClientConfig::new("one:1".parse().unwrap(), 6000) });
+    world.client.take_effects();
+    world.client.connected(world.now);
+    world
+}
+
+#[test]
+fn a_login_comes_first_and_the_rest_waits_for_it() {
+    let mut world = with_login();
+    world.client.add_auth("digest", Bytes::from_static(b"x"), world.now);
+    world.submit(ops::get_data("/a", false));
+    assert_eq!(world.sent().len(), 1, "the connect request alone");
+    world.greet(6000, 5);
+    let effects = world.client.take_effects();
+    let [Effect::Event(Event::State(State::Connected)), Effect::Send(first)] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(request(&frames(first)[0]), (1, Request::Sasl(SaslRequest { token: Bytes::new() })));
+    world.submit(ops::get_data("/b", false));
+    token(&mut world, 1, "realm=\"zk-sasl-md5\",nonce=\"n\",charset=utf-8,algorithm=md5-sess");
+    let sent = world.sent_requests();
+    let [(2, Request::Sasl(response))] = &sent[..] else { panic!("{sent:?}") };
+    let mut server = ServerLogin::Challenged { nonce: "n".into() };
+    let service = Service { protocol: "zookeeper", server: "zk-sasl-md5" };
+    let Ok(Answer::Done(user, proof)) = server.step(service, &response.token, &[], |_| Some("secret")) else {
+        panic!()
+    };
+    assert_eq!(user, "bob");
+    token(&mut world, 2, &proof);
+    let effects = world.client.take_effects();
+    let [Effect::Event(Event::State(State::SaslAuthenticated)), Effect::Send(rest)] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    let sent: Vec<_> = frames(rest).iter().map(request).collect();
+    assert!(matches!(sent[0].1, Request::Auth(_)));
+    assert_eq!(sent[1..], [(3, ops::get_data("/a", false)), (4, ops::get_data("/b", false))]);
+    // Anew on the next connection.
+    world.client.disconnected(world.now);
+    world.after_ms(1000).client.take_effects();
+    world.client.connected(world.now);
+    assert_eq!(world.sent().len(), 1);
+}
+
+#[test]
+fn a_failed_login_is_final() {
+    for step in 0..3 {
+        let mut world = with_login();
+        let waiting = world.submit(ops::sync("/"));
+        world.greet(6000, 5);
+        world.client.take_effects();
+        match step {
+            0 => world.reply(1, 0, ErrorCode::AuthFailed.code(), &Response::Empty),
+            1 => token(&mut world, 1, "garbage"),
+            _ => {
+                token(&mut world, 1, "realm=\"zk-sasl-md5\",nonce=\"n\"");
+                world.client.take_effects();
+                token(&mut world, 2, "rspauth=00000000000000000000000000000000");
+            }
+        }
+        let refused = Event::Reply(waiting, Err(Failure::Code(ErrorCode::AuthFailed)));
+        let state = Event::State(State::AuthFailed);
+        assert_eq!(world.client.take_effects(), [Effect::Disconnect, Effect::Event(refused), Effect::Event(state)]);
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub use event::{
     StopReason,
 };
 pub use server::Server;
-pub use settings::{ConnectionThrottle, Descriptors, ServerConfig};
+pub use settings::{ConnectionThrottle, Descriptors, HandshakeCounts, ServerConfig};
 pub use start::StartError;
 pub use words::VERSION;
 pub use zk_zab::LinkId;

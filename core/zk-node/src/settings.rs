@@ -2,6 +2,8 @@
 //! are read elsewhere.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use config::ZooKeeperSettings;
 use config::zookeeper::{MemberSettings, SaslSettings, SnapshotCompression, Words};
@@ -59,6 +61,8 @@ pub struct ServerConfig {
 
     /// Counts the process's file descriptors, for `mntr`.
     pub descriptors: fn() -> Descriptors,
+    /// What the host's TLS handshakes come to, for `mntr`.
+    pub handshakes: Arc<HandshakeCounts>,
 
     /// `datadir.autocreate`: missing folders are made.
     pub create_folders: bool,
@@ -141,6 +145,7 @@ impl ServerConfig {
             read_only_mode: false,
             environment: Vec::new(),
             descriptors: || Descriptors { open: 0, max: 0 },
+            handshakes: Arc::default(),
             create_folders: true,
             force_sync: true,
             flush_delay_ms: 0,
@@ -186,7 +191,7 @@ impl ServerConfig {
 }
 
 /// From what `zoo.cfg` and the properties say. What only the host knows is left as it is by default: `secure_client_port`,
-/// `environment`, `descriptors`, and `client_port` if it is 0.
+/// `environment`, `descriptors`, `handshakes`, and `client_port` if it is 0.
 impl From<&ZooKeeperSettings> for ServerConfig {
     fn from(settings: &ZooKeeperSettings) -> Self {
         let ZooKeeperSettings { limits, storage, access, nodes, .. } = settings;
@@ -254,6 +259,17 @@ impl From<&ZooKeeperSettings> for ServerConfig {
 /// Settings below zero mean none, as 0 does.
 fn unsigned(setting: i32) -> u32 {
     u32::try_from(setting).unwrap_or(0)
+}
+
+/// TLS handshakes with clients, counted by the host.
+#[derive(Debug, Default)]
+pub struct HandshakeCounts {
+    /// How many are under way.
+    pub under_way: AtomicU64,
+    /// How many have failed.
+    pub failed: AtomicU64,
+    /// How many were refused, as too many were under way.
+    pub refused: AtomicU64,
 }
 
 /// File descriptors of the process.

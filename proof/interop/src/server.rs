@@ -109,7 +109,12 @@ pub struct Server {
 impl Server {
     /// Starts a broker with a `server.properties`; returns when it serves.
     pub fn broker(properties: &Path) -> Result<Self> {
-        Self::start("kafka-server-start", &[], properties, "started (kafka.server.KafkaServer)")
+        Self::broker_with(&[], properties)
+    }
+
+    /// The same with properties of Java, `name=value`.
+    pub fn broker_with(java: &[String], properties: &Path) -> Result<Self> {
+        Self::start("kafka-server-start", java, properties, "started (kafka.server.KafkaServer)")
     }
 
     /// Starts a ZooKeeper server with a `zoo.cfg`; returns when it serves.

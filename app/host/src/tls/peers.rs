@@ -3,15 +3,20 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::tls::{Tls, TlsError};
 use config::ZooKeeperSettings;
 use config::zookeeper::{ClientTls, QuorumTls};
 use tokio::net::TcpStream;
+use zk_node::HandshakeCounts;
 
 use super::handshake::{HANDSHAKE_MAX, Handshakes, begins_tls};
 use crate::net::Transport;
+
+/// Other servers of one address that have not said who they are: several may share one.
+const PEER_HANDSHAKES_MAX: usize = 32;
 
 /// The TLS of a ZooKeeper server; none by default.
 #[derive(Clone, Default)]
@@ -29,6 +34,11 @@ impl ZooKeeperTls {
         let peers = settings.member.as_ref().and_then(|member| member.tls.as_ref()).map(PeersTls::load).transpose()?;
         Ok(Self { clients: clients.map(Arc::new), peers: peers.map(Arc::new) })
     }
+
+    /// What handshakes with clients come to.
+    pub fn counts(&self) -> Arc<HandshakeCounts> {
+        self.clients.as_ref().map(|clients| Arc::clone(&clients.counts)).unwrap_or_default()
+    }
 }
 
 /// TLS with clients.
@@ -37,6 +47,7 @@ pub(crate) struct ClientsTls {
     /// It is taken on the port for plain text, too.
     pub(crate) unified: bool,
     handshakes: Arc<Handshakes>,
+    counts: Arc<HandshakeCounts>,
 }
 
 impl ClientsTls {
@@ -48,17 +59,41 @@ impl ClientsTls {
                 usize::try_from(settings.handshakes_max).unwrap_or(0),
                 per_address_max,
             )),
+            counts: Arc::default(),
         })
     }
 
     /// Takes one who came in by the secure port, or by one where either is taken.
     pub(crate) async fn receive(&self, stream: TcpStream, peer: SocketAddr, secure: bool) -> io::Result<Transport> {
-        let _under_way = self.handshakes.admit(peer.ip()).map_err(io::Error::other)?;
+        let counts = &self.counts;
+        let admitted = self.handshakes.admit(peer.ip()).inspect_err(|_| add(&counts.refused));
+        let _under_way = admitted.map_err(io::Error::other)?;
+        let _counted = Counted::new(Arc::clone(counts));
         if !secure && begins_tls(&stream, HANDSHAKE_MAX).await? != Some(true) {
             return Ok(stream.into());
         }
-        super::accept(&self.tls, stream).await
+        super::accept(&self.tls, stream).await.inspect_err(|_| add(&counts.failed))
     }
+}
+
+/// Counts as under way until it is dropped.
+struct Counted(Arc<HandshakeCounts>);
+
+impl Counted {
+    fn new(counts: Arc<HandshakeCounts>) -> Self {
+        add(&counts.under_way);
+        Self(counts)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn add(count: &AtomicU64) {
+    count.fetch_add(1, Ordering::Relaxed);
 }
 
 /// TLS with other servers.
@@ -69,6 +104,7 @@ pub(crate) struct PeersTls {
     dial: bool,
     unified: bool,
     detection: Duration,
+    handshakes: Arc<Handshakes>,
 }
 
 impl PeersTls {
@@ -79,11 +115,13 @@ impl PeersTls {
             dial: settings.dial,
             unified: settings.unified,
             detection: Duration::from_millis(settings.detection_timeout_ms.into()),
+            handshakes: Arc::new(Handshakes::new(0, PEER_HANDSHAKES_MAX)),
         })
     }
 
     /// Takes another server.
     pub(crate) async fn receive(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<Transport> {
+        let _under_way = self.handshakes.admit(peer.ip()).map_err(io::Error::other)?;
         match begins_tls(&stream, self.detection).await? {
             Some(true) => {
                 let transport = super::accept(&self.tls, stream).await?;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream as Client};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, mpsc};
 
 use base::Part;
@@ -12,6 +13,7 @@ use config::Properties;
 use config::ZooKeeperSettings;
 use config::zookeeper::{ClientAuth, Secret, StoreFile, TlsSettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use zk_node::HandshakeCounts;
 
 use super::*;
 use crate::net::{Connection, EventLoops, Handler, Limits, Listener};
@@ -207,7 +209,7 @@ impl Handler for Echo {
 }
 
 /// A port that takes TLS and plain text, and what happens on it.
-fn serve(world: &World) -> (EventLoops, SocketAddr, mpsc::Receiver<&'static str>) {
+fn serve(world: &World) -> (EventLoops, SocketAddr, mpsc::Receiver<&'static str>, Arc<HandshakeCounts>) {
     let text = format!(
         "dataDir=/d\nclientPort=1\nclient.portUnification=true\nmaxClientCnxns=3\n\
          ssl.keyStore.location={}\nssl.keyStore.type=PEM\nssl.trustStore.location={}\nssl.trustStore.type=PEM\n",
@@ -216,7 +218,8 @@ fn serve(world: &World) -> (EventLoops, SocketAddr, mpsc::Receiver<&'static str>
     );
     let mut read = |path: &str| if path == "/zoo.cfg" { Ok(text.clone().into()) } else { fs::read(path) };
     let loaded = ZooKeeperSettings::load("/zoo.cfg", &Properties::new(), &mut read).unwrap();
-    let tls = ZooKeeperTls::load(&loaded.settings).unwrap().clients.unwrap();
+    let tls = ZooKeeperTls::load(&loaded.settings).unwrap();
+    let (counts, tls) = (tls.counts(), tls.clients.unwrap());
     let (told, heard) = mpsc::channel();
     let loops = EventLoops::start(1).unwrap();
     let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).unwrap();
@@ -234,7 +237,7 @@ fn serve(world: &World) -> (EventLoops, SocketAddr, mpsc::Receiver<&'static str>
         }
     };
     listener.serve(&loops, serve, |error| panic!("{error}"));
-    (loops, address, heard)
+    (loops, address, heard, counts)
 }
 
 fn client_session(world: &World) -> rustls::ClientConnection {
@@ -245,7 +248,7 @@ fn client_session(world: &World) -> rustls::ClientConnection {
 #[test]
 fn one_port_takes_tls_and_plain_text_and_all_lengths_pass() {
     let world = World::new();
-    let (loops, address, heard) = serve(&world);
+    let (loops, address, heard, counts) = serve(&world);
     let mut plain = Client::connect(address).unwrap();
     plain.write_all(b"ruok").unwrap();
     let mut answer = [0; 4];
@@ -276,13 +279,14 @@ fn one_port_takes_tls_and_plain_text_and_all_lengths_pass() {
     session.write_tls(&mut socket).unwrap();
     assert_eq!(heard.recv().unwrap(), "closed");
     assert_eq!(rustls::Stream::new(&mut session, &mut socket).read(&mut [0]).unwrap(), 0);
+    assert_eq!((counts.under_way.load(Relaxed), counts.failed.load(Relaxed)), (0, 0));
     loops.stop();
 }
 
 #[test]
 fn a_hostile_hello_harms_nobody() {
     let world = World::new();
-    let (loops, address, heard) = serve(&world);
+    let (loops, address, heard, counts) = serve(&world);
     // Records of other kinds and of absurd lengths, a hello of a megabyte, one that is cut off.
     let mut endless = vec![0x16, 3, 1, 0x40, 0, 1, 0x0f, 0xff, 0xff];
     endless.resize(1 << 20, 0);
@@ -304,5 +308,6 @@ fn a_hostile_hello_harms_nobody() {
     plain.write_all(b"still").unwrap();
     let mut answer = [0; 5];
     plain.read_exact(&mut answer).unwrap();
+    assert_eq!((counts.failed.load(Relaxed), counts.refused.load(Relaxed)), (4, 1));
     loops.stop();
 }

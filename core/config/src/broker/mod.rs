@@ -30,6 +30,7 @@ use crate::error::{ConfigError, ErrorKind};
 use crate::key::State;
 use crate::notice::Notice;
 use crate::properties::Properties;
+use crate::zookeeper::Secret;
 
 const LOGGER: &str = "kafka.server.KafkaConfig";
 
@@ -44,6 +45,8 @@ pub struct BrokerConfig {
     broker: Layer,
     originals: Properties,
     settings: Arc<BrokerSettings>,
+    /// As whom the broker logs in at ZooKeeper.
+    login: Option<(String, Secret)>,
 }
 
 impl BrokerConfig {
@@ -62,8 +65,21 @@ impl BrokerConfig {
             default: Layer::new(),
             broker: Layer::new(),
             settings: Arc::new(settings),
+            login: None,
         };
         Ok((config, notices))
+    }
+
+    /// The same with a login at ZooKeeper: user and password.
+    #[must_use]
+    pub fn with_zookeeper_login(self, login: Option<(String, Secret)>) -> Self {
+        Self { login, ..self }
+    }
+
+    /// As whom the broker logs in at ZooKeeper, if it does: user and password.
+    #[must_use]
+    pub const fn zookeeper_login(&self) -> Option<&(String, Secret)> {
+        self.login.as_ref()
     }
 
     /// What the broker runs by now.

@@ -16,7 +16,7 @@ mod tls;
 pub use error::ZooKeeperError;
 pub use member::{ListFiles, MemberSettings};
 pub use reconfig::{ReconfigError, static_file};
-pub use sasl::{QuorumSasl, SaslSettings};
+pub use sasl::{QuorumSasl, SaslSettings, client_login};
 pub use servers::{Ensemble, HostPort, PeerType, Server};
 pub use tls::{ClientAuth, ClientTls, QuorumTls, Secret, StoreFile, TlsSettings};
 

@@ -6,7 +6,7 @@ use security::{Jaas, LoginModule};
 
 use super::error::Problem;
 use super::raw::Raw;
-use super::{ReadFile, Secret};
+use super::{Notice, ReadFile, Secret};
 
 const FILE: &str = "java.security.auth.login.config";
 const SASL_PROVIDER: &str = "org.apache.zookeeper.server.auth.SASLAuthenticationProvider";
@@ -46,13 +46,55 @@ pub(super) struct LoginFile {
     jaas: Jaas,
 }
 
+/// As whom a client logs in: user and password, by the section of the JAAS file that `zookeeper.sasl.clientconfig` names (`Client`). `None`
+/// without a file, if `zookeeper.sasl.client` is false, and, with a word in `notices`, without the section.
+///
+/// # Errors
+/// In words.
+pub fn client_login(
+    get: &dyn Fn(&str) -> Option<String>,
+    read: ReadFile<'_>,
+    notices: &mut Vec<Notice>,
+) -> Result<Option<(String, Secret)>, String> {
+    let Some(path) = get(FILE) else { return Ok(None) };
+    if get("zookeeper.sasl.client").is_some_and(|value| !value.trim().eq_ignore_ascii_case("true")) {
+        return Ok(None);
+    }
+    let told = |problem: Problem| problem.at(FILE).to_string();
+    let file = LoginFile::open(path, read).map_err(told)?;
+    let section = get("zookeeper.sasl.clientconfig").unwrap_or_else(|| "Client".to_owned());
+    let credentials = file.credentials(&section).map_err(told)?;
+    if credentials.is_none() {
+        let text = format!(
+            "SASL configuration failed. Will continue connection to Zookeeper server without SASL authentication, if Zookeeper \
+             server allows it. No JAAS configuration section named '{section}' was found in '{}'.",
+            file.path
+        );
+        notices.push(Notice::warn("org.apache.zookeeper.ClientCnxn", text));
+    }
+    Ok(credentials)
+}
+
 impl LoginFile {
     pub(super) fn read(raw: &Raw, read: ReadFile<'_>) -> Result<Option<Self>, Problem> {
-        let Some(path) = raw.text(FILE) else { return Ok(None) };
+        raw.text(FILE).map(|path| Self::open(path, read)).transpose()
+    }
+
+    fn open(path: String, read: ReadFile<'_>) -> Result<Self, Problem> {
         let bytes = read(&path).map_err(|error| Problem::unreadable(&path, &error))?;
         let jaas = Jaas::parse(&String::from_utf8_lossy(&bytes));
         let jaas = jaas.map_err(|error| Problem::config(format!("{path}: {error}")))?;
-        Ok(Some(Self { path, jaas }))
+        Ok(Self { path, jaas })
+    }
+
+    /// As whom a section logs in.
+    fn credentials(&self, section: &str) -> Result<Option<(String, Secret)>, Problem> {
+        let Some(module) = self.module(section)? else { return Ok(None) };
+        let option = |name: &str| {
+            let value = module.option(name).map(str::to_owned);
+            value.ok_or_else(|| Problem::config(format!("{}: {section}: {name} is not set", self.path)))
+        };
+        Ok(Some((option("username")?, Secret(option("password")?))))
     }
 
     /// The module of a section that logs in by a password; `None` without the section.
@@ -122,15 +164,8 @@ pub(super) fn quorum(raw: &Raw, file: Option<&LoginFile>) -> Result<Option<Quoru
     let [server, learner] =
         ["server", "learner"].map(|side| raw.text(&format!("quorum.auth.{side}.saslLoginContext")).unwrap_or_default());
     let users = file.users(&server)?.ok_or_else(|| missing(&server))?;
-    let module = file.module(&learner)?.ok_or_else(|| missing(&learner))?;
-    let option = |name: &str| {
-        let value = module.option(name).map(str::to_owned);
-        value.ok_or_else(|| Problem::config(format!("{}: {learner}: {name} is not set", file.path)))
-    };
-    let learner = match raw.boolean("quorum.auth.learnerRequireSasl")? {
-        true => Some((option("username")?, Secret(option("password")?))),
-        false => None,
-    };
+    let credentials = file.credentials(&learner)?.ok_or_else(|| missing(&learner))?;
+    let learner = raw.boolean("quorum.auth.learnerRequireSasl")?.then_some(credentials);
     Ok(Some(QuorumSasl { server_required: raw.boolean("quorum.auth.serverRequireSasl")?, users, learner }))
 }
 

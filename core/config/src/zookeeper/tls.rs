@@ -7,7 +7,7 @@ use super::error::Problem;
 use super::keys::{NO_REVOCATION, NO_SUPPLIER};
 use super::raw::Raw;
 use super::servers::{HostPort, port_number};
-use super::{CONFIG, Notice};
+use super::{CONFIG, Notice, Properties};
 
 const UTIL: &str = "org.apache.zookeeper.common.X509Util";
 const CLIENT: &str = "zookeeper.ssl.";
@@ -212,6 +212,21 @@ impl TlsSettings {
             Some((_, key)) => get(key),
             None => None,
         })
+    }
+
+    /// Adds to a broker's file what Java's properties say of its TLS with ZooKeeper and the file does not, as the original looks there, too.
+    pub fn add_of_java(file: &mut Properties, java: &Properties) {
+        for (own, key) in KAFKA_NAMES {
+            let Some(value) = java.get(own).filter(|_| file.get(key).is_none()) else { continue };
+            let value = match key {
+                "zookeeper.ssl.endpoint.identification.algorithm" if value.trim().eq_ignore_ascii_case("true") => {
+                    "HTTPS"
+                }
+                "zookeeper.ssl.endpoint.identification.algorithm" => "",
+                _ => value,
+            };
+            file.set(key, value);
+        }
     }
 
     /// What a server needs beyond that.

@@ -302,7 +302,7 @@ impl World {
                     let connection = ConnectionId(self.links);
                     self.link = Some(connection);
                     let peer = "127.0.0.1:40000".parse().unwrap();
-                    self.zookeeper_event(Event::Opened { connection, peer, secure: false });
+                    self.zookeeper_event(Event::Opened { connection, peer, certificates: None });
                     self.broker.zookeeper_connected("zookeeper", self.process.now());
                 }
                 (ZooKeeperEffect::Send(bytes), Some(connection)) => {

@@ -4,6 +4,7 @@
 //! processor, a quorum, the garbage collector) are 0, as they are in a standalone original for the most part.
 
 use std::fmt::{Display, Write as _};
+use std::sync::atomic::Ordering;
 
 use base::Now;
 
@@ -12,7 +13,7 @@ use crate::Server;
 use crate::stats::{Distribution, JavaDouble, Summary};
 
 /// Counters of machinery that is not here.
-const ABSENT_COUNTERS: [&str; 25] = [
+const ABSENT_COUNTERS: [&str; 24] = [
     "proposal_count",
     "stale_requests_dropped",
     "looking_count",
@@ -36,7 +37,6 @@ const ABSENT_COUNTERS: [&str; 25] = [
     "response_packet_get_children_cache_hits",
     "request_commit_queued",
     "ensemble_auth_skip",
-    "tls_handshake_exceeded",
     "revalidate_count",
 ];
 
@@ -131,12 +131,10 @@ impl Server {
         lines.put("last_client_response_size", length(|length| length.last));
         lines.put("max_client_response_size", length(|length| length.greatest));
         lines.put("min_client_response_size", length(|length| length.least));
-        for name in [
-            "outstanding_tls_handshake",
-            "auth_failed_count",
-            "non_mtls_remote_conn_count",
-            "non_mtls_local_conn_count",
-        ] {
+        let handshakes = &self.config.handshakes;
+        lines.put("outstanding_tls_handshake", handshakes.under_way.load(Ordering::Relaxed));
+        lines.put("auth_failed_count", handshakes.failed.load(Ordering::Relaxed));
+        for name in ["non_mtls_remote_conn_count", "non_mtls_local_conn_count"] {
             lines.put(name, 0);
         }
     }
@@ -155,6 +153,7 @@ impl Server {
         lines.put("prep_processor_request_queued", counters.requests_prepared);
         lines.put("sync_processor_request_queued", counters.requests_logged);
         lines.put("digest_mismatches_count", counters.digest_mismatches);
+        lines.put("tls_handshake_exceeded", self.config.handshakes.refused.load(Ordering::Relaxed));
         lines.put("outstanding_changes_queued", counters.changes_queued);
         lines.put("outstanding_changes_removed", counters.changes_removed);
         for name in ABSENT_COUNTERS {

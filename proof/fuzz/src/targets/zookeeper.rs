@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use base::{Disk, MemDisk, Monotonic, Now, OpenMode, Random, Reader, Slow};
 use bytes::{Bytes, BytesMut};
+use config::zookeeper::Secret;
 use zk_node::{ConnectionId, Effect, Effects, Event, Server, ServerConfig};
 use zk_proto::connect::{ConnectRequest, ConnectResponse};
 use zk_proto::requests::Request;
@@ -114,6 +115,7 @@ pub(crate) fn txn_log_seeds() -> Vec<Vec<u8>> {
 pub(crate) fn connection(input: &[u8]) {
     let mut settings = ServerConfig::new("/d");
     settings.preallocation = 4096;
+    settings.sasl.users = Some([("bob".to_owned(), Secret("secret".to_owned()))].into());
     let mut effects = Effects::new();
     let disk: Arc<dyn Disk> = Arc::new(MemDisk::new());
     let server = Server::open(settings, disk, Random::from_seed(1), now(), &mut effects, &Slow::allowed());

@@ -153,6 +153,42 @@ fn each_step_is_answered_by_the_same_bytes() {
     }
 }
 
+#[test]
+fn our_tools_and_our_broker_log_in_at_either_server() {
+    for original in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (_server, port) = start(folder.path(), original, "sessionRequireClientSASLAuth=true");
+        let server = format!("127.0.0.1:{port}");
+        let logins = |user: &str, password: &str| {
+            let path = folder.path().join(format!("{user}-{password}.jaas"));
+            let text = format!("Client {{ {MODULE} required username=\"{user}\" password=\"{password}\"; }};");
+            std::fs::write(&path, text).unwrap();
+            format!("java.security.auth.login.config={}", path.display())
+        };
+        let tool = |login: &str, script: &str| {
+            let mut command = std::process::Command::new(interop::binary());
+            command.args(["java", &format!("-D{login}"), ZKCLI, "-server", &server]);
+            let finished = interop::run(&mut command, script.as_bytes()).unwrap();
+            finished.stdout + &finished.stderr
+        };
+        let output = tool(&logins("bob", "secret"), "create /ours hello auth::cdrwa\ngetAcl /ours\nget /ours\nquit\n");
+        assert!(output.contains("'sasl,'bob") && output.lines().any(|line| line == "hello"), "{output}");
+        assert!(output.contains("SaslAuthenticated"), "{output}");
+        let output = tool(&logins("bob", "guess"), "get /ours\nquit\n");
+        assert!(output.contains("AuthFailed") && !output.lines().any(|line| line == "hello"), "{output}");
+        let broker = folder.path().join("server.properties");
+        let kafka = free_port().unwrap();
+        let lines = format!(
+            "broker.id=1\nlisteners=PLAINTEXT://127.0.0.1:{kafka}\nlog.dirs={}\nzookeeper.connect={server}\n",
+            folder.path().join("logs").display(),
+        );
+        std::fs::write(&broker, lines).unwrap();
+        let _broker = Server::broker_with(&[logins("bob", "secret")], &broker).unwrap();
+        let output = tool(&logins("bob", "secret"), "ls /brokers/ids\nquit\n");
+        assert!(output.lines().any(|line| line == "[1]"), "{output}");
+    }
+}
+
 /// The JAAS file of a member: who may log in, and as whom it does.
 fn member_logins(path: &Path, password: &str) -> String {
     let text = format!(

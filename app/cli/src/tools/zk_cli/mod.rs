@@ -25,7 +25,7 @@ use zk_proto::{ErrorCode, EventType};
 
 use crate::console::{Console, Stop};
 use crate::kafka_admin::load_properties;
-use crate::properties::{kafkas_zookeeper_tls, zookeeper_tls};
+use crate::properties::{kafkas_zookeeper_tls, zookeeper_login, zookeeper_tls};
 use crate::zookeeper::{Happening, Next, Session};
 use watch_list::WatchList;
 
@@ -159,6 +159,7 @@ impl Settings {
         let mut client = ClientConfig::new(connect, timeout_ms);
         client.read_only = self.read_only;
         let configuration = self.configuration()?;
+        client.login = zookeeper_login(&configuration).map_err(Stop::failure)?;
         if let Some(bytes) = configuration.get("jute.maxbuffer").and_then(|bytes| bytes.trim().parse().ok()) {
             client.frame_length_max = bytes;
         }
@@ -426,6 +427,7 @@ const fn keeper_state(state: State) -> &'static str {
         State::Disconnected => "Disconnected",
         State::Connected => "SyncConnected",
         State::ConnectedReadOnly => "ConnectedReadOnly",
+        State::SaslAuthenticated => "SaslAuthenticated",
         State::Expired => "Expired",
         State::AuthFailed => "AuthFailed",
         State::Closed => "Closed",
