@@ -115,7 +115,7 @@ impl Server {
     }
 
     fn next_in(&mut self, id: ConnectionId) -> Next {
-        let serving = self.is_serving();
+        let serving = self.takes_clients();
         let Some(connection) = self.connections.get_mut(id) else { return Next::Nothing };
         let Some(prefix) = connection.inbox.prefix() else { return Next::Nothing };
         if connection.stage == Stage::New

@@ -187,6 +187,11 @@ impl Server {
         matches!(self.state, State::Running | State::ReadOnly)
     }
 
+    /// The same, but for a leader that is to have none (`leaderServes`).
+    pub(crate) fn takes_clients(&self) -> bool {
+        self.is_serving() && self.role.member().is_none_or(Member::takes_clients)
+    }
+
     fn disk_done(&mut self, outcome: Outcome, now: Now, effects: &mut Effects) {
         match outcome {
             Outcome::Log(done) => self.log_written(*done, now, effects),

@@ -152,15 +152,23 @@ impl Server {
         let dirs = DataDirs::open(&*disk, &config.data_dir, &config.data_log_dir, config.create_folders, slow)?;
         let mut log = Lines::default();
         let (mut tree, recovery) = load(&config, &*disk, dirs.log_dir(), dirs.snap_dir(), &mut log, slow)?;
-        if recovery.snapshot.is_none() {
-            first_snapshot(&mut tree, &config, &disk, &dirs, slow)?;
-        }
+        let may_be_empty = dirs.take_initialize(&*disk, slow)?;
+        let creates_tree = config.member.as_ref().is_none_or(|member| member.creates_tree) || may_be_empty;
         let last_zxid = tree.last_zxid();
+        let is_blank = recovery.snapshot.is_none() && last_zxid == 0 && !creates_tree;
+        match recovery.snapshot {
+            _ if is_blank => log.warn(Logger::Snapshot, "Unexpected empty data tree, setting zxid to -1"),
+            Some(_) => {}
+            None => first_snapshot(&mut tree, &config, &disk, &dirs, slow)?,
+        }
         let txn_log = TxnLog::new(disk.clone(), dirs.log_dir(), log_config(&config), last_zxid);
         let (role, state) = match &config.member {
             None => (Role::Standalone, State::Running),
             Some(member) => {
-                let member = Member::open(member, &config, &*disk, dirs.snap_dir(), last_zxid)?;
+                let mut member = Member::open(member, &config, &*disk, dirs.snap_dir(), last_zxid)?;
+                if is_blank {
+                    member.has_no_history();
+                }
                 (Role::Member(Box::new(member)), State::Looking)
             }
         };

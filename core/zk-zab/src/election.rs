@@ -33,6 +33,9 @@ const STRANGERS_ANSWERED_MAX: u32 = 1000;
 /// A log that was never initialised, and may not decide what others keep (`zkServer-initialize.sh`).
 const NO_HISTORY: Zxid = -1;
 
+/// Whom a server votes for that has no vote itself, before it hears of others.
+const NOBODY: ServerId = i64::MIN;
+
 /// How long things take.
 #[derive(Clone, Copy, Debug)]
 pub struct ElectionSettings {
@@ -244,7 +247,7 @@ impl Election {
     pub fn look(&mut self, now: Monotonic, last_zxid: Zxid, current_epoch: i64, effects: &mut Vec<ElectionEffect>) {
         self.round = self.round.wrapping_add(1);
         let own = Vote {
-            leader: if self.electorate.current.is_voter(self.me) { self.me } else { i64::MIN },
+            leader: if self.electorate.current.is_voter(self.me) { self.me } else { NOBODY },
             zxid: if self.is_observer { i64::MIN } else { last_zxid },
             peer_epoch: if self.is_observer { i64::MIN } else { current_epoch },
         };
@@ -398,6 +401,10 @@ impl Election {
             let mine = self.looking(look);
             self.send(from, mine, effects);
         }
+        if vote.leader == NOBODY && state == PeerState::Looking {
+            // A voter of the next list that is none of the current one: what it votes for will be what it hears in its round.
+            return if round > self.round { self.begin_round(look, round, now, effects) } else { None };
+        }
         if !self.electorate.is_voter(vote.leader) {
             effects.push(ElectionEffect::Ignored { from, leader: vote.leader });
             return None;
@@ -424,9 +431,7 @@ impl Election {
         }
         let is_new_round = ballot.round > self.round;
         if is_new_round {
-            self.round = ballot.round;
-            look.in_round.clear();
-            look.proposed = look.own;
+            self.enter_round(look, ballot.round);
         }
         let is_better = self.electorate.is_better(ballot.vote, look.proposed);
         if is_better {
@@ -437,6 +442,24 @@ impl Election {
             self.tell_all(look, now, effects);
         }
         look.in_round.insert(from, Ballot { version: 0, ..ballot });
+        self.weigh(look, now)
+    }
+
+    fn enter_round(&mut self, look: &mut Look, round: i64) {
+        self.round = round;
+        look.in_round.clear();
+        look.proposed = look.own;
+    }
+
+    fn begin_round(
+        &mut self,
+        look: &mut Look,
+        round: i64,
+        now: Monotonic,
+        effects: &mut Vec<ElectionEffect>,
+    ) -> Option<Vote> {
+        self.enter_round(look, round);
+        self.tell_all(look, now, effects);
         self.weigh(look, now)
     }
 

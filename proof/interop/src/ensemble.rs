@@ -277,9 +277,14 @@ impl Ensemble {
         Ok(fs::write(path, text)?)
     }
 
+    /// A path in the member's folder.
+    pub fn member_path(&self, id: usize, name: &str) -> Result<PathBuf> {
+        Ok(self.member(id)?.folder.join(name))
+    }
+
     /// What a file of the member's folder holds.
     pub fn file(&self, id: usize, name: &str) -> Result<String> {
-        let path = self.member(id)?.folder.join(name);
+        let path = self.member_path(id, name)?;
         fs::read_to_string(&path).with_context(|| path.display().to_string())
     }
 

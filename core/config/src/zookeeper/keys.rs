@@ -116,7 +116,7 @@ pub static PROPERTIES: &[Key] = &[
     string("zookeeper.forceSync").default("yes").high().doc("no acknowledges writes before they are on the disk. A power failure then loses them."),
     long("zookeeper.fsync.warningthresholdms").default("1000").doc("Milliseconds after which a slow disk sync is warned of."),
     boolean("zookeeper.datadir.autocreate").default("true").doc("Make dataDir and dataLogDir when they are missing."),
-    boolean("zookeeper.db.autocreate").default("true").no_effect("a server on its own starts with an empty tree whatever it says; in an ensemble, where false asks for the file initialize, false is refused").doc("Take an empty data folder for an empty tree; false asks for the file initialize."),
+    boolean("zookeeper.db.autocreate").default("true").doc("In an ensemble: take an empty data folder for an empty tree; false asks for the file initialize, without which such a server has no say in elections."),
     boolean("zookeeper.digest.enabled").default("true").doc("Keep a digest of the tree in snapshots and transactions."),
     boolean("zookeeper.closeSessionTxn.enabled").default("true").doc("Write the removed ephemeral nodes into the transaction that closes a session."),
     // Limits.
@@ -168,7 +168,7 @@ pub static PROPERTIES: &[Key] = &[
     int("zookeeper.quorumCnxnTimeoutMs").default("-1").no_effect("a new election connection has syncLimit ticks to say who it is").doc("Milliseconds of silence after which an election connection is closed. -1: syncLimit times tickTime."),
     int("zookeeper.electionPortBindRetry").default("3").doc("Tries to open the election port. 0: for ever."),
     boolean("zookeeper.tcpKeepAlive").default("false").doc("Keep election connections alive by TCP."),
-    string("zookeeper.leaderServes").default("yes").doc("no keeps clients away from the leader; refused in an ensemble until that is served."),
+    string("zookeeper.leaderServes").default("yes").doc("no keeps clients away from the leader."),
     int("zookeeper.leader.maxConcurrentSnapSyncs").default("10").doc("Followers that are sent a snapshot at the same time."),
     int("zookeeper.leader.maxConcurrentDiffSyncs").default("100").no_effect("transactions are sent as each learner takes them, which bounds what they cost").doc("Followers that are sent transactions at the same time."),
     int("zookeeper.leader.maxTimeToWaitForEpoch").default("-1").doc("Milliseconds that a new leader waits for its followers. -1: initLimit."),

@@ -62,6 +62,11 @@ pub struct MemberSettings {
     pub snapshot_syncs_max: i32,
     /// `zookeeper.forceSnapshotSync`, for tests of peers.
     pub force_snapshot_sync: bool,
+    /// `zookeeper.leaderServes`: a leader takes clients.
+    pub leader_serves: bool,
+    /// `zookeeper.db.autocreate`: a server that finds no data takes that for an empty tree. If not, it has no history, unless
+    /// there is a file `initialize`.
+    pub creates_tree: bool,
     /// `zookeeper.leader.maxTimeToWaitForEpoch` in milliseconds; -1 = `initLimit`.
     pub epoch_wait_ms_max: i64,
 }
@@ -111,7 +116,6 @@ impl MemberSettings {
         });
         let (init_limit, sync_limit) = (init_limit?, sync_limit?);
         let id = id.ok_or_else(|| Problem::illegal("myid file is missing"))?;
-        refuse_what_is_not_served(raw)?;
         let own = ensemble.servers.get(&id);
         let own = own.ok_or_else(|| Problem::unexpected(format!("My id {id} not in the peer list")))?;
         if raw.boolean("zookeeper.extendedTypesEnabled")? && id > EXTENDED_ID_MAX {
@@ -144,22 +148,11 @@ impl MemberSettings {
             history_len: history_len(raw, notices)?,
             snapshot_syncs_max: raw.int("zookeeper.leader.maxConcurrentSnapSyncs")?,
             force_snapshot_sync: raw.boolean("zookeeper.forceSnapshotSync")?,
+            leader_serves: raw.yes_or_no("zookeeper.leaderServes")?,
+            creates_tree: raw.boolean("zookeeper.db.autocreate")?,
             epoch_wait_ms_max: raw.int("zookeeper.leader.maxTimeToWaitForEpoch")?.into(),
         })
     }
-}
-
-/// What would mean another thing in an ensemble than the operator asks for.
-fn refuse_what_is_not_served(raw: &Raw) -> Result<(), Problem> {
-    if !raw.boolean("zookeeper.db.autocreate")? {
-        let why = "a member that finds no data takes it for an empty tree: remove the key, or keep the ensemble on the original until it asks for the file initialize";
-        return Err(Problem::config(format!("zookeeper.db.autocreate=false: {why}")));
-    }
-    if !raw.yes_or_no("zookeeper.leaderServes")? {
-        let why = "a leader that takes no clients is not served yet: remove the key, or keep the ensemble on the original until it is";
-        return Err(Problem::config(format!("zookeeper.leaderServes=no: {why}")));
-    }
-    Ok(())
 }
 
 fn bind_tries(raw: &Raw, notices: &mut Vec<Notice>) -> Result<i32, Problem> {

@@ -326,13 +326,13 @@ fn several_server_lines_make_a_member() {
 fn a_members_keys_come_from_the_file_and_from_properties() {
     let config = format!(
         "{THREE}quorumListenOnAllIPs=true\nconnectToLearnerMasterLimit=3\nfastleader.maxNotificationInterval=1000\n\
-         commitLogCount=7\nleader.maxTimeToWaitForEpoch=70\nsyncEnabled=false\n"
+         commitLogCount=7\nleader.maxTimeToWaitForEpoch=70\nsyncEnabled=false\nleaderServes=no\ndb.autocreate=false\n"
     );
     let loaded = member(&config, &[("zookeeper.tcpKeepAlive", "true")], "2").unwrap();
     let member = loaded.settings.member.unwrap();
     assert!(member.listen_on_all_addresses && member.keep_alive);
     assert_eq!((member.connect_limit, member.notification_interval_ms_max, member.epoch_wait_ms_max), (3, 1000, 70));
-    assert_eq!(member.history_len, 500);
+    assert_eq!((member.history_len, member.leader_serves, member.creates_tree), (500, false, false));
     for text in
         ["The configured commitLogCount 7 is less than", "syncEnabled: accepted without effect, since an observer"]
     {
@@ -345,8 +345,6 @@ fn a_member_that_does_not_fit_its_list_is_refused_in_the_words_of_the_original()
     let cases = [
         (THREE.replace("initLimit=10", ""), "1", "initLimit is not set"),
         (THREE.replace("syncLimit=5", ""), "1", "syncLimit is not set"),
-        (format!("{THREE}db.autocreate=false"), "1", "zookeeper.db.autocreate=false: a member that finds no data"),
-        (format!("{THREE}leaderServes=no"), "1", "zookeeper.leaderServes=no: a leader that takes no clients"),
         (format!("{THREE}group.1=1:2:3:4"), "1", "Server 4 is in a group, but has no vote and no weight"),
         (THREE.replace("c:1:2", "c:1:2|d:1:2"), "1", "Multiple address feature is disabled"),
     ];

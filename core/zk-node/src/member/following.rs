@@ -132,7 +132,7 @@ impl Server {
             history_len: usize::try_from(member.settings.history_len).unwrap_or(0),
         };
         let mut zab = Learner::new(settings, history, &member.epochs, now.monotonic);
-        if member.needs_tree {
+        if member.needs_tree || member.is_blank {
             zab.ask_for_snapshot();
         }
         let limit = match member.settings.connect_limit {

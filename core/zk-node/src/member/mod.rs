@@ -85,10 +85,15 @@ pub(crate) struct Member {
     committed: Zxid,
     /// The log can't be cut back as a leader wanted: the next one is asked for its tree.
     needs_tree: bool,
+    /// It found no data where there should be some: what it has decides nothing until a leader has given it a tree.
+    is_blank: bool,
     phase: Phase,
     /// When it serves reads, if it has no leader by then.
     read_only_at: Option<Monotonic>,
 }
+
+/// The zxid of a server that finds no data where there should be some.
+const NO_HISTORY: Zxid = -1;
 
 /// How far its life has come.
 enum Phase {
@@ -144,9 +149,20 @@ impl Member {
             epochs,
             committed: last_zxid,
             needs_tree: false,
+            is_blank: false,
             phase: Phase::Settling { history: History::starting_behind(last_zxid) },
             read_only_at: None,
         })
+    }
+
+    /// Nothing was found where data should be (`db.autocreate`).
+    pub(crate) const fn has_no_history(&mut self) {
+        self.is_blank = true;
+    }
+
+    /// Whether clients are to be taken, by the part that this server has.
+    pub(crate) const fn takes_clients(&self) -> bool {
+        self.settings.leader_serves || !self.leads()
     }
 
     /// Up to here transactions may be applied.
@@ -225,7 +241,7 @@ impl Member {
     /// The tree and the log were replaced by what ends with `last_zxid`.
     fn replaced(&mut self, last_zxid: Zxid) {
         self.committed = last_zxid;
-        self.needs_tree = false;
+        (self.needs_tree, self.is_blank) = (false, false);
         if let Phase::Settling { history } | Phase::Looking { history } = &mut self.phase {
             *history = History::starting_behind(last_zxid);
         }
@@ -454,8 +470,9 @@ impl Server {
 
     /// A round of the election begins.
     fn look(&mut self, now: Now, effects: &mut Effects) {
-        let last_zxid = self.tree.last_zxid();
-        let Some(epoch) = self.role.member().map(|member| member.epochs.current()) else { return };
+        let Some(member) = self.role.member() else { return };
+        let epoch = member.epochs.current();
+        let last_zxid = if member.is_blank { NO_HISTORY } else { self.tree.last_zxid() };
         self.vote(now, effects, |election, out| election.look(now.monotonic, last_zxid, epoch, out));
     }
 

@@ -127,7 +127,7 @@ impl Server {
         if !self.whitelist.allows(word) {
             return Some(format!("{} is not executed because it is not in the whitelist.\n", word.text()));
         }
-        let serving = self.is_serving();
+        let serving = self.takes_clients();
         Some(match word {
             Word::TelnetClose => return None,
             Word::Ruok => "imok".to_owned(),

@@ -417,6 +417,21 @@ fn while_a_list_is_being_replaced_both_must_agree() {
     assert_eq!(two.waits(), (200, vec![Did::Elected(vote(2, 0, 0), Leading)]));
 }
 
+/// Server 3 observes by the list in force and votes by the next one. It has looked more often than the others.
+#[test]
+fn a_voter_of_the_next_list_that_is_none_yet_takes_the_others_into_its_round() {
+    let next = Some(Arc::new(Quorum::majority(1, [2, 3], [])));
+    let lists = Electorate { next, ..electorate(Quorum::majority(0, [1, 2], [3])) };
+    let mut two = Elector::with(2, false, lists, ElectionSettings::default());
+    two.look(7, 1);
+    two.hears(1, Looking, vote(2, 7, 1), 1);
+    let nobody = vote(i64::MIN, i64::MIN, i64::MIN);
+    assert_eq!(two.hears(3, Looking, nobody, 4), [told(&[1, 3], vote(2, 7, 1), 4)]);
+    assert_eq!(two.hears(3, Looking, nobody, 4), [], "once");
+    assert_eq!(two.hears(3, Looking, vote(2, 7, 1), 4), []);
+    assert_eq!(two.hears(1, Looking, vote(2, 7, 1), 4), [Did::Elected(vote(2, 7, 1), Leading)]);
+}
+
 /// Else the server that the next list needs could not come back, and that list would wait for it for ever.
 #[test]
 fn a_leader_that_there_is_is_found_by_the_list_in_force() {
