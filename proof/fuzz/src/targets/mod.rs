@@ -3,6 +3,7 @@
 mod kafka_disk;
 mod kafka_wire;
 mod records;
+mod security;
 mod text;
 mod zookeeper;
 
@@ -30,6 +31,9 @@ pub(crate) static TARGETS: &[Target] = &[
     Target { name: "kafka_znodes", run: text::znodes, seeds: text::znode_seeds, memory: of_texts },
     Target { name: "properties", run: text::properties, seeds: text::properties_seeds, memory: of_texts },
     Target { name: "zoo_cfg", run: text::zoo_cfg, seeds: text::zoo_cfg_seeds, memory: of_texts },
+    Target { name: "certificates", run: security::certificates, seeds: security::certificate_seeds, memory: of_texts },
+    Target { name: "logins", run: security::logins, seeds: security::login_seeds, memory: of_texts },
+    Target { name: "jaas", run: security::jaas, seeds: security::jaas_seeds, memory: of_texts },
     Target { name: "jute_messages", run: zookeeper::messages, seeds: zookeeper::message_seeds, memory: of_views },
     Target { name: "jute_txns", run: zookeeper::txns, seeds: no_seeds, memory: of_views },
     Target { name: "zk_snapshot", run: zookeeper::snapshot, seeds: zookeeper::snapshot_seeds, memory: of_disks },
