@@ -15,7 +15,7 @@ use zk_proto::responses::Response;
 use zk_proto::{Acl, ErrorCode, Jute, OpCode, WatcherEvent};
 
 use crate::invariants::{Onlooker, Verdict, linearizable::Seen};
-use crate::settings::{SESSION_TIMEOUT_MS, ServerId, line};
+use crate::settings::{SESSION_TIMEOUT_MS, ServerId, line, one_of};
 
 /// Registers that all clients write and read.
 pub(crate) const KEYS: [&str; 4] = ["/r0", "/r1", "/r2", "/r3"];
@@ -552,14 +552,16 @@ const fn is_write(op: OpCode) -> bool {
     matches!(op, Create | Delete | SetData | Multi | CloseSession | Reconfig)
 }
 
-/// Any other list, of two voters at least.
+/// Any other list, of two voters at least; the fewer there are, the less it has in common with the one before.
 fn reconfig(servers: ServerId, random: &mut Random) -> Request {
     let sure = random.below(servers);
     let sure = [1 + sure, 1 + (sure + 1) % servers];
+    let voters_of_six = one_of(random, [0, 0, 2, 4]);
     let lines = (1..=servers).filter_map(|id| match random.below(6) {
-        0 if !sure.contains(&id) => None,
-        1 if !sure.contains(&id) => Some(format!("server.{id}={}", line(id, false))),
-        _ => Some(format!("server.{id}={}", line(id, true))),
+        _ if sure.contains(&id) => Some(format!("server.{id}={}", line(id, true))),
+        drawn if drawn < voters_of_six => Some(format!("server.{id}={}", line(id, true))),
+        5 => Some(format!("server.{id}={}", line(id, false))),
+        _ => None,
     });
     let members = lines.collect::<Vec<_>>().join(",");
     Request::Reconfig(ReconfigRequest {

@@ -99,7 +99,11 @@ pub(crate) fn install(disk: &MemDisk, id: ServerId, servers: ServerId, draw: &Dr
 
 /// A server that the others have left out of their list, and that finds so at its start, comes as one that wants to join.
 pub(crate) fn rejoin(disk: &MemDisk, id: ServerId, list: &str, draw: &Draw) -> io::Result<()> {
-    let text = format!("{}{list}\nserver.{id}={}\n", draw.zoo_cfg(), line(id, false));
+    let own = match list.contains(&format!("server.{id}=")) {
+        true => String::new(),
+        false => format!("server.{id}={}\n", line(id, false)),
+    };
+    let text = format!("{}{list}\n{own}", draw.zoo_cfg());
     disk.replace(Path::new(ZOO_CFG), text.as_bytes(), &Slow::allowed())
 }
 
