@@ -62,13 +62,15 @@ pub enum Event {
     Stop,
 }
 
-/// Which of a server's two ports for other servers.
+/// Which of a server's ports for other servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PeerPort {
     /// Votes: the second port of a `server.N` line.
     Election,
     /// A leader and its learners: the first port.
     Quorum,
+    /// A follower and the observers that it feeds: `observerMasterPort`.
+    Observers,
 }
 
 /// Something happened to a connection with another server.
@@ -168,7 +170,7 @@ pub enum Effect {
     ServePeers {
         /// Which port.
         port: PeerPort,
-        /// Where; names are to be resolved.
+        /// Where; names are to be resolved. Nowhere, if there is none.
         addresses: Vec<HostPort>,
     },
     /// Run this on a disk thread, then report [`Event::Disk`].

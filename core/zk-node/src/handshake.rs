@@ -7,6 +7,7 @@ use zk_proto::connect::{ConnectRequest, ConnectResponse, session_password};
 
 use crate::connection::{Connection, Stage};
 use crate::log::{Logger, java_exception};
+use crate::member::Asker;
 use crate::reply;
 use crate::{ConnectionId, Effects, Server};
 
@@ -90,7 +91,7 @@ impl Server {
             self.close(old, effects);
         }
         if known && self.follows() && !self.sessions.is_local(session) {
-            return self.revalidate(id, session, timeout_ms);
+            return self.revalidate(Asker::Client(id), session, timeout_ms);
         }
         let is_live = known && self.sessions.touch(session, timeout_ms, now.monotonic);
         if is_live {

@@ -325,7 +325,7 @@ impl LinkLogins {
 impl Accepted {
     fn first(&self) -> First {
         let greeting = match self.port {
-            PeerPort::Quorum => 0,
+            PeerPort::Quorum | PeerPort::Observers => 0,
             PeerPort::Election => match Greeting::decode(&Bytes::copy_from_slice(&self.arrived)) {
                 Ok(Some((_, length))) => length,
                 Ok(None) => return First::Unknown,

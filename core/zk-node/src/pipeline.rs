@@ -316,6 +316,7 @@ impl Server {
             Txn::CreateSession(_) => self.session_upgraded(header.session_id),
             Txn::CloseSession(_) => {
                 self.sessions.end(header.session_id, now.monotonic);
+                self.session_forgotten(header.session_id);
                 self.session_closed(header.session_id, origin, effects);
             }
             _ => {}

@@ -16,9 +16,11 @@ pub struct Entry {
 }
 
 /// A contiguous end of the log (ZOOKEEPER-4925): nothing is missing between `floor` and the last entry.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct History {
     entries: VecDeque<Entry>,
+    /// Of all entries.
+    payload_bytes: usize,
     /// The transaction before the first entry.
     floor: Zxid,
     committed: Zxid,
@@ -27,7 +29,7 @@ pub struct History {
 impl History {
     /// Nothing but what lies before: `last_zxid` is logged and committed.
     pub const fn starting_behind(last_zxid: Zxid) -> Self {
-        Self { entries: VecDeque::new(), floor: last_zxid, committed: last_zxid }
+        Self { entries: VecDeque::new(), payload_bytes: 0, floor: last_zxid, committed: last_zxid }
     }
 
     /// The last transaction, committed or not.
@@ -58,6 +60,7 @@ impl History {
     /// Adds the next transaction.
     pub fn push(&mut self, entry: Entry) {
         assert!(entry.zxid > self.last_zxid(), "{:#x} does not follow {:#x}", entry.zxid, self.last_zxid());
+        self.payload_bytes += entry.payload.len();
         self.entries.push_back(entry);
     }
 
@@ -95,19 +98,29 @@ impl History {
 
     /// Drops what lies behind `zxid`.
     pub fn truncate(&mut self, zxid: Zxid) {
-        self.entries.truncate(self.index_behind(zxid));
+        for cut in self.entries.drain(self.index_behind(zxid)..) {
+            self.payload_bytes -= cut.payload.len();
+        }
         self.floor = self.floor.min(zxid);
         self.committed = self.committed.min(self.last_zxid());
     }
 
     /// Drops the oldest ones beyond `len_max`, but none beyond `needed_behind`.
     pub fn trim(&mut self, len_max: usize, needed_behind: Zxid) {
-        while self.entries.len() > len_max
-            && let Some(first) = self.entries.front().filter(|first| first.zxid <= needed_behind)
-        {
-            self.floor = first.zxid;
-            self.entries.pop_front();
-        }
+        while self.entries.len() > len_max && self.drop_first(needed_behind) {}
+    }
+
+    /// The same while they weigh more than so many bytes.
+    pub fn trim_bytes(&mut self, bytes_max: usize, needed_behind: Zxid) {
+        while self.payload_bytes > bytes_max && self.drop_first(needed_behind) {}
+    }
+
+    fn drop_first(&mut self, needed_behind: Zxid) -> bool {
+        let Some(first) = self.entries.front().filter(|first| first.zxid <= needed_behind) else { return false };
+        self.payload_bytes -= first.payload.len();
+        self.floor = first.zxid;
+        self.entries.pop_front();
+        true
     }
 
     fn index_behind(&self, zxid: Zxid) -> usize {
@@ -147,6 +160,21 @@ mod tests {
         assert_eq!((history.floor(), history.len(), history.last_zxid()), (12, 2, 14));
         history.trim(1, 14);
         assert_eq!((history.floor(), history.len()), (13, 1));
+    }
+
+    #[test]
+    fn trimming_by_bytes_counts_what_is_kept() {
+        let mut history = history([]);
+        for zxid in 11..=15 {
+            history.push(Entry { zxid, payload: Bytes::from_static(b"1234") });
+        }
+        history.truncate(14);
+        history.trim_bytes(16, 14);
+        assert_eq!((history.len(), history.floor()), (4, 10));
+        history.trim_bytes(8, 11);
+        assert_eq!((history.len(), history.floor()), (3, 11), "the others are needed");
+        history.trim_bytes(0, 14);
+        assert_eq!((history.is_empty(), history.floor(), history.last_zxid()), (true, 14, 14));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 mod learners;
 mod lists;
+mod relay;
 mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -189,6 +190,11 @@ enum Stage {
     /// Who has taken the history over is known from the learners themselves.
     Synchronising,
     Broadcasting,
+    /// Another server leads, and this one feeds observers.
+    Relaying {
+        /// Transactions that are kept in memory, in bytes.
+        bytes_max: usize,
+    },
 }
 
 /// One server that leads, from its election on.
@@ -385,7 +391,7 @@ impl Leader {
         for link in self.learners.links() {
             self.push(link, effects);
         }
-        if is_last {
+        if is_last && matches!(self.stage, Stage::Broadcasting) {
             self.resign(Resignation::RollOver, effects);
         }
     }
@@ -414,6 +420,7 @@ impl Leader {
         let of_learners = self.learners.deadline(&self.settings);
         let own = match self.stage {
             Stage::Broadcasting => self.next_ping.min(self.next_count),
+            Stage::Relaying { .. } => self.next_ping,
             _ => self.stage_ends,
         };
         Some(of_learners.map_or(own, |deadline| deadline.min(own)))
@@ -425,7 +432,7 @@ impl Leader {
         for link in self.learners.silent(&self.settings, now) {
             self.lose(link, Loss::Silent, effects);
         }
-        if !matches!(self.stage, Stage::Broadcasting) {
+        if !self.stage.is_established() {
             if self.stage_ends <= now {
                 self.resign(Resignation::NoQuorum { what: self.stage.waits_for() }, effects);
             }
@@ -441,7 +448,7 @@ impl Leader {
                 effects.push(LeaderEffect::Send { link, packet: FromLeader::Ping { zxid } });
             }
         }
-        if self.next_count <= now {
+        if self.next_count <= now && matches!(self.stage, Stage::Broadcasting) {
             self.next_count = now.plus_ms(self.settings.tick_ms.max(1));
             // Those who still take the history over count, as upstream: a follower that comes back with a whole tree to
             // receive must not cost the epoch.
@@ -473,6 +480,9 @@ impl Leader {
     fn welcome(&mut self, link: LinkId, info: &LearnerInfo, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
         if info.protocol_version < 0x1_0000 {
             return self.lose(link, Loss::Refused("a learner from before 3.4.0, which is not served"), effects);
+        }
+        if matches!(self.stage, Stage::Relaying { .. }) && !info.is_observer {
+            return self.lose(link, Loss::Refused("Non observer attempting to connect to ObserverMaster."), effects);
         }
         if info.config_version > self.lists.current().version() {
             let reason = "Follower is ahead of the leader (has a later activated configuration)";
@@ -595,7 +605,7 @@ impl Leader {
     /// Tells a learner that it may serve: not before everything it came with is committed. It has applied that already, and
     /// its clients must not read what may yet be lost.
     fn welcome_in(&mut self, link: LinkId, effects: &mut Vec<LeaderEffect>) {
-        let may_serve = matches!(self.stage, Stage::Broadcasting);
+        let may_serve = self.stage.is_established();
         let committed = self.history.committed();
         if let Some(learner) = self.learners.get_mut(link).filter(|learner| learner.stage == Learning::Synced)
             && may_serve
@@ -650,11 +660,16 @@ impl Leader {
 }
 
 impl Stage {
+    /// Whether the epoch has begun, and learners may serve.
+    const fn is_established(&self) -> bool {
+        matches!(self, Self::Broadcasting | Self::Relaying { .. })
+    }
+
     const fn waits_for(&self) -> &'static str {
         match self {
             Self::Discovering { .. } | Self::Accepting => "epoch",
             Self::Promising { .. } | Self::Entering => "epoch acks",
-            Self::Synchronising | Self::Broadcasting => "new leader acks",
+            Self::Synchronising | Self::Broadcasting | Self::Relaying { .. } => "new leader acks",
         }
     }
 }

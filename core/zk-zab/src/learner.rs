@@ -338,6 +338,16 @@ impl Learner {
         }
     }
 
+    /// Whether it has introduced itself, and was not answered.
+    pub const fn is_registering(&self) -> bool {
+        matches!(self.stage, Stage::Registering)
+    }
+
+    /// The latest transactions.
+    pub const fn history(&self) -> &History {
+        &self.history
+    }
+
     /// What is left for the next leader: everything that was logged.
     pub fn into_history(self) -> History {
         self.history
@@ -396,7 +406,10 @@ impl Learner {
         if zxid <= self.history.committed() {
             return false;
         }
-        if zxid <= last || epoch_of(zxid) > self.epoch {
+        // An original observer master may leave out what was on its way as it began.
+        let is_gap =
+            self.settings.is_observer && self.stage == Stage::Serving && zxid > last.max(epoch_start(self.epoch)) + 1;
+        if zxid <= last || is_gap || epoch_of(zxid) > self.epoch {
             self.leave(Abandonment::OutOfOrder { zxid, last }, effects);
             return false;
         }

@@ -199,10 +199,10 @@ def makes_ephemerals(story, name, op, body):
     story.words("it is told of")
     elsewhere = story.again(name, story.other, client)
     story.tell("elsewhere it is", story.name(elsewhere))
-    if elsewhere.session:
-        story.tell("here it goes on as", story.name(story.again(name, story.host, client)))
-        story.tell("where it was it is", elsewhere.do(CREATE, created(story.path(name + "-moved"), PERSISTENT)))
     client = story.again(name, story.host, client)
+    story.tell("here it goes on as", story.name(client))
+    if elsewhere.session:
+        story.tell("where it was it is", elsewhere.do(CREATE, created(story.path(name + "-moved"), PERSISTENT)))
     story.tell("it makes another", client.do(CREATE2, created(story.path(name + "-"), EPHEMERAL_SEQUENTIAL))[1])
     story.tell("it ends", client.do(CLOSE)[1], client.is_closed())
     seen = story.witness.do(EXISTS, text(story.path(name)) + b"\0")[1]
@@ -221,4 +221,5 @@ def main(host, other, folder):
     story.witness.do(CLOSE)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -293,6 +293,12 @@ impl Ensemble {
         Ok(&self.member(id)?.address)
     }
 
+    /// A figure of a member's `mntr`; nothing if it tells none of this name.
+    pub fn figure(&self, id: usize, name: &str) -> Result<Option<String>> {
+        let text = self.member(id)?.word("mntr")?;
+        Ok(text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t')).map(str::to_owned))
+    }
+
     /// `address:port` for clients.
     pub fn host(&self, id: usize) -> Result<String> {
         Ok(format!("{}:{CLIENT_PORT}", self.member(id)?.address))

@@ -375,7 +375,8 @@ impl Client {
     ) -> Verdict {
         let response = decoded(ConnectResponse::decode(&mut Reader::new(frame)))?;
         if response.session_id == 0 {
-            onlooker.count(if self.is_global { "session expired" } else { "local session expired" });
+            onlooker.count("session expired");
+            onlooker.count(if self.is_global { "global session expired" } else { "local session expired" });
             self.forget_session(onlooker);
             wishes.extend(self.leave(now_us, random, onlooker));
             return Ok(());

@@ -63,7 +63,7 @@ fn go_through(world: &mut World, plan: Plan) -> Verdict {
     step_until(world, faults_us)?;
     world.heal();
     progress(world)?;
-    for what in ["session expired", "other error"] {
+    for what in ["global session expired", "other error"] {
         if plan.faults_ms == 0 && world.onlooker.seen.contains_key(what) {
             return Err(format!("nothing went wrong, but {what}"));
         }

@@ -13,6 +13,8 @@ pub(crate) type ServerId = u64;
 
 /// The port of a `server.N` line that learners dial.
 pub(crate) const QUORUM_PORT: u16 = 2888;
+/// The port of a follower that observers dial.
+pub(crate) const OBSERVERS_PORT: u16 = 2889;
 pub(crate) const DATA: &str = "/data";
 /// Where logs and snapshots are.
 pub(crate) const LOG_DIR: &str = "/data/version-2";
@@ -31,32 +33,49 @@ pub(crate) struct Draw {
     history_len: i32,
     snapshot_count: u32,
     purges: bool,
-    /// Whether the last of five or more servers has no vote.
+    /// Whether the last of five or more servers have no vote.
     observes: bool,
     /// Whether new sessions are known to their server alone.
     pub(crate) local_sessions: bool,
     /// Whether clients change the list of servers.
     pub(crate) reconfigures: bool,
+    /// Whether followers feed the observer.
+    relays: bool,
 }
 
 impl Draw {
     pub(crate) fn new(seed: u64, random: &mut Random) -> Self {
+        let relays = seed / 4 % 2 == 1;
         Self {
             history_len: one_of(random, [3, 20, 500]),
             snapshot_count: one_of(random, [30, 100, 1000]),
             purges: random.below(3) == 0,
-            observes: random.below(3) == 0,
+            observes: random.below(3) == 0 || relays,
             local_sessions: seed % 4 == 3,
             reconfigures: random.below(3) == 0,
+            relays,
+        }
+    }
+
+    /// How many of the last servers have no vote.
+    const fn observers(&self, servers: ServerId) -> ServerId {
+        match (servers, self.observes) {
+            (7.., true) if self.relays => 2,
+            (5.., true) => 1,
+            _ => 0,
         }
     }
 
     /// All of it but the list of servers.
     fn zoo_cfg(&self) -> String {
+        let relays = match self.relays {
+            true => format!("observerMasterPort={OBSERVERS_PORT}\nobserver.election.DelayMs=50\n"),
+            false => "observer.election.DelayMs=0\n".to_owned(),
+        };
         let reconfig = if self.reconfigures { "reconfigEnabled=true\nskipACL=yes\n" } else { "" };
         format!(
             "tickTime={TICK_MS}\ninitLimit=6\nsyncLimit=4\ndataDir={DATA}\nclientPort=2181\nmaxClientCnxns=0\n\
-             preAllocSize=4\n4lw.commands.whitelist=srvr\nsnapCount={}\n{reconfig}\
+             preAllocSize=4\n4lw.commands.whitelist=srvr\nsnapCount={}\n{reconfig}{relays}\
              localSessionsEnabled={}\nlocalSessionsUpgradingEnabled=true\n",
             self.snapshot_count, self.local_sessions
         )
@@ -72,7 +91,7 @@ pub(crate) fn one_of<T: Copy, const N: usize>(random: &mut Random, of: [T; N]) -
 fn zoo_cfg(id: ServerId, servers: ServerId, draw: &Draw) -> String {
     let mut text = draw.zoo_cfg();
     for other in 1..=servers {
-        let is_observer = draw.observes && servers >= 5 && other == servers;
+        let is_observer = other > servers - draw.observers(servers);
         text.push_str(&format!("server.{other}={}\n", line(other, !is_observer)));
         if is_observer && other == id {
             text.push_str("peerType=observer\n");

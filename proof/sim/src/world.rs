@@ -15,7 +15,7 @@ use crate::invariants::{Onlooker, Verdict};
 use crate::network::{CLIENTS, End, Handle, Heard, Network, NetworkEvent, Node};
 use crate::run::Plan;
 use crate::server::Machine;
-use crate::settings::{self, Draw, LOG_DIR, QUORUM_PORT, ServerId};
+use crate::settings::{self, Draw, LOG_DIR, OBSERVERS_PORT, QUORUM_PORT, ServerId};
 
 const MS: u64 = 1000;
 const POLL_US: u64 = 50 * MS;
@@ -294,6 +294,8 @@ impl World {
                         }
                     }
                 }
+                // Who comes there all the same is turned away.
+                Effect::ServePeers { port: PeerPort::Observers, .. } => {}
                 Effect::ServeClients(_) | Effect::ServePeers { .. } => {
                     return Err("a server has another address".into());
                 }
@@ -314,8 +316,11 @@ impl World {
             LinkEffect::Dial { link, addresses, timeout_ms } => {
                 let address = addresses.first().map(|address| (address.host.trim_start_matches('s'), address.port));
                 let to = address.and_then(|(host, _)| host.parse().ok()).unwrap_or(0);
-                let is_quorum = address.is_some_and(|(_, port)| port == QUORUM_PORT);
-                let port = Some(if is_quorum { PeerPort::Quorum } else { PeerPort::Election });
+                let port = Some(match address.map(|(_, port)| port) {
+                    Some(QUORUM_PORT) => PeerPort::Quorum,
+                    Some(OBSERVERS_PORT) => PeerPort::Observers,
+                    _ => PeerPort::Election,
+                });
                 let until_us = self.now_us + timeout_ms.saturating_mul(MS);
                 let after_us = Network::delay(&mut self.random);
                 self.at(after_us, Happening::Dial { from: end(link), to, port, until_us });
@@ -605,7 +610,7 @@ impl World {
 }
 
 /// What the servers' lines say that a run went through.
-const COUNTED: [(&str, &str); 17] = [
+const COUNTED: [(&str, &str); 18] = [
     ("The list of servers of version", "list in force"),
     ("Suggested leader", "appointed"),
     ("Becoming an observer", "becomes an observer"),
@@ -619,6 +624,7 @@ const COUNTED: [(&str, &str); 17] = [
     ("LEADING", "elected"),
     ("FOLLOWING", "follows"),
     ("OBSERVING", "observes"),
+    ("Observing new leader sid", "observes a follower"),
     ("Expiring session", "expired"),
     ("Upgrading session", "session upgraded"),
     ("Snapshotting", "snapshot"),

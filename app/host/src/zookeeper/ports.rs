@@ -78,7 +78,9 @@ impl Shared {
             match bound {
                 Ok(listeners) => {
                     self.ports.close(port).await;
-                    self.log.write(Level::Info, logger, format!("binding to port {told}"));
+                    if !listeners.is_empty() {
+                        self.log.write(Level::Info, logger, format!("binding to port {told}"));
+                    }
                     return listeners.into_iter().for_each(|listener| self.accept(port, listener));
                 }
                 Err(error) => {

@@ -11,9 +11,7 @@ pub(super) const NO_SUPPLIER: &str =
 const CLIENT_NAMES: &str =
     "a client's certificate is not compared with the name of its host; clients read the key for that of the server";
 const ADMIN: &str = "the AdminServer is not served yet; the four-letter words answer the same questions";
-const OBSERVER_MASTER: &str = "observers are fed by the leader alone";
 const OBSERVER_LOG: &str = "an observer always keeps a log, and starts from it";
-const OBSERVER_DELAY: &str = "an observer looks for its leader at once";
 const NO_DELAY: &str = "what is written leaves at once, always";
 const TRACKER: &str = "the last packets between servers are not remembered; the log tells of what went wrong";
 const REACHABILITY: &str = "all addresses of a server are tried at once, and the first that answers is taken";
@@ -48,7 +46,7 @@ pub static ZOO_CFG: &[Key] = &[
     string("clientPortAddress").medium().doc("Address on which clients are served. Default: all."),
     int("secureClientPort").default("0").medium().doc("Port for clients that speak TLS. 0 opens none."),
     string("secureClientPortAddress").medium().doc("Address on which clients that speak TLS are served. Default: all."),
-    int("observerMasterPort").default("0").no_effect(OBSERVER_MASTER).doc("Port on which followers feed observers. 0 or less opens none."),
+    int("observerMasterPort").default("0").doc("Port on which followers feed observers; observers that have the key go to the followers by turns, and to the leader only if none takes them. 0 or less: none."),
     int("clientPortListenBacklog").default("-1").doc("Connections that the kernel keeps waiting for each client port. -1: as many as the system likes."),
     int("tickTime").default("3000").high().doc("Length of a tick in milliseconds: the unit of session timeouts, initLimit and syncLimit."),
     int("maxClientCnxns").default("60").high().doc("Connections allowed from one IP address. 0: no limit."),
@@ -176,10 +174,10 @@ pub static PROPERTIES: &[Key] = &[
     boolean("zookeeper.forceSnapshotSync").default("false").doc("Always send followers a snapshot."),
     boolean("zookeeper.learner.asyncSending").default("false").no_effect("sending never waits for a peer, with or without it").doc("Learners send in a thread of their own."),
     int("zookeeper.leaderConnectDelayDuringRetryMs").default("100").no_effect("a leader that does not answer yet is tried again after 5 ms, then after twice as long each time").doc("Milliseconds between two tries to reach the leader."),
-    long("zookeeper.observer.reconnectDelayMs").default("0").no_effect(OBSERVER_DELAY).doc("Milliseconds that an observer waits before it connects again."),
-    long("zookeeper.observer.election.DelayMs").default("200").no_effect(OBSERVER_DELAY).doc("Milliseconds that an observer waits before it takes part in an election."),
+    long("zookeeper.observer.reconnectDelayMs").default("0").doc("Milliseconds that an observer waits at most before it connects to its leader, or to a master that it has tried before."),
+    long("zookeeper.observer.election.DelayMs").default("200").doc("Milliseconds that an observer waits at most, when it has lost its leader, before it looks for one."),
     boolean("zookeeper.observer.syncEnabled").no_effect(OBSERVER_LOG).doc("As syncEnabled, and stronger."),
-    int("zookeeper.observerMaster.sizeLimit").default("33554432").no_effect(OBSERVER_MASTER).doc("Bytes of transactions that a follower keeps for its observers."),
+    int("zookeeper.observerMaster.sizeLimit").default("33554432").doc("Bytes of transactions that a follower keeps for its observers."),
     boolean("leader.nodelay").default("true").no_effect(NO_DELAY).doc("TCP without delay on the leader's side. -D only."),
     boolean("follower.nodelay").default("true").no_effect(NO_DELAY).doc("TCP without delay on the follower's side. -D only."),
     // Who may do what.

@@ -38,6 +38,15 @@ pub struct MemberSettings {
     pub local_sessions: bool,
     /// `localSessionsUpgradingEnabled`: those that make an ephemeral node become known to all.
     pub local_session_upgrades: bool,
+    /// `observerMasterPort`: a follower feeds observers here, and an observer looks for such a follower.
+    pub observer_master_port: Option<u16>,
+    /// `zookeeper.observerMaster.sizeLimit` in bytes: transactions that such a follower keeps in memory.
+    pub observer_master_bytes: usize,
+    /// `zookeeper.observer.reconnectDelayMs`: what an observer waits at most before it goes to its leader, or to a master that it has
+    /// tried before.
+    pub observer_reconnect_delay_ms: u64,
+    /// `zookeeper.observer.election.DelayMs`: what an observer waits at most before it looks for a leader again.
+    pub observer_election_delay_ms: u64,
     /// `quorumListenOnAllIPs`.
     pub listen_on_all_addresses: bool,
     /// `multiAddress.enabled`.
@@ -136,6 +145,10 @@ impl MemberSettings {
             connect_limit: raw.int("connectToLearnerMasterLimit")?,
             local_sessions: raw.boolean("localSessionsEnabled")?,
             local_session_upgrades: raw.boolean("localSessionsUpgradingEnabled")?,
+            observer_master_port: observer_master_port(raw)?,
+            observer_master_bytes: usize::try_from(raw.int("zookeeper.observerMaster.sizeLimit")?).unwrap_or(0),
+            observer_reconnect_delay_ms: delay_ms(raw, "zookeeper.observer.reconnectDelayMs")?,
+            observer_election_delay_ms: delay_ms(raw, "zookeeper.observer.election.DelayMs")?,
             listen_on_all_addresses: raw.boolean("quorumListenOnAllIPs")?,
             multiple_addresses: raw.boolean("multiAddress.enabled")?,
             sasl: None,
@@ -153,6 +166,19 @@ impl MemberSettings {
             epoch_wait_ms_max: raw.int("zookeeper.leader.maxTimeToWaitForEpoch")?.into(),
         })
     }
+}
+
+/// Zero or less is none. One that is no port makes the original end when its part begins.
+fn observer_master_port(raw: &Raw) -> Result<Option<u16>, Problem> {
+    match raw.int("observerMasterPort")? {
+        ..=0 => Ok(None),
+        port => u16::try_from(port).map(Some).map_err(|_| Problem::unexpected(format!("port out of range:{port}"))),
+    }
+}
+
+/// A delay below zero is none.
+fn delay_ms(raw: &Raw, key: &str) -> Result<u64, Problem> {
+    Ok(u64::try_from(raw.long(key)?).unwrap_or(0))
 }
 
 fn bind_tries(raw: &Raw, notices: &mut Vec<Notice>) -> Result<i32, Problem> {

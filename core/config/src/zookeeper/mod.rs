@@ -324,7 +324,11 @@ fn settings(raw: &Raw, logins: Option<&LoginFile>, notices: &mut Vec<Notice>) ->
     }
     let client_address = client_address(raw, notices)?;
     let client_tls = tls::client(raw, notices)?;
-    notices.push(Notice::info(CONFIG, "observerMasterPort is not set"));
+    let observers = match raw.int("observerMasterPort")? {
+        ..=0 => "observerMasterPort is not set".to_owned(),
+        port => format!("observerMasterPort is {port}"),
+    };
+    notices.push(Notice::info(CONFIG, observers));
     let tick_time_ms = raw.int("tickTime")?;
     if tick_time_ms == 0 {
         return Err(Problem::illegal("tickTime is not set"));

@@ -304,6 +304,10 @@ fn member(config: &str, java: &[(&str, &str)], id: &str) -> Result<Loaded, ZooKe
     load(config, java, &[("/data/myid", id)])
 }
 
+fn member_of(config: &str) -> Result<MemberSettings, ZooKeeperError> {
+    member(config, &[], "1").map(|loaded| loaded.settings.member.unwrap())
+}
+
 #[test]
 fn several_server_lines_make_a_member() {
     let loaded = member(THREE, &[], "1").unwrap();
@@ -316,6 +320,9 @@ fn several_server_lines_make_a_member() {
     assert_eq!((member.history_len, member.epoch_wait_ms_max), (500, -1));
     assert_eq!((member.snapshot_syncs_max, member.bind_tries_max), (10, 3));
     assert!(!member.keep_alive && !member.listen_on_all_addresses && !member.multiple_addresses);
+    assert!(!member.local_sessions && !member.local_session_upgrades && member.observer_master_port.is_none());
+    assert_eq!((member.observer_reconnect_delay_ms, member.observer_election_delay_ms), (0, 200));
+    assert_eq!(member.observer_master_bytes, 32 << 20);
     assert_eq!(loaded.settings.client_address, Some(HostPort { host: "0.0.0.0".into(), port: 2181 }));
     // One line is enough where standing alone is not allowed.
     let one = "dataDir=/data\ninitLimit=1\nsyncLimit=1\nstandaloneEnabled=false\nserver.1=a:1:2\n";
@@ -333,6 +340,15 @@ fn a_members_keys_come_from_the_file_and_from_properties() {
     assert!(member.listen_on_all_addresses && member.keep_alive);
     assert_eq!((member.connect_limit, member.notification_interval_ms_max, member.epoch_wait_ms_max), (3, 1000, 70));
     assert_eq!((member.history_len, member.leader_serves, member.creates_tree), (500, false, false));
+    let config = format!(
+        "{THREE}localSessionsEnabled=true\nobserverMasterPort=2191\nobserver.reconnectDelayMs=7\nobserver.election.DelayMs=-1\n"
+    );
+    let of_observers = member_of(&config).unwrap();
+    assert!(of_observers.local_sessions && !of_observers.local_session_upgrades);
+    assert_eq!(of_observers.observer_master_port, Some(2191));
+    assert_eq!((of_observers.observer_reconnect_delay_ms, of_observers.observer_election_delay_ms), (7, 0));
+    let refused = member_of(&format!("{THREE}observerMasterPort=70000\n")).unwrap_err().lines().join("\n");
+    assert!(refused.contains("port out of range:70000"), "{refused}");
     for text in
         ["The configured commitLogCount 7 is less than", "syncEnabled: accepted without effect, since an observer"]
     {

@@ -15,6 +15,7 @@ use zk_zab::{
 };
 
 use super::matching::Incoming;
+use super::relaying::{Relay, Source};
 use super::stream::PacketStream;
 use super::wire::{self, LeaderSays};
 use super::{LEADER_LINKS, List, Member, Phase, ticks};
@@ -39,6 +40,11 @@ pub(crate) struct Following {
     leader: ServerId,
     /// The list of servers that the leader's epoch begins with.
     list: Option<Arc<List>>,
+    source: Source,
+    /// When it must be connected.
+    until: Monotonic,
+    /// The next pause before it dials again.
+    pause_ms: u64,
     link: LinkId,
     contact: Contact,
     pub(super) stream: PacketStream,
@@ -48,17 +54,33 @@ pub(crate) struct Following {
     touched: BTreeMap<i64, i32>,
     /// Sessions that were known here alone, and that the leader is to make known to all.
     upgrading: BTreeSet<i64>,
-    /// Clients' `sync` requests, in the order in which they went to the leader.
-    syncs: VecDeque<Request>,
-    /// Clients that want to go on with a session, while the leader is asked.
-    revalidating: BTreeMap<i64, VecDeque<ConnectionId>>,
+    /// `sync` requests, in the order in which they went to the leader.
+    syncs: VecDeque<Syncing>,
+    /// Who wants to go on with a session, while the leader is asked.
+    revalidating: BTreeMap<i64, VecDeque<Asker>>,
+    /// Its part for observers, if it has one.
+    pub(super) relay: Option<Box<Relay>>,
+}
+
+/// Who wants to go on with a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asker {
+    Client(ConnectionId),
+    /// A client of an observer that this server feeds.
+    Observer(LinkId),
+}
+
+/// Whose `sync` it is.
+enum Syncing {
+    Client(Request),
+    Observer(LinkId),
 }
 
 /// How far the connection to the leader is.
 #[derive(Clone, Copy, Debug)]
 enum Contact {
-    Dialling { pause_ms: u64, until: Monotonic },
-    Pausing { pause_ms: u64, again: Monotonic, until: Monotonic },
+    Dialling,
+    Pausing { again: Monotonic },
     Connected,
 }
 
@@ -82,10 +104,40 @@ impl Following {
 
     pub(super) fn deadline(&self) -> Option<Monotonic> {
         match self.contact {
-            Contact::Dialling { until, .. } => Some(until),
-            Contact::Pausing { again, .. } => Some(again),
-            Contact::Connected => self.zab.deadline(),
+            Contact::Dialling => Some(self.until),
+            Contact::Pausing { again } => Some(again),
+            Contact::Connected => {
+                let relay = self.relay.as_ref().and_then(|relay| relay.feed.deadline());
+                self.zab.deadline().into_iter().chain(relay).min()
+            }
         }
+    }
+
+    /// Whether who is dialled does not answer, or is no observer master just now.
+    const fn is_turned_away(&self) -> bool {
+        match self.contact {
+            Contact::Dialling | Contact::Pausing { .. } => true,
+            Contact::Connected => matches!(self.source, Source::Master { .. }) && self.zab.is_registering(),
+        }
+    }
+
+    /// Whom its history comes from.
+    pub(crate) const fn source(&self) -> ServerId {
+        self.source.id()
+    }
+
+    /// Observers that it feeds; `None` if it feeds none.
+    pub(crate) fn synced_observers(&self) -> Option<usize> {
+        self.relay.as_ref().map(|relay| relay.feed.synced_counts().1)
+    }
+
+    pub(super) const fn history(&self) -> &History {
+        self.zab.history()
+    }
+
+    /// An observer's client waits for a `sync`.
+    pub(super) fn await_sync(&mut self, link: LinkId) {
+        self.syncs.push_back(Syncing::Observer(link));
     }
 
     pub(super) fn epoch_stored(&mut self, which: Epoch, epoch: i64) {
@@ -116,7 +168,13 @@ impl Following {
 
     /// What it leaves.
     pub(super) fn end(self) -> (History, Vec<LinkId>, Vec<TreeWalk>) {
-        (self.zab.into_history(), vec![self.link], Vec::new())
+        let (mut links, mut walks) = (vec![self.link], Vec::new());
+        if let Some(relay) = self.relay {
+            let (_, observers, on_their_way) = relay.feed.end();
+            links.extend(observers);
+            walks = on_their_way;
+        }
+        (self.zab.into_history(), links, walks)
     }
 }
 
@@ -140,14 +198,18 @@ impl Server {
             limit => limit,
         };
         let until = now.monotonic.plus_ms(ticks(&self.config, limit));
-        let link = member.next_leader_link();
+        let (source, is_round_over) = member.next_source(leader, false, &mut self.random);
+        let delay_ms = if is_round_over { member.reconnect_delay_ms(&mut self.random) } else { 0 };
         member.phase = Phase::Following(Box::new(Following {
             zab,
             wanted: Vec::new(),
             leader,
             list: None,
-            link,
-            contact: Contact::Dialling { pause_ms: DIAL_PAUSE_MS, until },
+            source,
+            until,
+            pause_ms: DIAL_PAUSE_MS,
+            link: LinkId(LEADER_LINKS),
+            contact: Contact::Pausing { again: now.monotonic.plus_ms(delay_ms) },
             stream: PacketStream::default(),
             intake: Intake::Packets,
             reading_paused: false,
@@ -155,19 +217,25 @@ impl Server {
             upgrading: BTreeSet::new(),
             syncs: VecDeque::new(),
             revalidating: BTreeMap::new(),
+            relay: None,
         }));
         let early = std::mem::take(&mut member.early);
         for link in early.into_keys() {
             self.close_link(link, effects);
         }
-        self.dial_leader(until, now, effects);
+        self.following_tick(now, effects);
     }
 
-    fn dial_leader(&mut self, until: Monotonic, now: Now, effects: &mut Effects) {
+    fn dial(&mut self, now: Now, effects: &mut Effects) {
         let Some(member) = self.role.member_mut() else { return };
-        let Phase::Following(following) = &member.phase else { return };
-        let addresses = member.lists.line(following.leader).map_or_else(Vec::new, |line| line.quorum.clone());
-        let link = following.link;
+        let link = member.next_leader_link();
+        let Phase::Following(following) = &mut member.phase else { return };
+        (following.link, following.contact, following.stream) = (link, Contact::Dialling, PacketStream::default());
+        let (source, until) = (following.source, following.until);
+        if let Source::Master { id, port } = source {
+            self.log.info(Logger::Learner, format!("Observing new leader sid={id} port={port}"));
+        }
+        let addresses = source.addresses(member);
         let timeout_ms = (until.since(now.monotonic).as_millis() as u64).max(1);
         member.ports.insert(link, PeerPort::Quorum);
         effects.push(Effect::Link(LinkEffect::Dial { link, addresses, timeout_ms }));
@@ -188,32 +256,41 @@ impl Server {
                 self.hear_leader(now, effects);
             }
             LinkEvent::Congested { .. } | LinkEvent::Accepted { .. } => {}
-            LinkEvent::Closed { reason, .. } => match following.contact {
-                Contact::Dialling { pause_ms, until } if now.monotonic < until => {
-                    let again = now.monotonic.plus_ms(pause_ms);
-                    let pause_ms = (pause_ms * 2).min(DIAL_PAUSE_MS_MAX);
-                    following.contact = Contact::Pausing { pause_ms, again, until };
-                }
-                _ => self.look_again(&format!("the link to the leader is closed: {reason}"), now, effects),
+            LinkEvent::Closed { reason, .. } => match following.is_turned_away() && now.monotonic < following.until {
+                true => self.dial_later(now),
+                false => self.look_again(&format!("the link to the leader is closed: {reason}"), now, effects),
             },
         }
     }
 
-    pub(super) fn following_tick(&mut self, now: Now, effects: &mut Effects) {
+    /// Goes on to the next observer master, or to the leader; after each round later.
+    fn dial_later(&mut self, now: Now) {
         let Some(member) = self.role.member_mut() else { return };
-        let next_link = member.dialled + 1;
         let Some(following) = member.following() else { return };
+        let (leader, is_weary) = (following.leader, following.pause_ms >= DIAL_PAUSE_MS_MAX);
+        let (source, is_round_over) = member.next_source(leader, is_weary, &mut self.random);
+        let delay_ms = match source {
+            Source::Master { .. } if is_round_over => member.reconnect_delay_ms(&mut self.random),
+            _ => 0,
+        };
+        let Some(following) = member.following() else { return };
+        following.source = source;
+        let mut again = now.monotonic;
+        if is_round_over {
+            again = again.plus_ms(following.pause_ms.max(delay_ms));
+            following.pause_ms = (following.pause_ms * 2).min(DIAL_PAUSE_MS_MAX);
+        }
+        following.contact = Contact::Pausing { again };
+    }
+
+    pub(super) fn following_tick(&mut self, now: Now, effects: &mut Effects) {
+        let Some(following) = self.role.member_mut().and_then(Member::following) else { return };
         match following.contact {
-            Contact::Pausing { pause_ms, again, until } if again <= now.monotonic => {
-                following.contact = Contact::Dialling { pause_ms, until };
-                following.link = LinkId(LEADER_LINKS | next_link);
-                member.dialled = next_link;
-                self.dial_leader(until, now, effects);
-            }
-            Contact::Dialling { until, .. } if until <= now.monotonic => {
+            Contact::Dialling | Contact::Pausing { .. } if following.until <= now.monotonic => {
                 self.look_again("connectToLeader exceeded on retries.", now, effects);
             }
-            Contact::Pausing { .. } | Contact::Dialling { .. } => {}
+            Contact::Pausing { again } if again <= now.monotonic => self.dial(now, effects),
+            Contact::Pausing { .. } | Contact::Dialling => {}
             Contact::Connected => following.zab.tick(now.monotonic, &mut following.wanted),
         }
     }
@@ -278,11 +355,11 @@ impl Server {
                 self.answer_ping(zxid);
             }
             LeaderSays::Zab(packet) => following.zab.packet(packet, now.monotonic, &mut following.wanted),
-            LeaderSays::Sync => {
-                if let Some(request) = following.syncs.pop_front() {
-                    self.answer_sync(&request, now);
-                }
-            }
+            LeaderSays::Sync => match following.syncs.pop_front() {
+                Some(Syncing::Client(request)) => self.answer_sync(&request, now),
+                Some(Syncing::Observer(link)) => self.tell_learner(link, wire::sync_bytes()),
+                None => {}
+            },
             LeaderSays::Revalidated(answer) => self.revalidated(answer, effects),
         }
     }
@@ -311,6 +388,11 @@ impl Server {
             if wanted.is_empty() {
                 return;
             }
+            for effect in &wanted {
+                if let LearnerEffect::Activate { zxid, leader } = effect {
+                    self.relay_activation(*zxid, *leader);
+                }
+            }
             for effect in wanted {
                 self.follow(effect, now, effects);
             }
@@ -330,6 +412,9 @@ impl Server {
                     member.committed = zxid;
                 }
                 self.commit(now, effects);
+                if let Some(relay) = self.relay() {
+                    relay.committed(zxid);
+                }
             }
             LearnerEffect::Config(text) => {
                 let list = self.learn_list(&text, None);
@@ -348,7 +433,10 @@ impl Server {
                     self.role.member_mut().and_then(Member::following).and_then(|following| following.list.take());
                 match list.is_some_and(|list| self.activate(&list, None, effects)) {
                     true => self.change_part(None, now, effects),
-                    false => self.enter_service(epoch, now),
+                    false => {
+                        self.enter_service(epoch, now);
+                        self.begin_relaying(epoch, now, effects);
+                    }
                 }
             }
             LearnerEffect::Abandon(reason) => {
@@ -368,7 +456,11 @@ impl Server {
         self.look_again("changes proposed in reconfig", now, effects);
     }
 
-    fn tell_leader(&mut self, bytes: &[u8]) {
+    fn relay(&mut self) -> Option<&mut Relay> {
+        self.role.member_mut().and_then(Member::following).and_then(|following| following.relay.as_deref_mut())
+    }
+
+    pub(super) fn tell_leader(&mut self, bytes: &[u8]) {
         let Some(member) = self.role.member_mut() else { return };
         if let Some(link) = member.following().map(|following| following.link) {
             member.send(link, bytes);
@@ -392,6 +484,9 @@ impl Server {
         }
         self.journal.append(entry.zxid, &entry.payload, now.monotonic);
         self.pipeline.accept(Proposal { entry: decoded, error, origin: None });
+        if let Some(relay) = self.relay() {
+            relay.logged(entry.clone());
+        }
     }
 
     /// Whether this server follows and its leader is asked.
@@ -415,7 +510,7 @@ impl Server {
     pub(crate) fn forward_sync(&mut self, request: Request) {
         self.forward(request.session, &request.body, &request.ids, request.origin());
         if let Some(following) = self.role.member_mut().and_then(Member::following) {
-            following.syncs.push_back(request);
+            following.syncs.push_back(Syncing::Client(request));
         }
     }
 
@@ -436,6 +531,13 @@ impl Server {
             following.upgrading.insert(session);
         }
         self.tell_leader(&wire::request_bytes(session, 0, OpCode::CreateSession, &timeout_ms.to_be_bytes(), &[]));
+    }
+
+    /// A session has ended.
+    pub(crate) fn session_forgotten(&mut self, session: i64) {
+        if let Some(relay) = self.relay() {
+            relay.session_ended(session);
+        }
     }
 
     /// All servers know a session.
@@ -459,9 +561,9 @@ impl Server {
     }
 
     /// Asks the leader whether a client may go on with its session.
-    pub(crate) fn revalidate(&mut self, id: ConnectionId, session: i64, timeout_ms: i32) {
+    pub(crate) fn revalidate(&mut self, asker: Asker, session: i64, timeout_ms: i32) {
         if let Some(following) = self.role.member_mut().and_then(Member::following) {
-            following.revalidating.entry(session).or_default().push_back(id);
+            following.revalidating.entry(session).or_default().push_back(asker);
         }
         self.tell_leader(&wire::revalidate_bytes(session, timeout_ms));
     }
@@ -469,12 +571,26 @@ impl Server {
     fn revalidated(&mut self, answer: Revalidated, effects: &mut Effects) {
         let Some(following) = self.role.member_mut().and_then(Member::following) else { return };
         let Some(waiting) = following.revalidating.get_mut(&answer.session_id) else { return };
-        let id = waiting.pop_front();
+        let asker = waiting.pop_front();
         if waiting.is_empty() {
             following.revalidating.remove(&answer.session_id);
         }
-        if let Some(id) = id.filter(|id| self.connections.get(*id).is_some()) {
-            self.finish_resuming(id, answer.session_id, answer.valid, effects);
+        let Revalidated { session_id, valid } = answer;
+        if let (Some(relay), Some(asker), true) = (&mut following.relay, asker, valid) {
+            relay.moved(session_id, if let Asker::Observer(link) = asker { Some(link) } else { None });
+        }
+        match asker {
+            Some(Asker::Client(id)) if self.connections.get(id).is_some() => {
+                self.finish_resuming(id, session_id, valid, effects);
+            }
+            Some(Asker::Observer(link)) => {
+                // For the leader it was here, and is.
+                if let Some(left) = self.connections.of_session(session_id).filter(|_| valid) {
+                    self.close(left, effects);
+                }
+                self.tell_learner(link, wire::revalidated_bytes(session_id, valid));
+            }
+            _ => {}
         }
     }
 

@@ -80,6 +80,10 @@ pub(crate) struct LogRead {
 }
 
 impl Leading {
+    pub(super) const fn new(zab: Leader, wanted: Vec<LeaderEffect>, began: Monotonic) -> Self {
+        Self { zab, wanted, learners: BTreeMap::new(), syncs: VecDeque::new(), began, sizes: ProposalSizes::NONE }
+    }
+
     pub(super) fn deadline(&self) -> Option<Monotonic> {
         let sends_a_tree = self.learners.values().any(|learner| learner.walk.is_some() && !learner.congested);
         match sends_a_tree {
@@ -152,6 +156,22 @@ impl Leading {
         self.zab.propose_list(zxid, list);
     }
 
+    /// A transaction is on its way to be logged.
+    pub(super) fn propose(&mut self, entry: Entry) {
+        self.sizes.add(entry.payload.len());
+        self.zab.proposed(entry, &mut self.wanted);
+    }
+
+    /// For a follower that feeds observers: what puts a list of servers in force.
+    pub(super) fn activates(&mut self, zxid: Zxid, leader: ServerId, list: Option<ProposedList>) {
+        self.zab.activates(zxid, leader, list);
+    }
+
+    /// For a follower that feeds observers: the leader has committed up to here.
+    pub(super) fn commit(&mut self, zxid: Zxid) {
+        self.zab.committed(zxid, &mut self.wanted);
+    }
+
     /// What it leaves: the history, its links, and trees that were on their way.
     pub(super) fn end(self) -> (History, Vec<LinkId>, Vec<TreeWalk>) {
         let links = self.learners.keys().copied().collect();
@@ -160,7 +180,7 @@ impl Leading {
     }
 }
 
-fn settings(config: &ServerConfig, member: &MemberSettings) -> LeaderSettings {
+pub(super) fn settings(config: &ServerConfig, member: &MemberSettings) -> LeaderSettings {
     LeaderSettings {
         id: member.id,
         tick_ms: u64::from(config.tick_time_ms),
@@ -188,14 +208,7 @@ impl Server {
             now.monotonic,
             &mut wanted,
         );
-        let mut leading = Leading {
-            zab,
-            wanted,
-            learners: BTreeMap::new(),
-            syncs: VecDeque::new(),
-            began: now.monotonic,
-            sizes: ProposalSizes::NONE,
-        };
+        let mut leading = Leading::new(zab, wanted, now.monotonic);
         let early = std::mem::take(&mut member.early);
         for (link, said) in &early {
             let mut learner = LearnerLink::default();
@@ -213,7 +226,7 @@ impl Server {
     pub(super) fn hear_learners(&mut self, link: LinkId, now: Now, effects: &mut Effects) {
         let length_max = self.packet_length_max();
         loop {
-            let Some(leading) = self.role.member_mut().and_then(Member::leading) else { return };
+            let Some(leading) = self.role.member_mut().and_then(Member::feeding) else { return };
             let Some(learner) = leading.learners.get_mut(&link) else { return };
             let awaited = leading.zab.awaited_of(link);
             // Nothing long comes from those who have not introduced themselves.
@@ -232,6 +245,9 @@ impl Server {
     }
 
     fn learner_said(&mut self, link: LinkId, said: LearnerSays, now: Now) {
+        if !self.role.orders() {
+            return self.observer_said(link, said, now);
+        }
         match said {
             LearnerSays::Zab(packet) => {
                 if let FromLearner::Info(info) = &packet {
@@ -271,15 +287,15 @@ impl Server {
         }
     }
 
-    fn tell_zab(&mut self, link: LinkId, packet: FromLearner, now: Now) {
-        if let Some(leading) = self.role.member_mut().and_then(Member::leading) {
+    pub(super) fn tell_zab(&mut self, link: LinkId, packet: FromLearner, now: Now) {
+        if let Some(leading) = self.role.member_mut().and_then(Member::feeding) {
             leading.zab.packet(link, packet, now.monotonic, &mut leading.wanted);
         }
     }
 
     /// Sends a packet behind all commits so far.
-    fn tell_learner(&mut self, link: LinkId, bytes: Bytes) {
-        if let Some(leading) = self.role.member_mut().and_then(Member::leading) {
+    pub(super) fn tell_learner(&mut self, link: LinkId, bytes: Bytes) {
+        if let Some(leading) = self.role.member_mut().and_then(Member::feeding) {
             leading.zab.send_behind(link, bytes, false, &mut leading.wanted);
         }
     }
@@ -317,8 +333,7 @@ impl Server {
     /// Hands a new transaction to Zab.
     pub(crate) fn proposed(&mut self, zxid: Zxid, payload: &Bytes) {
         if let Some(leading) = self.role.member_mut().and_then(Member::leading) {
-            leading.sizes.add(payload.len());
-            leading.zab.proposed(Entry { zxid, payload: payload.clone() }, &mut leading.wanted);
+            leading.propose(Entry { zxid, payload: payload.clone() });
         }
     }
 
@@ -331,7 +346,7 @@ impl Server {
 
     /// Another connection may be a learner's: those that stand unnamed for longest make room, if there are many.
     pub(super) fn make_room_for_learner(&mut self, effects: &mut Effects) {
-        let Some(leading) = self.role.member_mut().and_then(Member::leading) else { return };
+        let Some(leading) = self.role.member_mut().and_then(Member::feeding) else { return };
         let unnamed = leading.zab.unnamed();
         if let Some(oldest) = unnamed.first().filter(|_| unnamed.len() >= UNNAMED_MAX) {
             self.lose_learner(*oldest, "too many connections of unknown servers", effects);
@@ -340,7 +355,7 @@ impl Server {
 
     /// A learner is gone.
     fn forget_learner(&mut self, link: LinkId) {
-        let Some(leading) = self.role.member_mut().and_then(Member::leading) else { return };
+        let Some(leading) = self.role.member_mut().and_then(Member::feeding) else { return };
         leading.zab.closed(link);
         leading.syncs.retain(|(_, waiting)| *waiting != link);
         if let Some(walk) = leading.learners.remove(&link).and_then(|learner| learner.walk) {
@@ -356,15 +371,15 @@ impl Server {
     }
 
     pub(super) fn leading_tick(&mut self, now: Now) {
-        if let Some(leading) = self.role.member_mut().and_then(Member::leading) {
-            leading.zab.tick(now.monotonic, &mut leading.wanted);
+        if let Some(feed) = self.role.member_mut().and_then(Member::feeding) {
+            feed.zab.tick(now.monotonic, &mut feed.wanted);
         }
     }
 
     /// Does what Zab wants, until it wants nothing more.
     pub(super) fn carry_out_leading(&mut self, now: Now, effects: &mut Effects) {
         loop {
-            let Some(leading) = self.role.member_mut().and_then(Member::leading) else { return };
+            let Some(leading) = self.role.member_mut().and_then(Member::feeding) else { return };
             let wanted = std::mem::take(&mut leading.wanted);
             if wanted.is_empty() {
                 return;
@@ -431,7 +446,7 @@ impl Server {
         let Some(member) = self.role.member_mut() else { return };
         member.send(link, &wire::leader_bytes(FromLeader::Snap { zxid }));
         member.send(link, &bytes);
-        match member.leading().and_then(|leading| leading.learners.get_mut(&link)) {
+        match member.feeding().and_then(|leading| leading.learners.get_mut(&link)) {
             Some(learner) => learner.walk = Some(walk),
             None => walk.abandon(&mut self.tree),
         }
@@ -439,7 +454,7 @@ impl Server {
 
     /// Sends the next nodes to each learner that takes them.
     pub(super) fn send_snapshots(&mut self, now: Now) {
-        let Some(leading) = self.role.member_mut().and_then(Member::leading) else { return };
+        let Some(leading) = self.role.member_mut().and_then(Member::feeding) else { return };
         let ready = |(link, learner): (&LinkId, &mut LearnerLink)| {
             (!learner.congested).then(|| learner.walk.take()).flatten().map(|walk| (*link, walk))
         };
@@ -453,7 +468,7 @@ impl Server {
             if is_over {
                 member.send(link, &wire::signature_bytes());
             }
-            let Some(leading) = member.leading() else { return };
+            let Some(leading) = member.feeding() else { return };
             if let Some(learner) = leading.learners.get_mut(&link) {
                 learner.walk = rest.ok();
             }
@@ -481,7 +496,7 @@ impl Server {
             self.log
                 .warn(Logger::Handler, format!("The log can't be read for a learner, which gets a snapshot: {error}"));
         }
-        let Some(leading) = self.role.member_mut().and_then(Member::leading) else { return };
+        let Some(leading) = self.role.member_mut().and_then(Member::feeding) else { return };
         match chunk {
             Ok(chunk) => leading.zab.log_read(link, chunk, &mut leading.wanted),
             Err(_) => leading.zab.log_refused(link, &mut leading.wanted),

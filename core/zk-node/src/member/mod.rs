@@ -7,6 +7,7 @@
 //! | the leader's part | [`leading`] |
 //! | the follower's and the observer's part | [`following`] |
 //! | lists of servers, and how they change | [`lists`], [`reconfig`] |
+//! | the follower that feeds observers, and how they find it | [`relaying`] |
 //! | the log and the tree made to match the leader's | [`matching`] |
 //! | packets and bytes | [`wire`], [`stream`] |
 //!
@@ -19,6 +20,7 @@ mod lists;
 mod matching;
 mod read_only;
 mod reconfig;
+mod relaying;
 mod stream;
 mod wire;
 
@@ -38,6 +40,7 @@ use crate::server::State;
 use crate::{
     DiskTask, Effect, Effects, Lane, LinkEffect, LinkEvent, PeerPort, Server, ServerConfig, StartError, StopReason,
 };
+pub(crate) use following::Asker;
 use following::Following;
 use leading::Leading;
 pub(crate) use leading::LogRead;
@@ -46,6 +49,7 @@ use lists::Lists;
 pub(crate) use matching::Matched;
 use reconfig::Keep;
 pub(crate) use reconfig::ListKept;
+use relaying::Masters;
 
 /// Names of the links to leaders: above those of the election's.
 const LEADER_LINKS: u64 = 1 << 63 | 1 << 62;
@@ -90,6 +94,10 @@ pub(crate) struct Member {
     phase: Phase,
     /// When it serves reads, if it has no leader by then.
     read_only_at: Option<Monotonic>,
+    /// Whom an observer tries for its history.
+    masters: Masters,
+    /// An observer that was left does not look for a leader before.
+    look_at: Option<Monotonic>,
 }
 
 /// The zxid of a server that finds no data where there should be some.
@@ -152,6 +160,8 @@ impl Member {
             is_blank: false,
             phase: Phase::Settling { history: History::starting_behind(last_zxid) },
             read_only_at: None,
+            masters: Masters::default(),
+            look_at: None,
         })
     }
 
@@ -215,6 +225,15 @@ impl Member {
         self.to_keep.is_empty() && self.keeping == 0
     }
 
+    /// What `mntr` tells of an observer, and of a follower that feeds some.
+    pub(crate) fn observer_figures(&self) -> Option<(&'static str, String)> {
+        let Phase::Following(following) = &self.phase else { return None };
+        match self.peer_type {
+            PeerType::Observer => Some(("observer_master_id", following.source().to_string())),
+            PeerType::Participant => following.synced_observers().map(|count| ("synced_observers", count.to_string())),
+        }
+    }
+
     fn leading(&mut self) -> Option<&mut Leading> {
         match &mut self.phase {
             Phase::Leading(leading) => Some(leading),
@@ -235,7 +254,10 @@ impl Member {
             Phase::Leading(leading) => leading.deadline(),
             Phase::Following(following) => following.deadline(),
         };
-        [of_phase, self.election.deadline(), self.links.deadline(), self.read_only_at].into_iter().flatten().min()
+        [of_phase, self.election.deadline(), self.links.deadline(), self.read_only_at, self.look_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The tree and the log were replaced by what ends with `last_zxid`.
@@ -302,6 +324,7 @@ impl Server {
         match port {
             Some(PeerPort::Election) => self.election_link(link, event, now, effects),
             Some(PeerPort::Quorum) => self.quorum_link(link, event, now, effects),
+            Some(PeerPort::Observers) => self.observer_link(link, event, now, effects),
             None => {}
         }
         if let Some(member) = self.role.member_mut().filter(|_| is_over) {
@@ -408,9 +431,18 @@ impl Server {
         let looking = Phase::Looking { history: History::default() };
         self.stop_snapshots();
         let Some(member) = self.role.member_mut() else { return };
+        let delay_ms = member.settings.observer_election_delay_ms;
+        if matches!(member.phase, Phase::Following(_)) && member.peer_type == PeerType::Observer && delay_ms > 0 {
+            member.look_at = Some(now.monotonic.plus_ms(self.random.below(delay_ms)));
+        }
         let (history, links, walks) = match std::mem::replace(&mut member.phase, looking) {
             Phase::Leading(leading) => leading.end(),
-            Phase::Following(following) => following.end(),
+            Phase::Following(following) => {
+                if following.synced_observers().is_some() {
+                    effects.push(Effect::ServePeers { port: PeerPort::Observers, addresses: Vec::new() });
+                }
+                following.end()
+            }
             Phase::Settling { history } | Phase::Looking { history } => (history, Vec::new(), Vec::new()),
         };
         member.phase = Phase::Settling { history };
@@ -445,7 +477,9 @@ impl Server {
     /// the search for that leader begins.
     fn settle_log(&mut self, now: Now, effects: &mut Effects) {
         let Some(member) = self.role.member_mut() else { return };
-        let is_settled = self.journal.is_idle()
+        let may_look = member.look_at.is_none_or(|at| at <= now.monotonic);
+        let is_settled = may_look
+            && self.journal.is_idle()
             && !self.matching
             && member.epochs.is_settled()
             && member.is_kept()
@@ -453,6 +487,7 @@ impl Server {
         if !matches!(member.phase, Phase::Settling { .. }) || !is_settled {
             return;
         }
+        member.look_at = None;
         member.committed = self.pipeline.last_zxid().max(member.committed);
         self.commit(now, effects);
         let Some(member) = self.role.member_mut() else { return };

@@ -48,6 +48,7 @@ impl Server {
             ("peer_state", format!("{} - broadcast", member.state())),
             ("quorum_size", member.list().ensemble.voters().count().to_string()),
         ];
+        figures.extend(member.observer_figures());
         if let Some(leading) = member.as_leader() {
             let (synced_followers, synced_observers) = leading.synced_counts();
             let (followers, observers) = leading.learner_counts();

@@ -83,6 +83,14 @@ impl DecidingLists {
         }
     }
 
+    /// This transaction puts a list in force, as another server has decided.
+    pub(super) fn activates(&mut self, zxid: Zxid, leader: ServerId, list: Option<ProposedList>) {
+        self.activations.insert(zxid, leader);
+        if let Some(list) = list {
+            (self.current, self.config) = (list.quorum, list.config);
+        }
+    }
+
     /// Who leads from this transaction on, if it puts a list in force.
     pub(super) fn activation(&self, zxid: Zxid) -> Option<ServerId> {
         self.activations.get(&zxid).copied()

@@ -109,6 +109,12 @@ fn an_observer_takes_what_is_committed_and_acknowledges_no_proposal() {
     observer.hears(FromLeader::UpToDate);
     assert_eq!(observer.hears(FromLeader::Inform(entry(5, 1))), ["log 5.1", "commit 5.1"]);
     assert_eq!(observer.logged(5, 1), NOTHING);
+    let gap = observer.hears(FromLeader::Inform(entry(5, 3)));
+    assert_eq!(
+        gap,
+        ["abandon: Got zxid 0x500000003 behind 0x500000001"],
+        "it is given what it lacks when it comes again"
+    );
 }
 
 #[test]

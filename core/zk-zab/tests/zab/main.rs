@@ -6,5 +6,6 @@ mod leader;
 mod learner;
 mod matching;
 mod reconfig;
+mod relay;
 mod simulation;
 mod stage;

@@ -14,6 +14,7 @@ mod zookeeper_data;
 mod zookeeper_ensemble;
 mod zookeeper_faults;
 mod zookeeper_hostile;
+mod zookeeper_observers;
 mod zookeeper_parts;
 mod zookeeper_random;
 mod zookeeper_reconfig;
