@@ -20,13 +20,21 @@ import time
 
 from kazoo.client import KazooClient, KazooState
 from kazoo.exceptions import ConnectionLoss, NodeExistsError, OperationTimeoutError, SessionExpiredError
+from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.retry import KazooRetry
 
 TIMEOUT = float(os.environ.get("SESSION_TIMEOUT", "10"))
 
 
+class Handler(SequentialThreadingHandler):
+    """Gives up soon on a server that is cut off: by itself kazoo waits for a whole session's timeout."""
+
+    def create_connection(self, *arguments, **options):
+        return super().create_connection(*arguments, **dict(options, timeout=2))
+
+
 def connect(hosts):
-    client = KazooClient(hosts=hosts, timeout=TIMEOUT, connection_retry=KazooRetry(max_tries=-1, delay=0.05, max_delay=0.5))
+    client = KazooClient(hosts=hosts, timeout=TIMEOUT, handler=Handler(), connection_retry=KazooRetry(max_tries=-1, delay=0.05, max_delay=0.5))
     client.start(timeout=30)
     return client
 
@@ -117,6 +125,8 @@ class Worker:
             with LOCK:
                 self.book.write(path + "\n")
             self.acknowledged += 1
+            # The account reads everything again, through each server.
+            stop.wait(0.03)
 
     def finish(self):
         stat = self.client.retry(self.client.exists, self.ephemeral)

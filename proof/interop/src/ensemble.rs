@@ -66,7 +66,7 @@ impl Ensemble {
         Self::laid_out(&(1..=count).map(address).collect::<Vec<_>>(), voters, lines)
     }
 
-    /// The same with members of our kind whose links can be cut and whose disks have so many bytes.
+    /// The same with members whose links can be cut and whose disks have so many bytes.
     pub fn with_faults(count: usize, lines: &str, disk_bytes: u64) -> Result<Self> {
         let network = Network::new(count)?;
         let addresses: Vec<_> = (1..=count).map(|id| network.address(id)).collect();
@@ -141,18 +141,13 @@ impl Ensemble {
 
     /// The same with properties of Java's command line: `-Dname=value`.
     pub fn start_with(&mut self, id: usize, kind: Kind, properties: &[&str]) -> Result<()> {
-        let ours = match &self.network {
-            Some(network) => network.within(id, &binary()),
-            None => Command::new(binary()),
-        };
-        let member = self.member_mut(id)?;
-        if member.running.is_some() {
+        if self.member(id)?.running.is_some() {
             bail!("server {id} is running");
         }
         let mut command = match kind {
             Kind::Ours => {
-                let mut command = ours;
-                command.arg("zookeeper-server-start").env_remove("LOG_DIR").env("KAFKA_OPTS", properties.join(" "));
+                let mut command = Command::new(binary());
+                command.arg("zookeeper-server-start");
                 command
             }
             Kind::Theirs => {
@@ -164,6 +159,12 @@ impl Ensemble {
                 command
             }
         };
+        if let Some(network) = &self.network {
+            command = network.within(id, &command);
+        }
+        // The original's own command line has the properties already.
+        command.env_remove("LOG_DIR").env("KAFKA_OPTS", properties.join(" "));
+        let member = self.member_mut(id)?;
         let log = File::options().create(true).append(true).open(member.log())?;
         command.arg(member.folder.join("zoo.cfg")).current_dir(&member.folder);
         let errors = log.try_clone()?;
@@ -371,6 +372,18 @@ impl Ensemble {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// The lines of all logs that have this in them.
+    pub fn logged(&self, words: &str) -> Result<String> {
+        let mut found = String::new();
+        for member in &self.members {
+            // One that was never started has none.
+            for line in self.log(member.id).unwrap_or_default().lines().filter(|line| line.contains(words)) {
+                found.push_str(&format!("server {}: {line}\n", member.id));
+            }
+        }
+        Ok(found)
     }
 
     /// The last lines of all logs.

@@ -54,7 +54,8 @@ impl Load {
         std::fs::write(&self.stop, "")?;
         let rest: Vec<String> = self.told.by_ref().map_while(Result::ok).collect();
         let errors = self.errors()?;
-        ensure!(self.child.wait()?.success(), "{rest:?} {errors}\n{}", ensemble.log_ends());
+        let expired = ensemble.logged("xpir")?;
+        ensure!(self.child.wait()?.success(), "{rest:?} {errors}\n{expired}\n{}", ensemble.log_ends());
         let (hosts, book) = (ensemble.hosts(), self.book.to_str().context("a path that is no text")?.to_owned());
         for arguments in [vec!["check", &hosts, &book], vec!["dump", &hosts]] {
             let told = python(SCRIPT, &arguments)?.success().with_context(|| ensemble.log_ends())?;

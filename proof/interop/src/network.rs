@@ -2,12 +2,16 @@
 //! somebody pulled the cable. Needs root.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
 
+/// How many networks a process may make.
+const PER_PROCESS: u32 = 8;
+
 /// The namespaces, the links and the bridge; all are removed with it.
 pub(crate) struct Network {
-    /// Part of all names: that of the process.
+    /// Part of all names: of the process, and of this network in it.
     tag: u32,
     count: usize,
 }
@@ -15,7 +19,12 @@ pub(crate) struct Network {
 impl Network {
     /// Namespaces for servers 1 to `count`.
     pub(crate) fn new(count: usize) -> Result<Self> {
-        let network = Self { tag: std::process::id() % 65_536, count };
+        static SERIAL: AtomicU32 = AtomicU32::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        if serial >= PER_PROCESS {
+            bail!("no address is left");
+        }
+        let network = Self { tag: (std::process::id() * PER_PROCESS + serial) % 65_536, count };
         let bridge = network.bridge();
         ip(&["link", "add", &bridge, "type", "bridge"])
             .context("network namespaces need root and Debian's package iproute2")?;
@@ -39,11 +48,12 @@ impl Network {
         format!("10.{}.{}.{id}", 64 + (self.tag >> 8) % 128, self.tag % 256)
     }
 
-    /// Runs a program in a server's namespace, in the same process.
-    pub(crate) fn within(&self, id: usize, program: &std::path::Path) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.space(id))).arg("--").arg(program);
-        command
+    /// The same command in a server's namespace; the program runs in the process that is started.
+    pub(crate) fn within(&self, id: usize, command: &Command) -> Command {
+        let mut within = Command::new("nsenter");
+        within.arg(format!("--net=/run/netns/{}", self.space(id))).arg("--");
+        within.arg(command.get_program()).args(command.get_args());
+        within
     }
 
     /// Nothing passes to or from a server any more, and nobody is told.
