@@ -2,6 +2,7 @@
 
 mod kafka_disk;
 mod kafka_wire;
+mod peers;
 mod records;
 mod security;
 mod text;
@@ -39,6 +40,9 @@ pub(crate) static TARGETS: &[Target] = &[
     Target { name: "zk_snapshot", run: zookeeper::snapshot, seeds: zookeeper::snapshot_seeds, memory: of_disks },
     Target { name: "zk_txn_log", run: zookeeper::txn_log, seeds: zookeeper::txn_log_seeds, memory: of_disks },
     Target { name: "zk_connection", run: zookeeper::connection, seeds: zookeeper::connection_seeds, memory: of_disks },
+    Target { name: "zk_voter", run: peers::voter, seeds: peers::voter_seeds, memory: of_disks },
+    Target { name: "zk_learner", run: peers::learner, seeds: peers::learner_seeds, memory: of_disks },
+    Target { name: "zk_leader", run: peers::leader, seeds: peers::leader_seeds, memory: of_disks },
 ];
 
 /// Structures of views into the input: a list of empty strings makes most of a byte, and a growing list is copied.
