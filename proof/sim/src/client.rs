@@ -588,6 +588,11 @@ fn framed(xid: i32, request: &Request) -> Bytes {
     with_length(&body)
 }
 
+/// Whether a frame asks for another list of servers.
+pub(crate) fn is_reconfig(frame: &[u8]) -> bool {
+    frame.get(8..12) == Some(&OpCode::Reconfig.code().to_be_bytes())
+}
+
 fn with_length(body: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(4 + body.len());
     frame.put_i32(body.len() as i32);

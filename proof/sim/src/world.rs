@@ -9,7 +9,7 @@ use base::{Disk, Random, Slow};
 use bytes::Bytes;
 use zk_node::{ConnectionId, Effect, Effects, Event, Level, LinkEffect, LinkEvent, LinkId, PeerPort, StopReason};
 
-use crate::client::{Client, Wish};
+use crate::client::{Client, Wish, is_reconfig};
 use crate::faults::Fault;
 use crate::invariants::{Onlooker, Verdict};
 use crate::network::{CLIENTS, End, Handle, Heard, Network, NetworkEvent, Node};
@@ -45,7 +45,10 @@ enum Happening {
     },
     Client(u64),
     Poll,
-    Fault,
+    /// Something goes wrong; `goes_on`: and something else will.
+    Fault {
+        goes_on: bool,
+    },
 }
 
 /// One run.
@@ -98,7 +101,7 @@ impl World {
         (0..clients).for_each(|index| world.at(0, Happening::Client(index)));
         world.at(POLL_US, Happening::Poll);
         if faults_ms > 0 {
-            world.at(500 * MS, Happening::Fault);
+            world.at(500 * MS, Happening::Fault { goes_on: true });
         }
         Ok(world)
     }
@@ -140,11 +143,13 @@ impl World {
             Happening::Dialled { from, refused } => self.dialled(from, refused),
             Happening::Client(index) => self.client_tick(index),
             Happening::Poll => self.poll()?,
-            Happening::Fault => {
+            Happening::Fault { goes_on } => {
                 if self.now_us < self.faults_until_us {
                     self.fault();
-                    let after_us = 20 * MS + self.random.below(500 * MS);
-                    self.at(after_us, Happening::Fault);
+                    if goes_on {
+                        let after_us = 20 * MS + self.random.below(500 * MS);
+                        self.at(after_us, Happening::Fault { goes_on });
+                    }
                 }
             }
             Happening::Turn(..) | Happening::Wake(..) | Happening::Disk(..) => {}
@@ -509,7 +514,14 @@ impl World {
                     let until_us = self.now_us + 300 * MS;
                     self.at(after_us, Happening::Dial { from: end, to: server, port: None, until_us });
                 }
-                Wish::Send(bytes) => self.send(end, bytes),
+                Wish::Send(bytes) => {
+                    // A list is on its way for some milliseconds: that is when things should go wrong.
+                    if is_reconfig(&bytes) && self.chance(3) {
+                        let after_us = self.random.below(8 * MS);
+                        self.at(after_us, Happening::Fault { goes_on: false });
+                    }
+                    self.send(end, bytes);
+                }
                 Wish::Close => {
                     self.network.close(end, self.now_us, &mut self.random);
                     self.client(index).attempt += 1;
