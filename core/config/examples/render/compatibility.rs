@@ -73,7 +73,7 @@ Unknown keys warn, as in the originals.
   client's own `createSession` request is refused and its connection closed, where the original lets it through.
 - A client whose `reconfig` changes the part of its own server, or its leader, is answered before its connection ends; the original ends it
   without an answer. Comments and the order of lines in `zoo.cfg` stay when the list of servers moves to a file of its own. Whether two
-  servers have the same address is seen by what is written, not by what names resolve to. More in decision 9.
+  servers have the same address is seen by what is written, not by what names resolve to. More in decision 11.
 - A member of an ensemble that is killed while it takes over a leader's history may leave a log that is an epoch ahead of its file
   `currentEpoch`. Ours starts from that; a server of the original refuses (`The current epoch, N, is older than the last zxid`). Before
   such a server goes back to the original, let ours follow once, or empty its `version-2` folders.

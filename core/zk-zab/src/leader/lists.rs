@@ -63,10 +63,11 @@ impl DecidingLists {
         self.next.as_ref().is_none_or(|(_, next)| next.quorum.is_quorum(has_log))
     }
 
-    /// What NEWLEADER tells. Past the start of the epoch a list that is not committed yet goes to learners as a proposal.
-    pub(super) fn told(&self) -> Bytes {
+    /// What NEWLEADER tells a learner whose history reaches to `zxid`: a list that is proposed there, since it does not come
+    /// again, and UPTODATE waits for its commit; other learners get it as a proposal.
+    pub(super) fn told(&self, zxid: Zxid) -> Bytes {
         match &self.next {
-            Some((0, next)) => next.config.clone(),
+            Some((from, next)) if zxid >= *from => next.config.clone(),
             _ => self.config.clone(),
         }
     }

@@ -186,7 +186,7 @@ impl Leader {
             learner.stage = Learning::Informed;
             // Everything sent up to here is acknowledged with NEWLEADER.
             learner.target = learner.sent;
-            let packet = FromLeader::NewLeader { epoch: self.epoch, config: self.lists.told() };
+            let packet = FromLeader::NewLeader { epoch: self.epoch, config: self.lists.told(learner.target) };
             effects.push(LeaderEffect::Send { link, packet });
         }
     }

@@ -122,6 +122,18 @@ fn who_comes_later_is_told_the_list_in_force() {
     assert_eq!(joined, ["3 DIFF 5.1", "3 PROPOSAL 5.1", "3 COMMIT 5.1", "3 NEWLEADER 5 new servers"]);
 }
 
+/// Its log has the proposal, which is not sent again, and so no commit tells that the list is in force.
+#[test]
+fn who_comes_back_with_the_proposal_is_told_the_proposed_list_and_serves_behind_its_commit() {
+    let mut led = reconfiguring(list(&[1, 2, 4], true), &[2, 4]);
+    led.proposes([1]);
+    led.logs(1);
+    assert_eq!(led.comes_back(3, zxid(5, 1)), ["3 DIFF 4.2", "3 NEWLEADER 5 new servers"]);
+    assert_eq!(led.hears(3, ack(zxid(5, 0))), NOTHING, "the new list has no quorum yet");
+    let wanted = led.hears(4, ack(zxid(5, 1)));
+    assert_eq!(shows(&wanted, &["commit ", "UPTODATE"]), ["commit 5.1", "3 UPTODATE"]);
+}
+
 /// A list that some server has kept and nobody is known to have committed.
 #[test]
 fn an_epoch_that_begins_with_a_list_needs_both_quorums_at_each_step() {
