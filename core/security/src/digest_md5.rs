@@ -245,6 +245,9 @@ fn latin(text: &str) -> Vec<u8> {
     bytes.unwrap_or_else(|| text.as_bytes().to_vec())
 }
 
+/// What may stand between directives.
+const SEPARATORS: [char; 5] = [',', ' ', '\t', '\r', '\n'];
+
 /// `name=value,name="value"`: each name once.
 struct Directives(Vec<(String, String)>);
 
@@ -258,18 +261,23 @@ impl Directives {
         }
         let Ok(text) = std::str::from_utf8(token) else { return failed("Invalid character in digest") };
         let mut directives: Vec<(String, String)> = Vec::new();
-        let mut rest = text.trim_start_matches([',', ' ', '\t', '\r', '\n']);
+        let mut rest = text.trim_start_matches(SEPARATORS);
         while !rest.is_empty() {
-            let Some((name, behind)) = rest.split_once('=') else { return failed("Invalid directive") };
-            let name = name.trim().to_ascii_lowercase();
-            let Some((value, behind)) = value(behind.trim_start()) else {
+            let Some((name, behind_name)) = rest.split_once('=') else { return failed("Invalid directive") };
+            let (name, behind_name) = (name.trim().to_ascii_lowercase(), behind_name.trim_start());
+            let Some((value, behind)) = value(behind_name) else {
                 return failed("Unmatched quote in directive");
             };
             if name.is_empty() || directives.iter().any(|(known, _)| *known == name) {
                 return failed(format!("duplicate or empty directive: {name}"));
             }
+            // Behind a value without quotes its comma is gone already.
+            let is_quoted = behind_name.starts_with('"');
+            if is_quoted && !behind.is_empty() && !behind.starts_with(SEPARATORS) {
+                return failed("Expecting comma or linear whitespace after quoted string in directive");
+            }
             directives.push((name, value));
-            rest = behind.trim_start_matches([',', ' ', '\t', '\r', '\n']);
+            rest = behind.trim_start_matches(SEPARATORS);
         }
         Ok(Self(directives))
     }
