@@ -19,6 +19,8 @@ pub enum Fault {
     Stop,
     /// A server is cut off from some others or all, in one direction or both, without anybody being told.
     Cut,
+    /// The servers are in two halves, neither of which hears of the other.
+    Split,
     /// Connections break.
     Break,
     /// Bytes take longer.
@@ -38,11 +40,12 @@ pub enum Fault {
 }
 
 /// All of them, by name, and how often each is drawn.
-const FAULTS: [(Fault, &str, u64); 12] = [
+const FAULTS: [(Fault, &str, u64); 13] = [
     (Fault::Power, "power", 3),
     (Fault::Kill, "kill", 2),
     (Fault::Stop, "stop", 1),
     (Fault::Cut, "cut", 3),
+    (Fault::Split, "split", 2),
     (Fault::Break, "break", 2),
     (Fault::SlowNetwork, "slow-network", 1),
     (Fault::SlowDisk, "slow-disk", 1),
@@ -81,6 +84,14 @@ impl World {
         self.network.heal();
     }
 
+    /// The same, most often in the way in which two lists could decide.
+    pub(crate) fn fault_of_list(&mut self) {
+        match self.only.is_none() && self.chance(2) {
+            true => self.goes_wrong(Fault::Split),
+            false => self.fault(),
+        }
+    }
+
     fn goes_wrong(&mut self, fault: Fault) {
         let servers = self.machines.len() as ServerId;
         let id = 1 + self.random.below(servers);
@@ -89,6 +100,7 @@ impl World {
             Fault::Kill => self.crash(id, false),
             Fault::Stop => self.stop(id),
             Fault::Cut => self.cut(id, servers),
+            Fault::Split => self.split(servers),
             Fault::Break => {
                 self.noted("break", || "connections break".into());
                 for _ in 0..=self.random.below(4) {
@@ -160,6 +172,17 @@ impl World {
         if with_clients {
             for index in 0..self.clients.len() as u64 {
                 self.network.cut(CLIENTS + index, id);
+            }
+        }
+    }
+
+    fn split(&mut self, servers: ServerId) {
+        let half: Vec<bool> = (0..servers).map(|_| self.chance(2)).collect();
+        self.noted("split", || format!("the servers are split: {half:?}"));
+        let half_of = |id: ServerId| half.get(id as usize - 1);
+        for id in 1..=servers {
+            for other in (1..=servers).filter(|other| half_of(*other) != half_of(id)) {
+                self.network.cut(id, other);
             }
         }
     }

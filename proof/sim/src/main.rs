@@ -14,7 +14,7 @@ sim [--minutes N] [--servers N] [--seed FIRST] [--seeds COUNT] [--faults-ms N] [
   --seed       the first seed (0); alone, this one is run and no other
   --seeds      so many seeds
   --faults-ms  how long things go wrong in a run (5000)
-  --only       of what goes wrong, this alone: power kill stop cut break slow-network slow-disk stall clock client
+  --only       of what goes wrong, this alone: power kill stop cut split break slow-network slow-disk stall clock client
                failed-disk full-disk
   --tell       prints what happens
 ";

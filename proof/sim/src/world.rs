@@ -45,10 +45,10 @@ enum Happening {
     },
     Client(u64),
     Poll,
-    /// Something goes wrong; `goes_on`: and something else will.
-    Fault {
-        goes_on: bool,
-    },
+    /// Something goes wrong, and later something else.
+    Fault,
+    /// Something goes wrong while a list of servers is on its way.
+    FaultOfList,
 }
 
 /// One run.
@@ -101,7 +101,7 @@ impl World {
         (0..clients).for_each(|index| world.at(0, Happening::Client(index)));
         world.at(POLL_US, Happening::Poll);
         if faults_ms > 0 {
-            world.at(500 * MS, Happening::Fault { goes_on: true });
+            world.at(500 * MS, Happening::Fault);
         }
         Ok(world)
     }
@@ -143,13 +143,16 @@ impl World {
             Happening::Dialled { from, refused } => self.dialled(from, refused),
             Happening::Client(index) => self.client_tick(index),
             Happening::Poll => self.poll()?,
-            Happening::Fault { goes_on } => {
+            Happening::Fault => {
                 if self.now_us < self.faults_until_us {
                     self.fault();
-                    if goes_on {
-                        let after_us = 20 * MS + self.random.below(500 * MS);
-                        self.at(after_us, Happening::Fault { goes_on });
-                    }
+                    let after_us = 20 * MS + self.random.below(500 * MS);
+                    self.at(after_us, Happening::Fault);
+                }
+            }
+            Happening::FaultOfList => {
+                if self.now_us < self.faults_until_us {
+                    self.fault_of_list();
                 }
             }
             Happening::Turn(..) | Happening::Wake(..) | Happening::Disk(..) => {}
@@ -518,7 +521,7 @@ impl World {
                     // A list is on its way for some milliseconds: that is when things should go wrong.
                     if is_reconfig(&bytes) && self.chance(3) {
                         let after_us = self.random.below(8 * MS);
-                        self.at(after_us, Happening::Fault { goes_on: false });
+                        self.at(after_us, Happening::FaultOfList);
                     }
                     self.send(end, bytes);
                 }

@@ -32,7 +32,7 @@ fn assert_seen(seen: &Seen, what: &[&str]) {
     }
 }
 
-const USUAL: [&str; 25] = [
+const USUAL: [&str; 26] = [
     "DIFF",
     "TRUNC",
     "SNAP",
@@ -46,6 +46,7 @@ const USUAL: [&str; 25] = [
     "asked to stop",
     "stop",
     "cut",
+    "split",
     "break",
     "stall",
     "slow disk",
