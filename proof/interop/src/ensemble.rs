@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -53,14 +53,17 @@ impl Ensemble {
 
     /// The same, with observers behind the voters.
     pub fn with_observers(voters: usize, observers: usize, lines: &str) -> Result<Self> {
+        static SERIAL: AtomicU16 = AtomicU16::new(0);
         let count = voters + observers;
-        static SERIAL: AtomicU8 = AtomicU8::new(0);
-        // Addresses of this process and this ensemble: ports need not be looked for, and nobody else has them.
-        let process = std::process::id();
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let address =
-            |id| format!("127.{}.{}.{}", 1 + (process >> 8) % 254, process % 256, usize::from(serial) * 8 + id);
-        if count > 7 || serial > 30 {
+        // Addresses of this process and this ensemble: ports need not be looked for, and nobody else has them. Behind the 127
+        // stand 12 bits for the process, 9 for the ensemble, 3 for the member.
+        let serial = usize::from(SERIAL.fetch_add(1, Ordering::Relaxed));
+        let process = 16 + std::process::id() as usize % 4000;
+        let address = |id| {
+            let number = process << 12 | serial << 3 | id;
+            format!("127.{}.{}.{}", number >> 16, number >> 8 & 0xff, number & 0xff)
+        };
+        if count > 7 || serial >= 1 << 9 {
             bail!("no address is left");
         }
         Self::laid_out(&(1..=count).map(address).collect::<Vec<_>>(), voters, lines)
