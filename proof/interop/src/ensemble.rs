@@ -59,7 +59,7 @@ impl Ensemble {
         // stand 12 bits for the process, 9 for the ensemble, 3 for the member.
         let serial = usize::from(SERIAL.fetch_add(1, Ordering::Relaxed));
         let process = 16 + std::process::id() as usize % 4000;
-        let address = |id| {
+        let address = |id: usize| {
             let number = process << 12 | serial << 3 | id;
             format!("127.{}.{}.{}", number >> 16, number >> 8 & 0xff, number & 0xff)
         };
