@@ -5,6 +5,7 @@ mod client;
 mod crashes;
 mod hostile;
 mod limits;
+mod lists;
 mod logins;
 mod read_only;
 mod transcripts;
