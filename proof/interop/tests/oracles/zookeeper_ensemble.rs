@@ -173,18 +173,16 @@ fn ours_is_synchronised_by_an_original() {
 fn originals_are_replaced_by_ours_and_back_under_load() {
     let mut ensemble = led_by_the_last([Theirs; 3], "");
     let load = Load::begin(&ensemble, 10).unwrap();
-    let mut lengths = Vec::new();
     for kind in [Ours, Theirs] {
         // The leader is the last of them, once in each round.
         for id in 1..=3 {
             ensemble.stop(id).unwrap();
             ensemble.start(id, kind).unwrap();
             ensemble.await_leader().unwrap();
-            lengths.push(load.acknowledged().unwrap());
+            load.goes_on(&mut ensemble, "writes behind a replacement").unwrap();
         }
     }
-    assert!(lengths.windows(2).all(|pair| pair[0] < pair[1]), "writes went on all the time: {lengths:?}");
-    assert!(load.account(&ensemble).unwrap() > 200);
+    load.account(&ensemble).unwrap();
 }
 
 /// A member that the others have left serves reads, as long as there is no leader.
