@@ -16,8 +16,10 @@ use super::{ACCEPT_LOGGER, PEER_ACCEPT_LOGGER, Shared};
 use crate::logging::Level;
 use crate::net::Listener;
 
-/// How long a port that can't be had is left alone; doubles.
-const PAUSE: Duration = Duration::from_millis(500);
+/// How long a port that can't be had is left alone; doubles. The end of the task that had it may still be on its way.
+const PAUSE: Duration = Duration::from_millis(5);
+/// From then on it is worth a line.
+const PAUSE_TOLD: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// What a port is for.
@@ -83,6 +85,7 @@ impl Shared {
                     }
                     return listeners.into_iter().for_each(|listener| self.accept(port, listener));
                 }
+                Err(_) if pause < PAUSE_TOLD => {}
                 Err(error) => {
                     let text = format!("Error reconfiguring port to {told}, which is tried again: {error}");
                     self.log.write(Level::Error, logger, text);
