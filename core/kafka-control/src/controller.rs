@@ -6,15 +6,17 @@
 
 use std::collections::VecDeque;
 
-use base::Now;
+use base::{Monotonic, Now};
+use kafka_proto::ErrorCode;
 
 use crate::context::Context;
-use crate::message::{BrokerMessage, MessageBody, TopicPartition};
+use crate::message::{BrokerAnswer, BrokerMessage, MessageBody, TopicPartition};
 use crate::operation::{CreateMode, Failure, Operation, Outcome, Reply};
+use crate::request::{Answer, Request, RequestId};
 use crate::znode::{self, ControllerId};
 
 /// What a controller is told by the broker's configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControllerSettings {
     /// This broker.
     pub broker: i32,
@@ -24,6 +26,12 @@ pub struct ControllerSettings {
     pub unclean_leader_election_enable: bool,
     /// Whether `inter.broker.protocol.version` is 2.7-IV0 or later: features are versioned (KIP-584).
     pub feature_versioning: bool,
+    /// `auto.leader.rebalance.enable`
+    pub auto_leader_rebalance: bool,
+    /// `leader.imbalance.check.interval.seconds`
+    pub imbalance_check_interval_s: u64,
+    /// `leader.imbalance.per.broker.percentage`
+    pub imbalance_percentage_max: u32,
 }
 
 /// What happens to a controller.
@@ -38,20 +46,25 @@ pub enum Event {
     SessionExpired,
     /// A watch fired on this path.
     Changed(String),
-    /// A broker has deleted the replicas of these topics, or failed to (`false`).
-    ReplicasDeleted {
+    /// A broker answered a message of this controller.
+    Answered {
         /// Who answers.
         broker: i32,
-        /// The topics, each with its success.
-        topics: Vec<(String, bool)>,
+        /// The epoch that the message was for: an answer of an earlier life says nothing.
+        broker_epoch: i64,
+        /// What it says.
+        answer: BrokerAnswer,
     },
-    /// A broker can't serve these replicas: their log directory failed (upstream: a LeaderAndIsr answer with
-    /// KAFKA_STORAGE_ERROR). They may lead again when the broker has registered anew.
-    ReplicasOffline {
-        /// Whose they are.
-        broker: i32,
-        /// Partitions, in any order.
-        partitions: Vec<TopicPartition>,
+    /// Something is asked; answered in [`Effects::answers`].
+    Request(RequestId, Request),
+    /// The time of [`Effects::wake_at`] has come.
+    Tick,
+    /// The broker's configuration changed.
+    SettingsChanged(ControllerSettings),
+    /// `unclean.leader.election.enable` became true for this topic.
+    UncleanElectionEnabled {
+        /// Its name.
+        topic: String,
     },
 }
 
@@ -62,6 +75,10 @@ pub struct Effects {
     pub operations: Vec<Operation>,
     /// Messages for brokers, in order for each broker.
     pub messages: Vec<BrokerMessage>,
+    /// Answers to requests.
+    pub answers: Vec<(RequestId, Answer)>,
+    /// Give [`Event::Tick`] at this time or soon after; it takes the place of an earlier wish.
+    pub wake_at: Option<Monotonic>,
     /// Log lines, in the original's words.
     pub log: Vec<String>,
 }
@@ -172,10 +189,21 @@ impl Controller {
                 self.resign(turn);
             }
             Event::Changed(path) if path == znode::CONTROLLER => self.elect(turn),
+            Event::SettingsChanged(settings) => self.settings = settings,
+            Event::Request(id, request) => {
+                turn.effects.answers.push((id, request.refused(ErrorCode::NOT_CONTROLLER)));
+            }
             _ if self.active_epoch().is_none() => {}
             Event::Changed(path) => self.changed(&path, turn),
-            Event::ReplicasDeleted { broker, topics } => self.replicas_deleted(broker, topics, turn),
-            Event::ReplicasOffline { broker, partitions } => self.replicas_offline(broker, partitions, turn),
+            Event::Answered { broker, answer: BrokerAnswer::StopReplica(deleted), .. } => {
+                self.replicas_deleted(broker, &deleted, turn);
+            }
+            Event::Answered { broker, answer: BrokerAnswer::LeaderAndIsr(partitions), .. } => {
+                let failed = partitions.into_iter().filter(|(_, code)| *code == ErrorCode::KAFKA_STORAGE_ERROR);
+                let failed: Vec<TopicPartition> = failed.map(|(partition, _)| partition).collect();
+                self.replicas_offline(broker, failed, turn);
+            }
+            Event::Tick | Event::UncleanElectionEnabled { .. } => {}
         }
     }
 

@@ -3,6 +3,8 @@
 //! Upstream: `LeaderAndIsrRequest`, `UpdateMetadataRequest`, `StopReplicaRequest`. A broker on the same process takes them as they
 //! are; a link to another broker encodes them at the version its protocol level asks for.
 
+use kafka_proto::ErrorCode;
+
 use crate::znode::{BrokerRegistration, LeaderAndIsr, ReplicaAssignment};
 
 /// A topic's partition.
@@ -59,7 +61,12 @@ pub struct BrokerMessage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageBody {
     /// Become leader or follower of these partitions.
-    LeaderAndIsr(Vec<PartitionState>),
+    LeaderAndIsr {
+        /// The brokers that lead them and live.
+        live_leaders: Vec<BrokerRegistration>,
+        /// The partitions.
+        partitions: Vec<PartitionState>,
+    },
     /// The cluster is now so: all live brokers, and the partitions that changed.
     UpdateMetadata {
         /// All live brokers.
@@ -80,4 +87,14 @@ pub struct StoppedReplica {
     pub leader_epoch: i32,
     /// Whether its log is deleted too.
     pub delete: bool,
+}
+
+/// What a broker answers to a [`BrokerMessage`], as far as the controller acts on it. A message that was refused as a whole has no answer
+/// here: whoever refuses knows a newer controller, or is another life of the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BrokerAnswer {
+    /// To LeaderAndIsr, for each partition. KAFKA_STORAGE_ERROR: its log directory failed.
+    LeaderAndIsr(Vec<(TopicPartition, ErrorCode)>),
+    /// To StopReplica, for each replica that was to be deleted.
+    StopReplica(Vec<(TopicPartition, ErrorCode)>),
 }

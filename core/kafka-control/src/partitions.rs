@@ -1,7 +1,7 @@
 //! Leaders: who is chosen, what is written, who is told (upstream: `PartitionStateMachine`, `Election`,
 //! `ControllerBrokerRequestBatch`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::context::{Partition, VersionedState};
 use crate::controller::{Controller, Turn};
@@ -218,7 +218,10 @@ impl Controller {
             }
         }
         for (broker, partitions) in by_broker {
-            self.tell([broker], &MessageBody::LeaderAndIsr(partitions), turn);
+            let leaders: BTreeSet<i32> = partitions.iter().map(|state| state.leader_and_isr.leader).collect();
+            let live = leaders.iter().filter_map(|leader| self.context.brokers.get(leader));
+            let live_leaders = live.map(|live| live.registration.clone()).collect();
+            self.tell([broker], &MessageBody::LeaderAndIsr { live_leaders, partitions }, turn);
         }
     }
 

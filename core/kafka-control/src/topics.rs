@@ -1,5 +1,9 @@
 //! Topics that are made, grow and go (upstream: `TopicChange`, `PartitionModifications`, `TopicDeletionManager`).
 
+use std::collections::BTreeMap;
+
+use kafka_proto::ErrorCode;
+
 use crate::context::Deletion;
 use crate::controller::{Controller, Turn};
 use crate::failover::{decode_topic, names};
@@ -118,7 +122,16 @@ impl Controller {
     }
 
     /// A broker answered; the last answer lets the topic's znodes go.
-    pub(crate) fn replicas_deleted(&mut self, broker: i32, topics: Vec<(String, bool)>, turn: &mut Turn<'_>) {
+    pub(crate) fn replicas_deleted(
+        &mut self,
+        broker: i32,
+        replicas: &[(TopicPartition, ErrorCode)],
+        turn: &mut Turn<'_>,
+    ) {
+        let mut topics: BTreeMap<String, bool> = BTreeMap::new();
+        for (id, code) in replicas {
+            *topics.entry(id.topic.clone()).or_insert(true) &= *code == ErrorCode::NONE;
+        }
         let mut done = Vec::new();
         for (topic, success) in topics {
             let Some(deletion) = self.context.deletions.get_mut(&topic) else { continue };

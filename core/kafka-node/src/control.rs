@@ -67,7 +67,7 @@ impl Job for Drain {
             return Next::Done;
         };
         let topics = match &message.body {
-            MessageBody::LeaderAndIsr(partitions) => broker.topics_without_logs(partitions),
+            MessageBody::LeaderAndIsr { partitions, .. } => broker.topics_without_logs(partitions),
             MessageBody::UpdateMetadata { .. } | MessageBody::StopReplica(_) => BTreeSet::new(),
         };
         if topics.is_empty() {
@@ -104,6 +104,10 @@ impl Broker {
                 delete_topic_enable: settings.topics.delete,
                 unclean_leader_election_enable: settings.topic.unclean_leader_election,
                 feature_versioning: settings.inter_broker_protocol >= ApiVersion::V2_7_IV0,
+                auto_leader_rebalance: settings.replication.auto_rebalance_leaders,
+                imbalance_check_interval_s: u64::try_from(settings.replication.leader_imbalance_check_interval_s)
+                    .unwrap_or(0),
+                imbalance_percentage_max: u32::try_from(settings.replication.leader_imbalance_percent).unwrap_or(0),
             })
         });
         self.controller_event(Event::Registered { session }, now);
@@ -180,7 +184,7 @@ impl Broker {
                 self.metadata.write().update(message.controller, brokers, partitions);
                 self.groups_forget_topics(&deleted, now);
             }
-            MessageBody::LeaderAndIsr(partitions) => self.become_leader_or_follower(partitions, now, slow),
+            MessageBody::LeaderAndIsr { partitions, .. } => self.become_leader_or_follower(partitions, now, slow),
             MessageBody::StopReplica(replicas) => self.stop_replicas(replicas, now, slow),
         }
     }

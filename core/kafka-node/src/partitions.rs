@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use base::{Now, Slow, Str};
-use kafka_control::{Event, PartitionState, StoppedReplica};
+use kafka_control::{BrokerAnswer, Event, PartitionState, StoppedReplica};
 use kafka_log::validate::{Append, Checked};
 use kafka_log::{AppendInfo, Log, LogError, LogManager, Origin, TopicPartition};
 use kafka_proto::ErrorCode;
@@ -236,8 +236,14 @@ impl Broker {
     /// own is.
     fn replicas_offline(self: &Arc<Self>, partitions: Vec<kafka_control::TopicPartition>, now: Now) {
         if !partitions.is_empty() {
-            self.controller_event(Event::ReplicasOffline { broker: self.id(), partitions }, now);
+            let failed = |partition| (partition, ErrorCode::KAFKA_STORAGE_ERROR);
+            self.answer_controller(BrokerAnswer::LeaderAndIsr(partitions.into_iter().map(failed).collect()), now);
         }
+    }
+
+    fn answer_controller(self: &Arc<Self>, answer: BrokerAnswer, now: Now) {
+        let event = Event::Answered { broker: self.id(), broker_epoch: self.epoch(), answer };
+        self.controller_event(event, now);
     }
 
     /// Topics of which this broker has no log, and so knows no settings.
@@ -301,20 +307,19 @@ impl Broker {
     fn delete_logs(self: &Arc<Self>, partitions: &[TopicPartition], topics: BTreeSet<String>, slow: &Slow) {
         let now = self.host.now();
         let Some(logs) = self.logs() else { return };
-        let mut failed = BTreeSet::new();
+        let mut answer = Vec::with_capacity(partitions.len());
         for (name, result) in logs.delete(partitions, now, slow) {
-            if let Err(error) = result {
+            let code = result.map_or_else(|error| {
                 tracing::error!(target: "state.change.logger", "[Broker id={}] {name} was not deleted: {error}", self.id());
-                failed.insert(name.topic.to_string());
-            }
+                errors::of_log(&error)
+            }, |()| ErrorCode::NONE);
+            let partition = kafka_control::TopicPartition { topic: name.topic.to_string(), partition: name.partition };
+            answer.push((partition, code));
         }
-        let topics = topics.into_iter().map(|topic| {
+        for topic in topics {
             self.forget_topic_overrides(&topic);
-            let success = !failed.contains(&topic);
-            (topic, success)
-        });
-        let event = Event::ReplicasDeleted { broker: self.id(), topics: topics.collect() };
-        self.controller_event(event, now);
+        }
+        self.answer_controller(BrokerAnswer::StopReplica(answer), now);
     }
 
     /// A log directory failed: its replicas are offline from now on. The broker ends when the last one has.

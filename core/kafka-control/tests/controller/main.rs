@@ -43,7 +43,7 @@ fn a_new_topic_gets_leaders_in_the_originals_order() {
     );
     assert_eq!(world.text(STATE), r#"{"controller_epoch":1,"leader":0,"version":1,"leader_epoch":0,"isr":[0]}"#);
     let [first, second] = &world.messages[..] else { panic!("{:?}", world.messages) };
-    let MessageBody::LeaderAndIsr(partitions) = &first.body else { panic!("{first:?}") };
+    let MessageBody::LeaderAndIsr { partitions, .. } = &first.body else { panic!("{first:?}") };
     assert!(partitions.len() == 2 && partitions.iter().all(|state| state.is_new));
     assert!(matches!(&second.body, MessageBody::UpdateMetadata { partitions, .. } if partitions.len() == 2));
 }

@@ -6,9 +6,10 @@ use base::{Monotonic, Now};
 use bytes::Bytes;
 use kafka_control::znode::{BrokerRegistration, Endpoint};
 use kafka_control::{
-    BrokerMessage, Controller, ControllerSettings, CreateMode, Effects, Event, Failure, Operation, Outcome, Reply,
-    TopicPartition, ZnodeStat,
+    BrokerAnswer, BrokerMessage, Controller, ControllerSettings, CreateMode, Effects, Event, Failure, Operation,
+    Outcome, Reply, TopicPartition, ZnodeStat,
 };
+use kafka_proto::ErrorCode;
 
 #[derive(Clone)]
 struct Znode {
@@ -34,6 +35,9 @@ fn settings() -> ControllerSettings {
         delete_topic_enable: true,
         unclean_leader_election_enable: false,
         feature_versioning: true,
+        auto_leader_rebalance: true,
+        imbalance_check_interval_s: 300,
+        imbalance_percentage_max: 10,
     }
 }
 
@@ -92,12 +96,18 @@ impl World {
     }
 
     pub(crate) fn replicas_deleted(&mut self, broker: i32, topic: &str, success: bool) {
-        self.handle(Event::ReplicasDeleted { broker, topics: vec![(topic.to_owned(), success)] });
+        let code = if success { ErrorCode::NONE } else { ErrorCode::KAFKA_STORAGE_ERROR };
+        let partition = TopicPartition { topic: topic.to_owned(), partition: 0 };
+        self.answered(broker, BrokerAnswer::StopReplica(vec![(partition, code)]));
     }
 
     pub(crate) fn replica_offline(&mut self, broker: i32, topic: &str, partition: i32) {
-        let partitions = vec![TopicPartition { topic: topic.to_owned(), partition }];
-        self.handle(Event::ReplicasOffline { broker, partitions });
+        let partition = TopicPartition { topic: topic.to_owned(), partition };
+        self.answered(broker, BrokerAnswer::LeaderAndIsr(vec![(partition, ErrorCode::KAFKA_STORAGE_ERROR)]));
+    }
+
+    fn answered(&mut self, broker: i32, answer: BrokerAnswer) {
+        self.handle(Event::Answered { broker, broker_epoch: 1, answer });
     }
 
     pub(crate) fn add_broker(&mut self, id: i32) {

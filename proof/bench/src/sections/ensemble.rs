@@ -37,6 +37,7 @@ const BRANCH: u64 = 10_000;
 const TREE_SPAN: Duration = Duration::from_secs(600);
 const IDLE_SESSIONS: usize = 10_000;
 const WATCHERS: usize = 100;
+const WATCHES_AT_ONCE: usize = 500;
 
 /// Runs everything that is wanted against an ensemble of each kind.
 pub(crate) fn run(setting: &Setting) -> Result<String> {
@@ -316,8 +317,12 @@ impl<'a> Part<'a> {
                 load::run(filling(vec![connection], watched, ensemble.pids()))?;
             }
             let mut watchers = ensemble.sessions(WATCHERS)?;
-            for watcher in &mut watchers {
-                watcher.watch((0..watched).map(|number| format!("/watched/n{number:010}")))?;
+            // In turn and few at a time: a session that waited for all the others would expire.
+            for start in (0..watched).step_by(WATCHES_AT_ONCE) {
+                let end = watched.min(start + WATCHES_AT_ONCE as u64);
+                for watcher in &mut watchers {
+                    watcher.watch((start..end).map(|number| format!("/watched/n{number:010}")))?;
+                }
             }
             report.add(&watches, self.kind, mebibytes(ensemble.memory()?));
         }
