@@ -49,18 +49,58 @@ const NAMES: [&str; 31] = [
 ];
 
 impl ApiVersion {
+    /// 0.9.0.
+    pub const V0_9_0: Self = Self { id: 3 };
     /// 0.10.0-IV0: message format 1.
     pub const V0_10_0_IV0: Self = Self { id: 4 };
     /// 0.10.0-IV1: racks, SASL handshake.
     pub const V0_10_0_IV1: Self = Self { id: 5 };
+    /// 0.10.1-IV1: answers to fetches are limited as a whole (KIP-74).
+    pub const V0_10_1_IV1: Self = Self { id: 7 };
+    /// 0.10.1-IV2: ListOffsets by time (KIP-79).
+    pub const V0_10_1_IV2: Self = Self { id: 8 };
+    /// 0.10.2-IV0.
+    pub const V0_10_2_IV0: Self = Self { id: 9 };
     /// 0.11.0-IV0: message format 2.
     pub const V0_11_0_IV0: Self = Self { id: 10 };
+    /// 0.11.0-IV1: log starts in fetches (KIP-107).
+    pub const V0_11_0_IV1: Self = Self { id: 11 };
+    /// 0.11.0-IV2: OffsetForLeaderEpoch (KIP-101).
+    pub const V0_11_0_IV2: Self = Self { id: 12 };
+    /// 1.0-IV0: log directories that fail (KIP-112).
+    pub const V1_0_IV0: Self = Self { id: 13 };
+    /// 1.1-IV0: fetch sessions (KIP-227).
+    pub const V1_1_IV0: Self = Self { id: 14 };
+    /// 2.0-IV0: OffsetForLeaderEpoch names the epoch that it found (KIP-279).
+    pub const V2_0_IV0: Self = Self { id: 15 };
+    /// 2.0-IV1.
+    pub const V2_0_IV1: Self = Self { id: 16 };
     /// 2.1-IV0.
     pub const V2_1_IV0: Self = Self { id: 17 };
+    /// 2.1-IV1: leader epochs are checked (KIP-320).
+    pub const V2_1_IV1: Self = Self { id: 18 };
+    /// 2.1-IV2: zstd (KIP-110).
+    pub const V2_1_IV2: Self = Self { id: 19 };
+    /// 2.2-IV0: broker epochs (KIP-380).
+    pub const V2_2_IV0: Self = Self { id: 20 };
+    /// 2.2-IV1: OFFSET_NOT_AVAILABLE in ListOffsets (KIP-207).
+    pub const V2_2_IV1: Self = Self { id: 21 };
+    /// 2.3-IV1: fetches from followers (KIP-392).
+    pub const V2_3_IV1: Self = Self { id: 23 };
+    /// 2.4-IV0: reassignments in LeaderAndIsr (KIP-455).
+    pub const V2_4_IV0: Self = Self { id: 24 };
+    /// 2.4-IV1: flexible versions of the controller's requests (KIP-482).
+    pub const V2_4_IV1: Self = Self { id: 25 };
+    /// 2.6-IV0: leader epochs in StopReplica (KIP-570).
+    pub const V2_6_IV0: Self = Self { id: 27 };
     /// Features are versioned, and a broker's registration names its own (KIP-584).
     pub const V2_7_IV0: Self = Self { id: 28 };
-    /// 2.7-IV2: AlterIsr. The newest that 2.7.1 knows.
-    pub const LATEST: Self = Self { id: 30 };
+    /// 2.7-IV1: last fetched epochs in fetches (KIP-595).
+    pub const V2_7_IV1: Self = Self { id: 29 };
+    /// 2.7-IV2: AlterIsr (KIP-497).
+    pub const V2_7_IV2: Self = Self { id: 30 };
+    /// The newest that 2.7.1 knows.
+    pub const LATEST: Self = Self::V2_7_IV2;
 
     /// Reads `2.7`, `2.7-IV2`, `2.7.1`, `0.10.0` or `0.10.0.1`: two segments count, three after `0.`.
     ///
@@ -126,6 +166,25 @@ impl fmt::Debug for ApiVersion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn constants_are_what_they_are_called() {
+        for (version, name) in [
+            (ApiVersion::V0_9_0, "0.9.0"),
+            (ApiVersion::V0_10_1_IV2, "0.10.1-IV2"),
+            (ApiVersion::V0_11_0_IV2, "0.11.0-IV2"),
+            (ApiVersion::V1_1_IV0, "1.1-IV0"),
+            (ApiVersion::V2_1_IV2, "2.1-IV2"),
+            (ApiVersion::V2_2_IV1, "2.2-IV1"),
+            (ApiVersion::V2_3_IV1, "2.3-IV1"),
+            (ApiVersion::V2_4_IV1, "2.4-IV1"),
+            (ApiVersion::V2_6_IV0, "2.6-IV0"),
+            (ApiVersion::V2_7_IV1, "2.7-IV1"),
+            (ApiVersion::LATEST, "2.7-IV2"),
+        ] {
+            assert_eq!(version.name(), name);
+        }
+    }
 
     #[test]
     fn short_names_mean_the_last_sub_version() {
