@@ -4,11 +4,14 @@
 //! it is told end offsets and epochs, and says what the high watermark becomes, whether an append is allowed, and how
 //! the ISR should change. The owner keeps it, with the log, behind the partition's lock.
 //!
+//! [`Fetcher`] follows: what a broker asks the leaders of its partitions, and does with their answers.
+//!
 //! Requests that wait for something ([`DelayedProduce`], [`DelayedFetch`]) are parked in a [`Purgatory`] and in the
 //! [`WaitingList`]s of their partitions. Two rules keep that free of lost wake-ups and of deadlocks: *park, then check
 //! again* (the purgatory does), and *never wake a list under a partition's lock* (the caller must not).
 
 mod fetch;
+mod fetcher;
 mod follower;
 mod isr;
 mod produce;
@@ -20,6 +23,9 @@ mod purgatory_tests;
 mod replica;
 
 pub use fetch::{Available, DelayedFetch, FetchPartition, FetchWait, Position, available};
+pub use fetcher::{
+    AppendFailure, Cut, EpochEnd, Fetched, Fetcher, FetcherSettings, FetcherVersions, FollowerLog, Line, Question,
+};
 pub use follower::{FetchedFrom, Follower};
 pub use isr::{IsrAnswer, IsrChange, IsrState};
 pub use produce::{AckPartition, Acknowledged, DelayedProduce, ProduceWait};
