@@ -52,6 +52,8 @@ pub enum Event {
         broker: i32,
         /// The epoch that the message was for: an answer of an earlier life says nothing.
         broker_epoch: i64,
+        /// The office that the message was sent from: one of an earlier office says nothing either.
+        controller_epoch: i32,
         /// What it says.
         answer: BrokerAnswer,
     },
@@ -80,7 +82,40 @@ pub struct Effects {
     /// Give [`Event::Tick`] at this time or soon after; it takes the place of an earlier wish.
     pub wake_at: Option<Monotonic>,
     /// Log lines, in the original's words.
-    pub log: Vec<String>,
+    pub log: Vec<LogLine>,
+}
+
+/// A line for the broker's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// The original's logger that writes it, which decides on the file.
+    pub logger: Logger,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What it says.
+    pub text: String,
+}
+
+/// The original's loggers of the controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logger {
+    /// `kafka.controller.KafkaController`
+    Controller,
+    /// `state.change.logger`: what became of single partitions.
+    StateChange,
+    /// `kafka.controller.TopicDeletionManager`
+    Deletions,
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The course of things.
+    Info,
+    /// It is odd, and works.
+    Warn,
+    /// A person must act.
+    Error,
 }
 
 /// What to do with the outcomes of a batch.
@@ -271,7 +306,11 @@ impl Controller {
     }
 
     pub(crate) fn log(&self, line: &str, turn: &mut Turn<'_>) {
-        turn.effects.log.push(format!("[Controller id={}] {line}", self.settings.broker));
+        turn.effects.log.push(LogLine {
+            logger: Logger::Controller,
+            severity: Severity::Info,
+            text: format!("[Controller id={}] {line}", self.settings.broker),
+        });
     }
 
     fn resign(&mut self, turn: &mut Turn<'_>) {

@@ -17,10 +17,12 @@ mod topics;
 pub mod znode;
 
 pub use assignment::{AssignmentError, BrokerRack, assign_replicas};
-pub use controller::{Controller, ControllerSettings, Effects, Event};
+pub use controller::{Controller, ControllerSettings, Effects, Event, LogLine, Logger, Severity};
 pub use message::{
     BrokerAnswer, BrokerMessage, EPOCH_DURING_DELETE, LEADER_DURING_DELETE, MessageBody, NO_LEADER, PartitionState,
     StoppedReplica, TopicPartition,
 };
 pub use operation::{CreateMode, Failure, Operation, Outcome, Reply, ZNODE_BYTES_MAX, ZnodeStat};
-pub use request::{Answer, ElectionType, FeatureUpdate, IsrChanged, IsrProposal, Refusal, Request, RequestId};
+pub use request::{
+    Answer, ElectionType, FeatureUpdate, IsrChanged, IsrProposal, IsrsChanged, Refusal, Request, RequestId,
+};

@@ -38,10 +38,7 @@ impl Controller {
         for id in wanting {
             let choice = self.choose(&id);
             if choice.is_none() {
-                turn.effects.log.push(format!(
-                    "[Controller id={}] no replica of {}-{} that may lead is alive",
-                    self.settings.broker, id.topic, id.partition
-                ));
+                self.log(&format!("no replica of {}-{} that may lead is alive", id.topic, id.partition), turn);
             }
             choices.extend(choice.or_else(|| self.choose_nobody(&id)));
         }

@@ -109,7 +109,7 @@ pub enum Answer {
     /// The partitions that the broker still leads.
     ControlledShutdown(Result<BTreeSet<TopicPartition>, ErrorCode>),
     /// For each partition the new state, or why there is none.
-    AlterIsr(Result<Vec<(TopicPartition, Result<IsrChanged, ErrorCode>)>, ErrorCode>),
+    AlterIsr(Result<IsrsChanged, ErrorCode>),
     /// For each partition what became of it; with all partitions asked for, those alone that needed an election.
     ElectLeaders(Result<BTreeMap<TopicPartition, Result<(), Refusal>>, Refusal>),
     /// For each partition whether it was taken on.
@@ -119,6 +119,9 @@ pub enum Answer {
     /// For each feature what became of it.
     UpdateFeatures(Result<BTreeMap<String, Result<(), Refusal>>, Refusal>),
 }
+
+/// For each partition its new state, or why there is none.
+pub type IsrsChanged = Vec<(TopicPartition, Result<IsrChanged, ErrorCode>)>;
 
 /// A partition's state as the controller has written it for its leader.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use base::{Job, Next, Now, Slow};
 use config::ApiVersion;
 use kafka_control::{
-    BrokerMessage, Controller, ControllerSettings, Effects, Event, LEADER_DURING_DELETE, MessageBody, Outcome,
+    BrokerMessage, Controller, ControllerSettings, Effects, Event, LEADER_DURING_DELETE, LogLine, Logger, MessageBody,
+    Outcome, Severity,
 };
 use parking_lot::Mutex;
 
@@ -143,9 +144,7 @@ impl Broker {
             Input::Event(event) => controller.handle(event, now, &mut effects),
             Input::Outcomes(outcomes) => controller.outcomes(outcomes, now, &mut effects),
         }
-        for line in effects.log {
-            tracing::info!(target: "kafka.controller.KafkaController", "{line}");
-        }
+        effects.log.iter().for_each(log);
         let own = self.id();
         self.tell(effects.messages.into_iter().filter(|message| message.broker == own).collect());
         if !effects.operations.is_empty() {
@@ -187,5 +186,23 @@ impl Broker {
             MessageBody::LeaderAndIsr { partitions, .. } => self.become_leader_or_follower(partitions, now, slow),
             MessageBody::StopReplica(replicas) => self.stop_replicas(replicas, now, slow),
         }
+    }
+}
+
+/// Writes a line of the controller under the original's logger, at its level.
+fn log(line: &LogLine) {
+    macro_rules! write {
+        (target: $target:literal) => {
+            match line.severity {
+                Severity::Info => tracing::info!(target: $target, "{}", line.text),
+                Severity::Warn => tracing::warn!(target: $target, "{}", line.text),
+                Severity::Error => tracing::error!(target: $target, "{}", line.text),
+            }
+        };
+    }
+    match line.logger {
+        Logger::Controller => write!(target: "kafka.controller.KafkaController"),
+        Logger::StateChange => write!(target: "state.change.logger"),
+        Logger::Deletions => write!(target: "kafka.controller.TopicDeletionManager"),
     }
 }

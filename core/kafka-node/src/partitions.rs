@@ -242,7 +242,8 @@ impl Broker {
     }
 
     fn answer_controller(self: &Arc<Self>, answer: BrokerAnswer, now: Now) {
-        let event = Event::Answered { broker: self.id(), broker_epoch: self.epoch(), answer };
+        let Some(controller_epoch) = self.active_controller_epoch() else { return };
+        let event = Event::Answered { broker: self.id(), broker_epoch: self.epoch(), controller_epoch, answer };
         self.controller_event(event, now);
     }
 

@@ -10,9 +10,10 @@ use super::{Level, Log};
 const ROOT: &str = "root";
 
 /// The loggers that a broker's lines come from. In the original a logger exists when its class is loaded.
-const OF_A_BROKER: [&str; 24] = [
+const OF_A_BROKER: [&str; 25] = [
     "kafka.Kafka$",
     "kafka.controller.KafkaController",
+    "kafka.controller.TopicDeletionManager",
     "kafka.coordinator.group.GroupCoordinator",
     "kafka.coordinator.group.GroupMetadataManager",
     "kafka.log.LogConfig",

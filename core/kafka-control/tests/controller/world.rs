@@ -107,7 +107,7 @@ impl World {
     }
 
     fn answered(&mut self, broker: i32, answer: BrokerAnswer) {
-        self.handle(Event::Answered { broker, broker_epoch: 1, answer });
+        self.handle(Event::Answered { broker, broker_epoch: 1, controller_epoch: 1, answer });
     }
 
     pub(crate) fn add_broker(&mut self, id: i32) {
