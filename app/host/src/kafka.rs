@@ -8,6 +8,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use ::tls::{Tls, TlsError};
@@ -16,15 +17,15 @@ use bytes::BytesMut;
 use config::BrokerConfig;
 use config::broker::Endpoint as ConfiguredEndpoint;
 use kafka_control::znode::Endpoint;
-use kafka_node::{Broker, Fatal, LinkLoss, Loggers, Place, StartError, ZooKeeperEffect};
+use kafka_node::{Broker, Fatal, LinkLoss, Loggers, Peer, PeerEffect, Place, StartError, ZooKeeperEffect};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
+use crate::link::{LinkEffect, Session, run_link};
 use crate::logging::{Level, Log};
 use crate::net::{BindError, Connection, Framed, Limits, Listener, Service, Wants};
 use crate::own_name::own_name;
-use crate::zookeeper_link::{LinkEffect, Session, run_link};
 use crate::{Priority, System};
 
 /// The original's classes that write these lines.
@@ -129,6 +130,14 @@ impl kafka_node::Host for Surroundings {
 
     fn zookeeper_ready(&self) {
         self.zookeeper_ready.notify_one();
+    }
+
+    fn run_peer(&self, peer: Arc<Peer>) {
+        let woken = Arc::new(Woken(Arc::default()));
+        let notified = Arc::clone(&woken.0);
+        peer.set_waker(Waker::from(woken));
+        let event_loop = self.system.loops.get(self.system.loops.next());
+        let _running = event_loop.spawn(run_link(Arc::new(PeerLink(peer)), None, notified, self.system.clock));
     }
 
     fn loggers(&self) -> &dyn Loggers {
@@ -398,8 +407,9 @@ impl Session for Shared {
         self.broker.zookeeper_disconnected(server, &loss, now);
     }
 
-    fn received(&self, bytes: &[u8], now: Now) {
-        self.broker.zookeeper_received(bytes, now);
+    fn received(&self, input: &mut BytesMut, now: Now) {
+        self.broker.zookeeper_received(input, now);
+        input.clear();
     }
 
     fn tick(&self, now: Now) {
@@ -408,6 +418,65 @@ impl Session for Shared {
 
     fn is_over(&self) -> bool {
         self.broker.zookeeper_is_over()
+    }
+}
+
+/// Wakes the loop on which a link runs.
+struct Woken(Arc<Notify>);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+/// A link to another broker, as its event loop runs it.
+struct PeerLink(Arc<Peer>);
+
+impl Session for PeerLink {
+    fn take_effects(&self) -> Vec<LinkEffect> {
+        let link_effect = |effect| match effect {
+            PeerEffect::Connect { host, port } => LinkEffect::Connect { host, port },
+            PeerEffect::Send(bytes) => LinkEffect::Send(bytes),
+            PeerEffect::Disconnect => LinkEffect::Disconnect,
+        };
+        self.0.take_effects().into_iter().map(link_effect).collect()
+    }
+
+    fn deadline(&self) -> Option<Monotonic> {
+        self.0.deadline()
+    }
+
+    fn dialling(&self, server: &str) {
+        self.0.dialling(server);
+    }
+
+    fn connected(&self, _local: SocketAddr, _server: &str, now: Now) {
+        self.0.connected(now);
+    }
+
+    fn disconnected(&self, _server: &str, _error: Option<&io::Error>, now: Now) {
+        self.0.disconnected(now);
+    }
+
+    fn received(&self, input: &mut BytesMut, now: Now) {
+        self.0.received(input, now);
+    }
+
+    fn missing(&self, input: &BytesMut) -> usize {
+        self.0.missing(input)
+    }
+
+    fn tick(&self, now: Now) {
+        self.0.tick(now);
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_over()
     }
 }
 

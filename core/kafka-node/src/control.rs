@@ -10,8 +10,8 @@ use std::sync::Arc;
 use base::{Job, Next, Now, Slow};
 use config::ApiVersion;
 use kafka_control::{
-    BrokerMessage, Controller, ControllerSettings, Effects, Event, LEADER_DURING_DELETE, LogLine, Logger, MessageBody,
-    Outcome, Severity,
+    BrokerAnswer, BrokerMessage, Controller, ControllerSettings, Effects, Event, LEADER_DURING_DELETE, LogLine, Logger,
+    MessageBody, Outcome, Severity,
 };
 use parking_lot::Mutex;
 
@@ -183,9 +183,27 @@ impl Broker {
                 self.metadata.write().update(message.controller, brokers, partitions);
                 self.groups_forget_topics(&deleted, now);
             }
-            MessageBody::LeaderAndIsr { partitions, .. } => self.become_leader_or_follower(partitions, now, slow),
-            MessageBody::StopReplica(replicas) => self.stop_replicas(replicas, now, slow),
+            MessageBody::LeaderAndIsr { partitions, .. } => {
+                let codes = self.become_leader_or_follower(partitions, now, slow);
+                self.answer_controller(BrokerAnswer::LeaderAndIsr(codes), now);
+            }
+            MessageBody::StopReplica(replicas) => {
+                let to_delete: BTreeSet<_> =
+                    replicas.iter().filter(|replica| replica.delete).map(|replica| replica.partition.clone()).collect();
+                let mut codes = self.stop_replicas(replicas, now, slow);
+                codes.retain(|(partition, _)| to_delete.contains(partition));
+                if !codes.is_empty() {
+                    self.answer_controller(BrokerAnswer::StopReplica(codes), now);
+                }
+            }
         }
+    }
+
+    /// Tells the controller of this broker, if it holds the office, what became of a message.
+    pub(crate) fn answer_controller(self: &Arc<Self>, answer: BrokerAnswer, now: Now) {
+        let Some(controller_epoch) = self.active_controller_epoch() else { return };
+        let event = Event::Answered { broker: self.id(), broker_epoch: self.epoch(), controller_epoch, answer };
+        self.controller_event(event, now);
     }
 }
 

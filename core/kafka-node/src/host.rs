@@ -1,8 +1,11 @@
 //! What a broker asks of the process around it.
 
+use std::sync::Arc;
+
 use base::{Job, Monotonic, Now};
 
 use crate::loggers::{Loggers, Nowhere};
+use crate::peer::Peer;
 use crate::startup::StartError;
 
 /// Why a broker can't go on.
@@ -35,6 +38,9 @@ pub trait Host: Send + Sync {
     /// The ZooKeeper session has something to do: call `Broker::take_zookeeper_effects` soon, from where its socket is; and look at
     /// `Broker::is_ready` behind it, until it is.
     fn zookeeper_ready(&self);
+
+    /// Runs a link to another broker on an event loop until it is over; its waker is to be set before.
+    fn run_peer(&self, peer: Arc<Peer>);
 
     /// The loggers whose levels clients may see and change; by default there are none.
     fn loggers(&self) -> &dyn Loggers {

@@ -21,6 +21,11 @@ mod loggers;
 mod metadata;
 mod notifications;
 mod partitions;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the controller's channels and the fetchers come with the next commits")
+)]
+mod peer;
 mod producer_ids;
 mod rate;
 mod session_file;
@@ -39,5 +44,6 @@ pub use connection::{Client, Closed, Connection, Wants};
 pub use connections::Place;
 pub use host::{Fatal, Host};
 pub use loggers::Loggers;
+pub use peer::{Peer, PeerEffect};
 pub use startup::StartError;
 pub use zookeeper::{LinkLoss, ZooKeeperEffect};

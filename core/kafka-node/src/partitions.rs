@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use base::{Now, Slow, Str};
-use kafka_control::{BrokerAnswer, Event, PartitionState, StoppedReplica};
+use kafka_control::{BrokerAnswer, PartitionState, StoppedReplica};
 use kafka_log::validate::{Append, Checked};
 use kafka_log::{AppendInfo, Log, LogError, LogManager, Origin, TopicPartition};
 use kafka_proto::ErrorCode;
@@ -199,10 +199,15 @@ impl Partitions {
 }
 
 impl Broker {
-    /// Does what LeaderAndIsr says. A leader epoch that is known already changes nothing.
-    pub(crate) fn become_leader_or_follower(self: &Arc<Self>, states: Vec<PartitionState>, now: Now, slow: &Slow) {
-        let Some(logs) = self.logs() else { return };
-        let mut offline = Vec::new();
+    /// Does what LeaderAndIsr says, and tells what became of each partition. A leader epoch that is known already changes nothing.
+    pub(crate) fn become_leader_or_follower(
+        self: &Arc<Self>,
+        states: Vec<PartitionState>,
+        now: Now,
+        slow: &Slow,
+    ) -> Vec<(kafka_control::TopicPartition, ErrorCode)> {
+        let Some(logs) = self.logs() else { return Vec::new() };
+        let mut codes = Vec::with_capacity(states.len());
         for state in states {
             let (topic, number) = (state.partition.topic.as_str(), state.partition.partition);
             let partition = match self.partitions.existing(topic, number) {
@@ -214,7 +219,7 @@ impl Broker {
                         Err(error) => {
                             tracing::error!(target: "state.change.logger", "[Broker id={}] {name} is offline: {error}", self.id());
                             self.partitions.insert(&name, Hosted::Offline);
-                            offline.push(state.partition);
+                            codes.push((state.partition, ErrorCode::KAFKA_STORAGE_ERROR));
                             continue;
                         }
                     }
@@ -228,8 +233,9 @@ impl Broker {
             }
             partition.wake(self);
             self.leader_changed(&partition, now);
+            codes.push((state.partition, ErrorCode::NONE));
         }
-        self.replicas_offline(offline, now);
+        codes
     }
 
     /// Tells the controller of replicas that this broker can't serve. Until controllers of other brokers can be told, this one's
@@ -239,12 +245,6 @@ impl Broker {
             let failed = |partition| (partition, ErrorCode::KAFKA_STORAGE_ERROR);
             self.answer_controller(BrokerAnswer::LeaderAndIsr(partitions.into_iter().map(failed).collect()), now);
         }
-    }
-
-    fn answer_controller(self: &Arc<Self>, answer: BrokerAnswer, now: Now) {
-        let Some(controller_epoch) = self.active_controller_epoch() else { return };
-        let event = Event::Answered { broker: self.id(), broker_epoch: self.epoch(), controller_epoch, answer };
-        self.controller_event(event, now);
     }
 
     /// Topics of which this broker has no log, and so knows no settings.
@@ -280,8 +280,14 @@ impl Broker {
         Ok(partition)
     }
 
-    /// Does what StopReplica says; the controller is told of what was deleted.
-    pub(crate) fn stop_replicas(self: &Arc<Self>, replicas: Vec<StoppedReplica>, now: Now, slow: &Slow) {
+    /// Does what StopReplica says, and tells what became of each replica.
+    pub(crate) fn stop_replicas(
+        self: &Arc<Self>,
+        replicas: Vec<StoppedReplica>,
+        now: Now,
+        slow: &Slow,
+    ) -> Vec<(kafka_control::TopicPartition, ErrorCode)> {
+        let mut codes = Vec::with_capacity(replicas.len());
         let mut to_delete = Vec::new();
         let mut topics = BTreeSet::new();
         for StoppedReplica { partition, delete, .. } in replicas {
@@ -298,29 +304,37 @@ impl Broker {
             if delete {
                 to_delete.push(TopicPartition::new(Str::from(partition.topic.as_str()), partition.partition));
                 topics.insert(partition.topic);
+            } else {
+                codes.push((partition, ErrorCode::NONE));
             }
         }
         if !to_delete.is_empty() {
-            self.delete_logs(&to_delete, topics, slow);
+            codes.extend(self.delete_logs(&to_delete, topics, slow));
         }
+        codes
     }
 
-    fn delete_logs(self: &Arc<Self>, partitions: &[TopicPartition], topics: BTreeSet<String>, slow: &Slow) {
+    fn delete_logs(
+        self: &Arc<Self>,
+        partitions: &[TopicPartition],
+        topics: BTreeSet<String>,
+        slow: &Slow,
+    ) -> Vec<(kafka_control::TopicPartition, ErrorCode)> {
         let now = self.host.now();
-        let Some(logs) = self.logs() else { return };
-        let mut answer = Vec::with_capacity(partitions.len());
+        let Some(logs) = self.logs() else { return Vec::new() };
+        let mut codes = Vec::with_capacity(partitions.len());
         for (name, result) in logs.delete(partitions, now, slow) {
             let code = result.map_or_else(|error| {
                 tracing::error!(target: "state.change.logger", "[Broker id={}] {name} was not deleted: {error}", self.id());
                 errors::of_log(&error)
             }, |()| ErrorCode::NONE);
             let partition = kafka_control::TopicPartition { topic: name.topic.to_string(), partition: name.partition };
-            answer.push((partition, code));
+            codes.push((partition, code));
         }
         for topic in topics {
             self.forget_topic_overrides(&topic);
         }
-        self.answer_controller(BrokerAnswer::StopReplica(answer), now);
+        codes
     }
 
     /// A log directory failed: its replicas are offline from now on. The broker ends when the last one has.

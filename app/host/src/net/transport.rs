@@ -12,8 +12,10 @@ use super::output::Output;
 /// Encrypted bytes that wait for the socket, at most; what is longer waits in plain.
 const ENCRYPTED_MAX: usize = 64 * 1024;
 
-/// How much a [`Pipe`] reads at once, at most.
+/// How much a [`Pipe`] reads at once, unless it knows what comes.
 const PIPE_LENGTH: usize = 64 * 1024;
+/// The most that it makes room for because more is known to come.
+const ROOM_MAX: usize = 4 << 20;
 
 /// A connected socket and, with TLS, its session, whose handshake is done.
 pub struct Transport {
@@ -59,7 +61,7 @@ pub(crate) struct Pipe {
     stream: TcpStream,
     tls: Option<Tls>,
     output: Output,
-    input: BytesMut,
+    encrypted: BytesMut,
     /// What came with the end of the handshake is still to be taken.
     fresh: bool,
 }
@@ -68,7 +70,7 @@ impl Pipe {
     pub(crate) fn new(transport: Transport) -> Self {
         let Transport { stream, session, .. } = transport;
         let fresh = session.is_some();
-        Self { stream, tls: session.map(Tls::new), output: Output::default(), input: BytesMut::new(), fresh }
+        Self { stream, tls: session.map(Tls::new), output: Output::default(), encrypted: BytesMut::new(), fresh }
     }
 
     /// Puts a part behind what waits to be written by [`Pipe::next`].
@@ -93,22 +95,32 @@ impl Pipe {
         }
     }
 
-    /// Writes what waits, and waits for what comes; nothing at the end. Nothing is lost when the future is dropped.
-    pub(crate) async fn next(&mut self) -> io::Result<BytesMut> {
+    /// Writes what waits, and waits for what comes, which is put behind `input`; `false` at the end. With `missing`, so many bytes are
+    /// known to come, and room is made for them at once. Nothing is lost when the future is dropped.
+    pub(crate) async fn next(&mut self, input: &mut BytesMut, missing: usize) -> io::Result<bool> {
+        let room = if missing > 0 { missing.min(ROOM_MAX) } else { PIPE_LENGTH };
         loop {
             // Written first: a request that was just given leaves without waiting for readiness.
             let written = self.write()?;
-            self.input.reserve(PIPE_LENGTH);
-            let read = if std::mem::take(&mut self.fresh) { Ok(1) } else { self.stream.try_read_buf(&mut self.input) };
+            // Nothing moves where the room is there already.
+            input.reserve(room);
+            let buffer = match self.tls {
+                Some(_) => {
+                    self.encrypted.reserve(PIPE_LENGTH);
+                    &mut self.encrypted
+                }
+                None => &mut *input,
+            };
+            let read = if std::mem::take(&mut self.fresh) { Ok(1) } else { self.stream.try_read_buf(buffer) };
             match read {
-                Ok(0) => return Ok(BytesMut::new()),
+                Ok(0) => return Ok(false),
                 Ok(_) => {
-                    let input = self.input.split();
-                    let Some(tls) = &mut self.tls else { return Ok(input) };
-                    let mut plain = BytesMut::with_capacity(input.len());
-                    let more = tls.read(&input, &mut plain)?;
-                    if !plain.is_empty() || !more {
-                        return Ok(plain);
+                    let Some(tls) = &mut self.tls else { return Ok(true) };
+                    let before = input.len();
+                    let encrypted = self.encrypted.split();
+                    let more = tls.read(&encrypted, input)?;
+                    if input.len() > before || !more {
+                        return Ok(input.len() > before);
                     }
                     continue;
                 }

@@ -20,10 +20,10 @@ use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use zk_node::{LinkEffect, LinkEvent, LinkId, PeerPort};
 
+use crate::link::dial;
 use crate::net::{BindError, Connection, EventLoops, Handler, Limits, Listener, Transport};
 use crate::resolve;
 use crate::tls::PeersTls;
-use crate::zookeeper_link::dial;
 
 /// Unsent bytes from which a link counts as congested, until half of them are gone.
 const CONGESTED: usize = 1 << 20;

@@ -9,7 +9,7 @@ use base::{Disk as _, Job, MemDisk, Monotonic, Next, Now, OpenMode, Part, Parts,
 use bytes::{BufMut, Bytes, BytesMut};
 use config::{BrokerConfig, Properties};
 use kafka_control::znode::Endpoint;
-use kafka_node::{Broker, Closed, Connection, Fatal, Host, LinkLoss, Loggers, ZooKeeperEffect};
+use kafka_node::{Broker, Closed, Connection, Fatal, Host, LinkLoss, Loggers, Peer, ZooKeeperEffect};
 use kafka_proto::{ApiKey, Message, Request, frame};
 use parking_lot::Mutex;
 use zk_node::{ConnectionId, DiskTask, Effect, Effects, Event, Server, ServerConfig};
@@ -58,6 +58,8 @@ impl Host for Process {
     }
 
     fn zookeeper_ready(&self) {}
+
+    fn run_peer(&self, _: Arc<Peer>) {}
 
     fn loggers(&self) -> &dyn Loggers {
         &self.levels

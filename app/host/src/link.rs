@@ -1,6 +1,6 @@
-//! The socket of a session with ZooKeeper: dials, sends, receives, keeps the session's deadlines.
+//! The socket of a session with ZooKeeper, or of a link to another broker: dials, sends, receives, keeps the session's deadlines.
 //!
-//! Names are resolved anew for each attempt, so that an ensemble may move. The session decides when to dial and whom.
+//! Names are resolved anew for each attempt, so that servers may move. The session decides when to dial and whom.
 
 use std::future::pending;
 use std::io;
@@ -52,8 +52,13 @@ pub trait Session: Send + Sync + 'static {
     /// The socket to this server is closed or broken, or could not be connected: why, or `None` if the server closed it.
     fn disconnected(&self, server: &str, error: Option<&io::Error>, now: Now);
 
-    /// Bytes came.
-    fn received(&self, bytes: &[u8], now: Now);
+    /// Bytes came: takes what it can use from the front of `input`. What is left stays in front of what comes next.
+    fn received(&self, input: &mut BytesMut, now: Now);
+
+    /// How many bytes it will take to make use of what was left, as far as it knows.
+    fn missing(&self, _input: &BytesMut) -> usize {
+        0
+    }
 
     /// The deadline has come.
     fn tick(&self, now: Now);
@@ -69,14 +74,22 @@ enum Socket {
     #[default]
     None,
     Dialling(Dialling),
-    Connected(Box<Pipe>),
+    Connected(Box<Connected>),
+}
+
+struct Connected {
+    pipe: Pipe,
+    /// What came and was not taken.
+    input: BytesMut,
+    /// Bytes that are known to come.
+    missing: usize,
 }
 
 enum Happened {
     /// Which server, and how it went.
     Dialled(String, io::Result<Transport>),
-    /// Bytes read; none is the end.
-    Read(io::Result<BytesMut>),
+    /// Whether bytes were read; none is the end.
+    Read(io::Result<bool>),
     Notified,
     Deadline,
 }
@@ -92,14 +105,14 @@ pub async fn run_link(session: Arc<impl Session>, tls: Option<Arc<Tls>>, notifie
                     socket = Socket::Dialling(Box::pin(dial_told(Arc::clone(&session), tls.clone(), host, port)));
                 }
                 LinkEffect::Send(bytes) => {
-                    if let Socket::Connected(pipe) = &mut socket {
-                        pipe.push(Part::Bytes(bytes));
+                    if let Socket::Connected(connected) = &mut socket {
+                        connected.pipe.push(Part::Bytes(bytes));
                     }
                 }
                 LinkEffect::Disconnect => {
-                    if let Socket::Connected(pipe) = &mut socket {
+                    if let Socket::Connected(connected) = &mut socket {
                         // What was asked to be sent before: a session's farewell fits the socket's buffer.
-                        let _ = pipe.end();
+                        let _ = connected.pipe.end();
                     }
                     socket = Socket::None;
                 }
@@ -117,12 +130,16 @@ pub async fn run_link(session: Arc<impl Session>, tls: Option<Arc<Tls>>, notifie
             Happened::Dialled(name, Ok(transport)) => {
                 server = name;
                 let local = transport.socket().local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
-                socket = Socket::Connected(Box::new(Pipe::new(transport)));
+                let pipe = Pipe::new(transport);
+                socket = Socket::Connected(Box::new(Connected { pipe, input: BytesMut::new(), missing: 0 }));
                 session.connected(local, &server, clock.now());
                 None
             }
-            Happened::Read(Ok(bytes)) if !bytes.is_empty() => {
-                session.received(&bytes, clock.now());
+            Happened::Read(Ok(true)) => {
+                if let Socket::Connected(connected) = &mut socket {
+                    session.received(&mut connected.input, clock.now());
+                    connected.missing = session.missing(&connected.input);
+                }
                 None
             }
             Happened::Deadline => {
@@ -134,7 +151,7 @@ pub async fn run_link(session: Arc<impl Session>, tls: Option<Arc<Tls>>, notifie
                 server = name;
                 Some(Some(error))
             }
-            Happened::Read(Ok(_)) => Some(None),
+            Happened::Read(Ok(false)) => Some(None),
             Happened::Read(Err(error)) => Some(Some(error)),
         };
         if let Some(error) = lost {
@@ -153,7 +170,10 @@ impl Socket {
                 let (server, result) = dialling.await;
                 Happened::Dialled(server, result)
             }
-            Self::Connected(pipe) => Happened::Read(pipe.next().await),
+            Self::Connected(connected) => {
+                let Connected { pipe, input, missing } = &mut **connected;
+                Happened::Read(pipe.next(input, *missing).await)
+            }
         }
     }
 }
@@ -254,9 +274,10 @@ mod tests {
             self.dial(self.port);
         }
 
-        fn received(&self, bytes: &[u8], _now: Now) {
-            self.told.lock().push(String::from_utf8_lossy(bytes).into_owned());
-            if bytes == b"end" {
+        fn received(&self, input: &mut BytesMut, _now: Now) {
+            let bytes = input.split();
+            self.told.lock().push(String::from_utf8_lossy(&bytes).into_owned());
+            if &bytes[..] == b"end" {
                 self.effects.lock().push(LinkEffect::Disconnect);
                 *self.over.lock() = true;
             }
