@@ -8,12 +8,16 @@ mod cluster;
 mod config;
 mod json;
 mod partition;
+mod preferred_election;
+mod reassignment;
 mod topic;
 
 pub use broker::{BrokerRegistration, Endpoint};
 pub use cluster::{ClusterId, ControllerId, decode_epoch, encode_epoch};
 pub use config::{ConfigChange, EntityConfig};
 pub use partition::LeaderAndIsr;
+pub use preferred_election::PreferredElection;
+pub use reassignment::{PartitionReassignment, WantedReplicas};
 pub use topic::{ReplicaAssignment, TopicAssignment};
 
 /// Content of a znode that can't be read.
