@@ -227,6 +227,12 @@ impl Log {
         self.epochs.read().latest().map(|entry| entry.epoch)
     }
 
+    /// Whether a truncation to `offset` would drop records, or an epoch that began at the end and wrote nothing.
+    pub fn is_changed_by_cut(&self, offset: i64) -> bool {
+        let log_end_offset = self.view.read().end.offset;
+        offset < log_end_offset || self.epochs.read().latest().is_some_and(|last| last.offset >= log_end_offset)
+    }
+
     /// Where `epoch` (or the newest one before it) ends, as OffsetForLeaderEpoch answers; `None` if not known.
     pub fn end_offset_for_epoch(&self, epoch: i32) -> Option<EpochOffset> {
         let log_end_offset = self.view.read().end.offset;

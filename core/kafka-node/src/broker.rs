@@ -28,6 +28,7 @@ use crate::metadata::Metadata;
 use crate::notifications::Notifications;
 use crate::partitions::Partitions;
 use crate::producer_ids::ProducerIds;
+use crate::replication::{IsrChanges, Replication};
 use crate::startup::Startup;
 use crate::topic_configs::TopicOverrides;
 use crate::topic_waits::TopicWaits;
@@ -46,6 +47,8 @@ pub struct Broker {
     pub(crate) connections: Connections,
     random: Mutex<Random>,
     pub(crate) partitions: Partitions,
+    pub(crate) replication: Replication,
+    pub(crate) isr_changes: IsrChanges,
     pub(crate) produces: Purgatory<WaitingProduce>,
     pub(crate) fetches: Purgatory<WaitingFetch>,
     pub(crate) fetch_sessions: FetchSessions,
@@ -89,6 +92,8 @@ impl Broker {
             connections: Connections::default(),
             random: Mutex::new(random),
             partitions: Partitions::default(),
+            replication: Replication::default(),
+            isr_changes: IsrChanges::default(),
             produces: Purgatory::default(),
             fetches: Purgatory::default(),
             fetch_sessions: FetchSessions::default(),

@@ -181,6 +181,7 @@ impl Broker {
                 let deleted = partitions.iter().filter(|state| state.leader_and_isr.leader == LEADER_DURING_DELETE);
                 let deleted = deleted.map(|state| state.partition.topic.clone()).collect();
                 self.metadata.write().update(message.controller, brokers, partitions);
+                self.follow_again(now);
                 self.groups_forget_topics(&deleted, now);
             }
             MessageBody::LeaderAndIsr { partitions, .. } => {
@@ -222,5 +223,20 @@ fn log(line: &LogLine) {
         Logger::Controller => write!(target: "kafka.controller.KafkaController"),
         Logger::StateChange => write!(target: "state.change.logger"),
         Logger::Deletions => write!(target: "kafka.controller.TopicDeletionManager"),
+    }
+}
+
+impl Broker {
+    /// Asks the controller. Until it can be asked, the answer is that it was not found, after which whoever asks tries again.
+    pub(crate) fn ask_controller(
+        self: &Arc<Self>,
+        request: kafka_control::Request,
+        then: impl FnOnce(&Arc<Self>, kafka_control::Answer, Now) + Send + 'static,
+    ) {
+        let broker = self.clone();
+        self.host.submit(base::once(move |_| {
+            let answer = request.refused(kafka_proto::ErrorCode::NOT_CONTROLLER);
+            then(&broker, answer, broker.host.now());
+        }));
     }
 }

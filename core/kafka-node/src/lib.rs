@@ -28,6 +28,7 @@ mod partitions;
 mod peer;
 mod producer_ids;
 mod rate;
+mod replication;
 mod session_file;
 mod startup;
 mod surroundings;

@@ -69,6 +69,7 @@ impl Broker {
             }
             broker.set_config(config);
             broker.topic_defaults_changed();
+            broker.replication_settings_changed(broker.host.now());
         });
     }
 

@@ -8,12 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use base::{Now, Slow, Str};
-use kafka_control::{BrokerAnswer, PartitionState, StoppedReplica};
-use kafka_log::validate::{Append, Checked};
-use kafka_log::{AppendInfo, Log, LogError, LogManager, Origin, TopicPartition};
+use kafka_control::{BrokerAnswer, PartitionState};
+use kafka_log::validate::{Append, Checked, InvalidRecords};
+use kafka_log::{AppendInfo, Log, LogError, LogManager, Offsets, Origin, TopicPartition};
 use kafka_proto::ErrorCode;
-use kafka_replica::{AckPartition, Acknowledged, LeaderAndIsr, Replica, ReplicaError, WaitingList};
-use parking_lot::RwLock;
+use kafka_replica::{
+    AckPartition, Acknowledged, AppendFailure, Fetched, FetchedFrom, IsrAnswer, IsrChange, LeaderAndIsr, Replica,
+    ReplicaError, WaitingList,
+};
+use parking_lot::{Mutex, RwLock};
 
 use crate::api::fetch::{Complete as _, WaitingFetch};
 use crate::api::produce::{Complete as _, WaitingProduce};
@@ -28,6 +31,9 @@ pub(crate) struct Partition {
     pub(crate) name: TopicPartition,
     pub(crate) log: Arc<Log>,
     replica: RwLock<Replica>,
+    /// Held, on disk threads alone, while the leader changes or the log is cut: neither begins before the other ends. Nobody who
+    /// serves a request waits for it.
+    pub(crate) changes: Mutex<()>,
     pub(crate) produces: WaitingList<WaitingProduce>,
     pub(crate) fetches: WaitingList<WaitingFetch>,
     pub(crate) group_appends: WaitingList<WaitingAppend>,
@@ -39,10 +45,18 @@ pub(crate) struct Partitions(RwLock<BTreeMap<Str, BTreeMap<i32, Hosted>>>);
 
 /// What this broker has of a partition.
 #[derive(Clone)]
-enum Hosted {
+pub(crate) enum Hosted {
     Online(Arc<Partition>),
     /// Its log directory failed.
     Offline,
+}
+
+/// What a follower's fetch led to.
+pub(crate) struct Recorded {
+    /// The high watermark rose, or the follower's log start did: whoever waits for it is to be woken.
+    pub(crate) has_moved: bool,
+    /// The follower should join the ISR.
+    pub(crate) change: Option<IsrChange>,
 }
 
 /// Why an append was refused.
@@ -101,16 +115,18 @@ impl Partition {
         Append { partition: &self.name, origin, produce_version, zstd_allowed, now_ms: now.wall_ms }
     }
 
-    fn advance_high_watermark(&self, replica: &Replica, now: Now) {
-        if let Some(high_watermark) = replica.high_watermark(self.log.offsets().log_end, now.monotonic) {
-            self.log.increment_high_watermark(high_watermark);
-        }
+    /// True if it rose.
+    fn advance_high_watermark(&self, replica: &Replica, now: Now) -> bool {
+        let to = replica.high_watermark(self.log.offsets().log_end, now.monotonic);
+        to.is_some_and(|to| self.log.increment_high_watermark(to).is_some())
     }
 
-    /// Compares a request's leader epoch (-1: none) with this broker's.
-    pub(crate) fn check_epoch(&self, requested: i32, leader_only: bool) -> Result<(), ErrorCode> {
+    /// Compares a request's leader epoch (-1: none) with this broker's, which is returned.
+    pub(crate) fn check_epoch(&self, requested: i32, leader_only: bool) -> Result<i32, ErrorCode> {
         let requested = (requested >= 0).then_some(requested);
-        self.replica.read().check_epoch(requested, leader_only).map_err(errors::of_replica)
+        let replica = self.replica.read();
+        replica.check_epoch(requested, leader_only).map_err(errors::of_replica)?;
+        Ok(replica.leader_epoch())
     }
 
     /// As [`Partition::check_epoch`] of the leader, where -1 alone is no epoch and any other negative one is an old one.
@@ -118,7 +134,13 @@ impl Partition {
         if requested < -1 {
             return Err(ErrorCode::FENCED_LEADER_EPOCH);
         }
-        self.check_epoch(requested, true)
+        self.check_epoch(requested, true).map(drop)
+    }
+
+    /// Whether the high watermark has not come to the start of this leader's epoch yet: where the log ends for consumers is not known
+    /// (KIP-207).
+    pub(crate) fn is_end_unknown(&self, high_watermark: i64) -> bool {
+        self.replica.read().epoch_start().is_some_and(|start| start > high_watermark)
     }
 
     pub(crate) fn leader_epoch(&self) -> i32 {
@@ -139,15 +161,125 @@ impl Partition {
         self.fetches.wake(|fetch| fetch.complete(broker));
     }
 
-    fn become_leader(&self, state: &LeaderAndIsr, now: Now) {
+    /// Leads from now on. The caller holds `changes`.
+    pub(crate) fn become_leader(&self, state: &LeaderAndIsr, now: Now) {
         let mut replica = self.replica.write();
-        if !replica.is_news(state.leader_epoch) {
-            return;
-        }
         let log_end = self.log.offsets().log_end;
         replica.become_leader(state, log_end, now.monotonic);
         self.log.assign_epoch_start(state.leader_epoch, log_end);
         self.advance_high_watermark(&replica, now);
+    }
+
+    /// Follows from now on, or nobody if there is no leader. The caller holds `changes`.
+    pub(crate) fn become_follower(&self, state: &LeaderAndIsr) {
+        self.replica.write().become_follower(state);
+    }
+
+    /// Whether this replica follows, in this leader epoch.
+    pub(crate) fn follows_in(&self, leader_epoch: i32) -> bool {
+        let replica = self.replica.read();
+        !replica.is_leader() && replica.leader_epoch() == leader_epoch
+    }
+
+    /// Appends what the leader sent, and takes over its high watermark and log start as far as this log reaches. The log's end.
+    pub(crate) fn append_as_follower(&self, fetched: &Fetched, now: Now) -> Result<i64, AppendFailure> {
+        let replica = self.replica.read();
+        if replica.is_leader() || replica.leader_epoch() != fetched.leader_epoch {
+            return Err(AppendFailure::Busy);
+        }
+        let offsets = self.log.offsets();
+        if offsets.log_end != fetched.offset {
+            return Err(AppendFailure::Moved);
+        }
+        let mut log_end = offsets.log_end;
+        if !fetched.records.is_empty() {
+            match self.log.append_as_follower(&fetched.records, now) {
+                Ok(info) => log_end = info.log_end_offset,
+                Err(error) => return Err(self.follower_failure(&offsets, &error)),
+            }
+        }
+        if fetched.high_watermark.min(log_end) != offsets.high_watermark {
+            self.log.update_high_watermark(fetched.high_watermark);
+        }
+        if fetched.log_start > offsets.log_start {
+            // The watermark may lag behind it for a while; the leader says it again.
+            let _ = self.log.increment_log_start_offset(fetched.log_start);
+        }
+        Ok(log_end)
+    }
+
+    fn follower_failure(&self, offsets: &Offsets, error: &LogError) -> AppendFailure {
+        match error {
+            LogError::UnexpectedAppendOffset { first_offset, last_offset, log_end_offset }
+                if offsets.log_start == offsets.log_end
+                    && first_offset < log_end_offset
+                    && last_offset >= log_end_offset =>
+            {
+                AppendFailure::StartsBefore(*first_offset)
+            }
+            LogError::AppendsRefused { .. } => AppendFailure::Busy,
+            LogError::Invalid(InvalidRecords::OutOfOrder { .. } | InvalidRecords::Unreadable(_)) => {
+                tracing::error!(target: "kafka.server.ReplicaFetcherThread", "Unexpected error occurred while processing data for partition {} at offset {}: {error}", self.name, offsets.log_end);
+                AppendFailure::Failed
+            }
+            LogError::Invalid(_) => AppendFailure::Damaged,
+            error => {
+                tracing::error!(target: "kafka.server.ReplicaFetcherThread", "Error while processing data for partition {} at offset {}: {error}", self.name, offsets.log_end);
+                AppendFailure::Failed
+            }
+        }
+    }
+
+    /// Takes a follower's fetch in, as it was read: `offsets` are the log's, `leader_epoch` the replica's from then. An error is why it
+    /// gets no records.
+    pub(crate) fn record_fetch(
+        &self,
+        broker: i32,
+        from: FetchedFrom,
+        offsets: &Offsets,
+        leader_epoch: i32,
+        now: Now,
+    ) -> Result<Recorded, ReplicaError> {
+        let mut replica = self.replica.write();
+        if replica.leader_epoch() != leader_epoch {
+            // The log may have been another's meanwhile.
+            return Err(ReplicaError::NotLeader);
+        }
+        let start_before = replica.follower(broker).map(kafka_replica::Follower::log_start);
+        let effect =
+            replica.record_fetch(broker, from, offsets.log_end, self.log.offsets().high_watermark, now.monotonic)?;
+        let rises = effect.moved && self.advance_high_watermark(&replica, now);
+        let has_moved = rises || start_before.is_some_and(|before| from.log_start > before);
+        Ok(Recorded { has_moved, change: effect.expand })
+    }
+
+    /// Takes replicas that lag out of the ISR, if there are any.
+    pub(crate) fn shrink_isr(&self, now: Now) -> Option<IsrChange> {
+        if !self.replica.read().is_leader() {
+            return None;
+        }
+        let mut replica = self.replica.write();
+        replica.shrink_isr(self.log.offsets().log_end, now.monotonic)
+    }
+
+    /// Takes in what became of a change of the ISR; the change to ask for again.
+    pub(crate) fn isr_answered(&self, change: &IsrChange, answer: IsrAnswer, now: Now) -> Option<IsrChange> {
+        let mut replica = self.replica.write();
+        let again = replica.isr_answered(change, answer);
+        self.advance_high_watermark(&replica, now);
+        again
+    }
+
+    /// The ISR as it is asked for, or settled.
+    #[cfg(test)]
+    pub(crate) fn wanted_isr(&self) -> Vec<i32> {
+        self.replica.read().isr().wanted()
+    }
+
+    /// Whether a change of the ISR that was asked for still waits for its answer.
+    pub(crate) fn still_wants(&self, change: &IsrChange) -> bool {
+        let replica = self.replica.read();
+        replica.leader_epoch() == change.leader_epoch && *replica.isr() == change.pending
     }
 }
 
@@ -173,11 +305,11 @@ impl Partitions {
         }
     }
 
-    fn insert(&self, name: &TopicPartition, hosted: Hosted) {
+    pub(crate) fn insert(&self, name: &TopicPartition, hosted: Hosted) {
         self.0.write().entry(name.topic.clone()).or_default().insert(name.partition, hosted);
     }
 
-    fn remove(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
+    pub(crate) fn remove(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
         let mut all = self.0.write();
         let partitions = all.get_mut(topic)?;
         let removed = partitions.remove(&partition);
@@ -190,7 +322,27 @@ impl Partitions {
         }
     }
 
-    fn existing(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
+    /// What is here of a partition.
+    pub(crate) fn hosted(&self, topic: &str, partition: i32) -> Option<Hosted> {
+        self.0.read().get(topic)?.get(&partition).cloned()
+    }
+
+    /// All that can be used, in order.
+    pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
+        let all = self.0.read();
+        let online = all.values().flat_map(BTreeMap::values).filter_map(|hosted| match hosted {
+            Hosted::Online(online) => Some(online.clone()),
+            Hosted::Offline => None,
+        });
+        online.collect()
+    }
+
+    /// Whether a partition of the topic is here.
+    pub(crate) fn has_topic(&self, topic: &str) -> bool {
+        self.0.read().contains_key(topic)
+    }
+
+    pub(crate) fn existing(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
         match self.0.read().get(topic)?.get(&partition)? {
             Hosted::Online(online) => Some(online.clone()),
             Hosted::Offline => None,
@@ -199,45 +351,6 @@ impl Partitions {
 }
 
 impl Broker {
-    /// Does what LeaderAndIsr says, and tells what became of each partition. A leader epoch that is known already changes nothing.
-    pub(crate) fn become_leader_or_follower(
-        self: &Arc<Self>,
-        states: Vec<PartitionState>,
-        now: Now,
-        slow: &Slow,
-    ) -> Vec<(kafka_control::TopicPartition, ErrorCode)> {
-        let Some(logs) = self.logs() else { return Vec::new() };
-        let mut codes = Vec::with_capacity(states.len());
-        for state in states {
-            let (topic, number) = (state.partition.topic.as_str(), state.partition.partition);
-            let partition = match self.partitions.existing(topic, number) {
-                Some(partition) => partition,
-                None => {
-                    let name = TopicPartition::new(Str::copied(topic), number);
-                    match self.open_partition(logs, &name, state.is_new, now, slow) {
-                        Ok(partition) => partition,
-                        Err(error) => {
-                            tracing::error!(target: "state.change.logger", "[Broker id={}] {name} is offline: {error}", self.id());
-                            self.partitions.insert(&name, Hosted::Offline);
-                            codes.push((state.partition, ErrorCode::KAFKA_STORAGE_ERROR));
-                            continue;
-                        }
-                    }
-                }
-            };
-            let told = told_state(&state);
-            if told.leader == self.id() {
-                partition.become_leader(&told, now);
-            } else {
-                partition.replica.write().become_follower(&told);
-            }
-            partition.wake(self);
-            self.leader_changed(&partition, now);
-            codes.push((state.partition, ErrorCode::NONE));
-        }
-        codes
-    }
-
     /// Tells the controller of replicas that this broker can't serve. Until controllers of other brokers can be told, this one's
     /// own is.
     fn replicas_offline(self: &Arc<Self>, partitions: Vec<kafka_control::TopicPartition>, now: Now) {
@@ -258,7 +371,7 @@ impl Broker {
         states.iter().filter(is_new).map(|state| state.partition.topic.clone()).collect()
     }
 
-    fn open_partition(
+    pub(crate) fn open_partition(
         &self,
         logs: &LogManager,
         name: &TopicPartition,
@@ -272,69 +385,13 @@ impl Broker {
             name: name.clone(),
             log,
             replica: RwLock::new(Replica::new(self.id(), lag_ms_max)),
+            changes: Mutex::default(),
             produces: WaitingList::default(),
             fetches: WaitingList::default(),
             group_appends: WaitingList::default(),
         });
         self.partitions.insert(name, Hosted::Online(partition.clone()));
         Ok(partition)
-    }
-
-    /// Does what StopReplica says, and tells what became of each replica.
-    pub(crate) fn stop_replicas(
-        self: &Arc<Self>,
-        replicas: Vec<StoppedReplica>,
-        now: Now,
-        slow: &Slow,
-    ) -> Vec<(kafka_control::TopicPartition, ErrorCode)> {
-        let mut codes = Vec::with_capacity(replicas.len());
-        let mut to_delete = Vec::new();
-        let mut topics = BTreeSet::new();
-        for StoppedReplica { partition, delete, .. } in replicas {
-            if let Some(stopped) = self.partitions.existing(&partition.topic, partition.partition) {
-                let nobody =
-                    LeaderAndIsr { leader: -1, leader_epoch: stopped.leader_epoch(), ..LeaderAndIsr::default() };
-                stopped.replica.write().become_follower(&nobody);
-                self.leader_changed(&stopped, now);
-                if delete {
-                    self.partitions.remove(&partition.topic, partition.partition);
-                }
-                stopped.wake(self);
-            }
-            if delete {
-                to_delete.push(TopicPartition::new(Str::from(partition.topic.as_str()), partition.partition));
-                topics.insert(partition.topic);
-            } else {
-                codes.push((partition, ErrorCode::NONE));
-            }
-        }
-        if !to_delete.is_empty() {
-            codes.extend(self.delete_logs(&to_delete, topics, slow));
-        }
-        codes
-    }
-
-    fn delete_logs(
-        self: &Arc<Self>,
-        partitions: &[TopicPartition],
-        topics: BTreeSet<String>,
-        slow: &Slow,
-    ) -> Vec<(kafka_control::TopicPartition, ErrorCode)> {
-        let now = self.host.now();
-        let Some(logs) = self.logs() else { return Vec::new() };
-        let mut codes = Vec::with_capacity(partitions.len());
-        for (name, result) in logs.delete(partitions, now, slow) {
-            let code = result.map_or_else(|error| {
-                tracing::error!(target: "state.change.logger", "[Broker id={}] {name} was not deleted: {error}", self.id());
-                errors::of_log(&error)
-            }, |()| ErrorCode::NONE);
-            let partition = kafka_control::TopicPartition { topic: name.topic.to_string(), partition: name.partition };
-            codes.push((partition, code));
-        }
-        for topic in topics {
-            self.forget_topic_overrides(&topic);
-        }
-        codes
     }
 
     /// A log directory failed: its replicas are offline from now on. The broker ends when the last one has.
@@ -355,7 +412,9 @@ impl Broker {
             dir.display()
         );
         let mut partitions = Vec::new();
-        for name in logs.directory_offline(dir) {
+        let names = logs.directory_offline(dir);
+        self.unfollow(names.iter().map(|name| (name.topic.clone(), name.partition)));
+        for name in names {
             let offline = self.partitions.remove(&name.topic, name.partition);
             self.partitions.insert(&name, Hosted::Offline);
             if let Some(offline) = offline {
@@ -363,6 +422,7 @@ impl Broker {
             }
             partitions.push(kafka_control::TopicPartition { topic: name.topic.to_string(), partition: name.partition });
         }
+        self.close_idle_lanes();
         self.replicas_offline(partitions, self.host.now());
         if logs.directories().iter().all(|(_, online)| !online) {
             let reason = format!("Shutdown broker because all log dirs in {} have failed", dir.display());
@@ -373,22 +433,9 @@ impl Broker {
 
 impl Broker {
     /// A partition got another leader, or none: whoever keeps state in it takes it over or lets it go.
-    fn leader_changed(self: &Arc<Self>, partition: &Arc<Partition>, now: Now) {
+    pub(crate) fn leader_changed(self: &Arc<Self>, partition: &Arc<Partition>, now: Now) {
         if partition.name.topic == GROUP_METADATA_TOPIC {
             self.offsets_leader_changed(partition, now);
         }
-    }
-}
-
-fn told_state(state: &PartitionState) -> LeaderAndIsr {
-    LeaderAndIsr {
-        controller_epoch: state.leader_and_isr.controller_epoch,
-        leader: state.leader_and_isr.leader,
-        leader_epoch: state.leader_and_isr.leader_epoch,
-        isr: state.leader_and_isr.isr.clone(),
-        znode_version: state.zk_version,
-        replicas: state.assignment.replicas.clone(),
-        adding: state.assignment.adding.clone(),
-        removing: state.assignment.removing.clone(),
     }
 }

@@ -189,6 +189,7 @@ impl Broker {
     pub fn stop(self: &Arc<Self>) {
         let broker = self.clone();
         self.host.submit(once(move |slow| {
+            broker.stop_following();
             let locks = broker.logs().map(|logs| logs.shutdown(slow)).unwrap_or_default();
             *broker.directory_locks.lock() = locks;
             broker.zookeeper_close(broker.host.now());
@@ -494,7 +495,7 @@ impl Broker {
     }
 }
 
-fn manager_config(settings: &BrokerSettings) -> ManagerConfig {
+pub(crate) fn manager_config(settings: &BrokerSettings) -> ManagerConfig {
     let ms = |value: i64| u64::try_from(value).unwrap_or(0);
     ManagerConfig {
         dirs: settings.log_dirs.iter().map(PathBuf::from).collect(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-use base::Job;
+use base::{Job, once};
 use kafka_log::{Level, LogError, Surroundings, TopicPartition};
 
 use crate::broker::Broker;
@@ -32,9 +32,13 @@ impl Surroundings for LogSurroundings {
     }
 
     fn directory_failed(&self, dir: &Path, error: &LogError) {
-        if let Some(broker) = self.broker.upgrade() {
-            broker.log_directory_failed(dir, error);
+        let Some(broker) = self.broker.upgrade() else { return };
+        if broker.logs().is_none() {
+            return broker.log_directory_failed(dir, error);
         }
+        // By another turn: whoever met the error may hold what is needed to take the directory's partitions away.
+        let (dir, error) = (dir.to_owned(), error.clone());
+        self.host.submit_for_request(once(move |_| broker.log_directory_failed(&dir, &error)));
     }
 
     fn flushed(&self, name: &TopicPartition, _: i64) {

@@ -482,6 +482,7 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
     /// Puts a partition into a fetch, if the session does not have it so, or takes it out of the session while it rests.
     fn put_into_fetch(&mut self, index: usize, topics: &mut Vec<fetch::RequestTopic>, now: Monotonic) {
         let (bytes_max, pause_ms) = (self.settings.partition_bytes_max, self.settings.backoff_ms);
+        let names_epochs = self.finds_out_by_fetching();
         let Some(slot) = self.slots.get_mut(index).and_then(Option::as_mut) else { return };
         slot.is_listed = false;
         if slot.is_ready() && !slot.is_in_sync() && slot.log.is_throttled() {
@@ -495,7 +496,7 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
             }
             return;
         }
-        let wanted = slot.wanted();
+        let wanted = slot.wanted(names_epochs);
         if slot.requested == Some(wanted) {
             return;
         }

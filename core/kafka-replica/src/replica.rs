@@ -78,6 +78,11 @@ impl Replica {
         self.state.leader_epoch
     }
 
+    /// Where this leader's epoch starts; `None` on followers.
+    pub const fn epoch_start(&self) -> Option<i64> {
+        self.epoch_start
+    }
+
     /// The state as the controller sent it last.
     pub const fn state(&self) -> &LeaderAndIsr {
         &self.state

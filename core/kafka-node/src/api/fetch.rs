@@ -15,7 +15,10 @@ use kafka_proto::messages::fetch::{
 };
 use kafka_proto::record::{Magic, down_convert};
 use kafka_proto::wire::Records;
-use kafka_replica::{Available, DelayedFetch, FetchPartition, FetchWait, Park, Position, WaitingList, available};
+use kafka_replica::{
+    Available, DelayedFetch, FetchPartition, FetchWait, FetchedFrom, IsrChange, Park, Position, ReplicaError,
+    WaitingList, available,
+};
 
 use crate::answer::{Answer, Slot};
 use crate::broker::Broker;
@@ -42,7 +45,8 @@ pub(crate) struct Watched {
 /// A fetch: what it wants and where its answer goes.
 pub(crate) struct Fetch {
     version: i16,
-    is_follower: bool,
+    /// The broker that fetches; below 0 for consumers.
+    replica_id: i32,
     bound: Bound,
     max_bytes: u32,
     /// `max_bytes` of the request is below zero.
@@ -63,6 +67,9 @@ enum SessionPart {
 struct Pass {
     results: Vec<ResponsePartition>,
     waits: Vec<(Watched, FetchWait)>,
+    /// Partitions in which something moved since a follower fetched, and changes of ISRs that follow from it.
+    moved: Vec<Arc<Partition>>,
+    changes: Vec<(Arc<Partition>, IsrChange)>,
     bytes: u64,
     has_error: bool,
     /// A range is not in the page cache: the pass is to be made on a disk thread.
@@ -94,7 +101,7 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     };
     let fetch = Arc::new(Fetch {
         version: context.version,
-        is_follower,
+        replica_id: request.replica_id,
         bound,
         max_bytes: max_bytes.unsigned_abs(),
         is_negative: request.max_bytes < 0,
@@ -104,26 +111,28 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     });
     let min_bytes = u64::from(request.min_bytes.clamp(0, max_bytes).unsigned_abs());
     let max_wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
-    let pass = fetch.read(broker, true);
-    if pass.is_cold {
-        return fetch.finish_on_disk_thread(broker);
+    let mut pass = fetch.read(broker, true, true);
+    let after = After::of(&mut pass);
+    fetch.answer_or_wait(context, pass, min_bytes, max_wait_ms);
+    after.tell(broker);
+}
+
+/// What a follower's fetch leaves to do when it is answered or waits.
+struct After {
+    moved: Vec<Arc<Partition>>,
+    changes: Vec<(Arc<Partition>, IsrChange)>,
+}
+
+impl After {
+    fn of(pass: &mut Pass) -> Self {
+        Self { moved: std::mem::take(&mut pass.moved), changes: std::mem::take(&mut pass.changes) }
     }
-    if max_wait_ms == 0 || fetch.wanted.is_empty() || pass.bytes >= min_bytes || pass.has_error {
-        return fetch.answer(broker, pass.results);
-    }
-    let deadline = now.plus_ms(max_wait_ms);
-    let lists: Vec<Arc<Partition>> = pass.waits.iter().map(|(watched, _)| watched.partition.clone()).collect();
-    let slot = fetch.answer_slot();
-    let delayed = DelayedFetch { waits: pass.waits, bytes_min: min_bytes, reply: fetch };
-    let lists = lists.iter().map(|partition| -> &WaitingList<WaitingFetch> { &partition.fetches });
-    match broker.fetches.park(delayed, deadline, lists) {
-        Park::Ready(delayed) => delayed.complete(broker),
-        Park::Waiting(ticket) => {
-            if let Some(slot) = slot {
-                slot.withdraw_by(move || drop(ticket.cancel()));
-            }
-            broker.host.alarm(deadline);
+
+    fn tell(self, broker: &Arc<Broker>) {
+        for (partition, change) in self.changes {
+            broker.change_isr(&partition, change);
         }
+        self.moved.iter().for_each(|partition| partition.wake(broker));
     }
 }
 
@@ -135,7 +144,7 @@ pub(crate) trait Complete {
 impl Complete for WaitingFetch {
     fn complete(self, broker: &Arc<Broker>) {
         let fetch = self.reply;
-        let pass = fetch.read(broker, true);
+        let pass = fetch.read(broker, true, false);
         if pass.is_cold {
             return fetch.finish_on_disk_thread(broker);
         }
@@ -165,21 +174,57 @@ impl FetchPartition for Watched {
 }
 
 impl Fetch {
-    /// Reads every partition in turn, within the limits.
-    fn read(&self, broker: &Arc<Broker>, cached_only: bool) -> Pass {
+    /// Answers now, or when there is enough.
+    fn answer_or_wait(self: Arc<Self>, context: &Context<'_>, pass: Pass, min_bytes: u64, max_wait_ms: u64) {
+        let broker = context.broker;
+        if pass.is_cold {
+            return self.finish_on_disk_thread(broker);
+        }
+        if max_wait_ms == 0 || self.wanted.is_empty() || pass.bytes >= min_bytes || pass.has_error {
+            return self.answer(broker, pass.results);
+        }
+        let deadline = context.now.monotonic.plus_ms(max_wait_ms);
+        let lists: Vec<Arc<Partition>> = pass.waits.iter().map(|(watched, _)| watched.partition.clone()).collect();
+        let slot = self.answer_slot();
+        let delayed = DelayedFetch { waits: pass.waits, bytes_min: min_bytes, reply: self };
+        let lists = lists.iter().map(|partition| -> &WaitingList<WaitingFetch> { &partition.fetches });
+        match broker.fetches.park(delayed, deadline, lists) {
+            Park::Ready(delayed) => delayed.complete(broker),
+            Park::Waiting(ticket) => {
+                if let Some(slot) = slot {
+                    slot.withdraw_by(move || drop(ticket.cancel()));
+                }
+                broker.host.alarm(deadline);
+            }
+        }
+    }
+
+    const fn is_follower(&self) -> bool {
+        self.replica_id >= 0
+    }
+
+    /// Reads every partition in turn, within the limits. With `takes_in`, leaders learn how far their follower is.
+    fn read(&self, broker: &Arc<Broker>, cached_only: bool, takes_in: bool) -> Pass {
         let mut left = self.max_bytes;
         // Versions before 3 get no more than they asked for, even if that is not one whole batch.
         let mut at_least_one = self.version > 2;
         let mut pass = Pass {
             results: Vec::with_capacity(self.wanted.len()),
             waits: Vec::new(),
+            moved: Vec::new(),
+            changes: Vec::new(),
             bytes: 0,
             has_error: false,
             is_cold: false,
         };
         for wanted in &self.wanted {
-            match self.read_one(broker, wanted, left, at_least_one, cached_only) {
-                Ok((partition, fetched, answer)) => {
+            let read = self.read_one(broker, wanted, left, at_least_one, cached_only);
+            let read = match read {
+                Ok(read) if takes_in && self.is_follower() => self.take_in(broker, wanted, read, &mut pass),
+                read => read,
+            };
+            match read {
+                Ok(Read { partition, fetched, answer, .. }) => {
                     let size = answer.records.as_ref().map_or(0, Records::len);
                     if size > 0 {
                         at_least_one = false;
@@ -223,11 +268,11 @@ impl Fetch {
         left: u32,
         at_least_one: bool,
         cached_only: bool,
-    ) -> Result<(Arc<Partition>, Fetched, ResponsePartition), Refusal> {
+    ) -> Result<Read, Refusal> {
         let partition = broker.partitions.get(broker, &wanted.name.topic, wanted.name.partition)?;
         // From version 11 on a consumer may read from a follower (KIP-392).
-        let leader_only = self.is_follower || self.version < 11;
-        partition.check_epoch(wanted.request.current_leader_epoch, leader_only)?;
+        let leader_only = self.is_follower() || self.version < 11;
+        let leader_epoch = partition.check_epoch(wanted.request.current_leader_epoch, leader_only)?;
         let config = partition.log.config();
         if self.version < 10 && config.compression == Some(ZSTD) {
             return Err(Refusal::Code(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE));
@@ -276,7 +321,27 @@ impl Fetch {
             }
             _ => Records::from(records),
         });
-        Ok((partition, fetched, answer))
+        Ok(Read { partition, fetched, answer, leader_epoch })
+    }
+
+    /// Lets a leader know how far its follower is. Who is no replica gets no records.
+    fn take_in(&self, broker: &Arc<Broker>, wanted: &Wanted, mut read: Read, pass: &mut Pass) -> Result<Read, Refusal> {
+        let from = FetchedFrom { offset: wanted.request.fetch_offset, log_start: wanted.request.log_start_offset };
+        let offsets = &read.fetched.offsets;
+        let now = broker.host.now();
+        match read.partition.record_fetch(self.replica_id, from, offsets, read.leader_epoch, now) {
+            Ok(recorded) => {
+                if recorded.has_moved {
+                    // The follower hears of it with this answer.
+                    read.answer.high_watermark = read.partition.log.offsets().high_watermark;
+                    pass.moved.push(read.partition.clone());
+                }
+                pass.changes.extend(recorded.change.map(|change| (read.partition.clone(), change)));
+            }
+            Err(ReplicaError::NotAReplica { .. }) => read.answer.records = Some(Records::EMPTY),
+            Err(error) => return Err(Refusal::Code(errors::of_replica(error))),
+        }
+        Ok(read)
     }
 
     /// The newest format that the client reads, if it is not the current one.
@@ -291,11 +356,13 @@ impl Fetch {
     fn finish_on_disk_thread(self: Arc<Self>, broker: &Arc<Broker>) {
         let own = broker.clone();
         broker.host.submit_for_request(once(move |_| {
-            let pass = self.read(&own, false);
+            let mut pass = self.read(&own, false, true);
+            let after = After::of(&mut pass);
             for part in pass.results.iter().filter_map(|result| result.records.as_ref()).flat_map(Records::parts) {
                 fetch_ahead(part);
             }
             self.answer(&own, pass.results);
+            after.tell(&own);
         }));
     }
 
@@ -322,7 +389,7 @@ impl Fetch {
                 let now = broker.host.now().monotonic;
                 let answered: Vec<_> = answered.collect();
                 response.session_id = broker.with_random(|random| {
-                    broker.fetch_sessions.begin(self.is_follower, answered.into_iter(), slots, random, now)
+                    broker.fetch_sessions.begin(self.is_follower(), answered.into_iter(), slots, random, now)
                 });
                 response.topics = grouped(results);
             }
@@ -345,6 +412,15 @@ impl Fetch {
 const ZSTD: u8 = 4;
 const READ_UNCOMMITTED: i8 = 0;
 const READ_COMMITTED: i8 = 1;
+
+/// A partition that was read.
+struct Read {
+    partition: Arc<Partition>,
+    fetched: Fetched,
+    answer: ResponsePartition,
+    /// The epoch in which it was read.
+    leader_epoch: i32,
+}
 
 /// Why a partition was not read.
 enum Refusal {

@@ -99,12 +99,20 @@ fn look_up(
         answer.old_style_offsets = visible(found, end, manner);
         return Ok(answer);
     }
+    // Older clients ask again after this error too.
+    let not_available =
+        if manner.version >= 5 { ErrorCode::OFFSET_NOT_AVAILABLE } else { ErrorCode::LEADER_NOT_AVAILABLE };
+    let is_end_unknown = manner.is_consumer && partition.is_end_unknown(offsets.high_watermark);
     let found = match one.timestamp {
+        LATEST if is_end_unknown => return Err(not_available),
         LATEST => Some(TimestampOffset { timestamp: -1, offset: end, leader_epoch: Some(partition.leader_epoch()) }),
         EARLIEST => Some(log.earliest()),
         // What consumers can't read yet is not found.
         time => log.offset_for_timestamp(time).map_err(code)?.filter(|found| !manner.is_consumer || found.offset < end),
     };
+    if found.is_none() && is_end_unknown {
+        return Err(not_available);
+    }
     if let Some(found) = found {
         answer.timestamp = found.timestamp;
         answer.offset = found.offset;

@@ -125,11 +125,12 @@ impl<L: FollowerLog> Slot<L> {
         self.lag.is_some_and(|lag| lag <= 0)
     }
 
-    pub(super) fn wanted(&self) -> Requested {
+    /// As a fetch says it; the last epoch only if its version can.
+    pub(super) fn wanted(&self, names_epochs: bool) -> Requested {
         Requested {
             offset: self.offset,
             leader_epoch: self.leader_epoch,
-            last_epoch: self.last_epoch,
+            last_epoch: self.last_epoch.filter(|_| names_epochs),
             log_start: self.log.log_start(),
         }
     }

@@ -1,0 +1,154 @@
+//! Several brokers in one thread, over logs in memory and links that are moved by hand; the tests speak for the controller.
+
+mod rig;
+
+use base::Str;
+use kafka_proto::ErrorCode;
+use kafka_proto::messages::{fetch, list_offset};
+
+use rig::{Cluster, batch};
+
+#[test]
+fn what_is_produced_comes_to_all_replicas_and_is_acknowledged_then() {
+    let mut cluster = Cluster::new(3, "");
+    cluster.lead(0, 1, &[0, 1, 2]);
+    cluster.produce(0, &batch(&["a", "b"]), -1);
+    cluster.settle();
+    assert_eq!(cluster.produced(0), Some((ErrorCode::NONE, 0)));
+    for broker in 0..3 {
+        assert_eq!(cluster.offsets(broker).log_end, 2, "broker {broker}");
+    }
+    assert_eq!(cluster.offsets(0).high_watermark, 2);
+    // The followers hear of it with the next answer: at once when there is something, else when the wait is over.
+    cluster.advance(500);
+    assert_eq!(cluster.offsets(1).high_watermark, 2);
+    assert_eq!(cluster.bytes(0), cluster.bytes(1));
+    assert_eq!(cluster.bytes(0), cluster.bytes(2));
+}
+
+#[test]
+fn a_write_waits_for_a_replica_that_is_gone_until_it_lags_for_too_long() {
+    let mut cluster = Cluster::new(3, "");
+    cluster.lead(0, 1, &[0, 1, 2]);
+    cluster.settle();
+    cluster.cut_off(2);
+    cluster.produce(0, &batch(&["a"]), -1);
+    cluster.settle();
+    assert_eq!(cluster.produced(0), None, "broker 2 is in sync, as far as anybody knows");
+    cluster.advance_by_steps(46_000, 500);
+    assert_eq!(cluster.wanted_isr(0), [0, 1], "it was not caught up for replica.lag.time.max.ms");
+}
+
+#[test]
+fn a_new_leader_goes_on_and_the_old_one_drops_what_nobody_else_has() {
+    for protocol in ["2.7", "2.6", "0.11.0"] {
+        let lines = format!("inter.broker.protocol.version={protocol}\nlog.message.format.version=0.11.0");
+        let mut cluster = Cluster::new(3, &lines);
+        cluster.lead(0, 1, &[0, 1, 2]);
+        cluster.produce(0, &batch(&["a", "b"]), -1);
+        cluster.settle();
+        cluster.cut_off(1);
+        cluster.cut_off(2);
+        cluster.produce(0, &batch(&["lost"]), 1);
+        cluster.settle();
+        assert_eq!(cluster.offsets(0).log_end, 3);
+        cluster.bring_back(1);
+        cluster.bring_back(2);
+        cluster.lead(1, 2, &[0, 1, 2]);
+        cluster.produced(0);
+        cluster.produce(1, &batch(&["c"]), -1);
+        cluster.advance_by_steps(5000, 100);
+        assert_eq!(cluster.produced(1), Some((ErrorCode::NONE, 2)), "{protocol}");
+        assert_eq!(cluster.bytes(0), cluster.bytes(1), "{protocol}");
+        assert_eq!(cluster.bytes(2), cluster.bytes(1), "{protocol}");
+        assert_eq!(cluster.offsets(0).log_end, 3);
+    }
+}
+
+#[test]
+fn a_leader_that_becomes_a_follower_fails_the_writes_that_wait() {
+    let mut cluster = Cluster::new(2, "");
+    cluster.lead(0, 1, &[0, 1]);
+    cluster.settle();
+    cluster.cut_off(1);
+    cluster.produce(0, &batch(&["a"]), -1);
+    cluster.settle();
+    assert_eq!(cluster.produced(0), None);
+    cluster.bring_back(1);
+    cluster.lead(1, 2, &[0, 1]);
+    cluster.settle();
+    assert_eq!(cluster.produced(0), Some((ErrorCode::NOT_LEADER_OR_FOLLOWER, -1)));
+}
+
+#[test]
+fn a_follower_that_restarts_goes_on_from_its_own_log() {
+    for kept in [true, false] {
+        let mut cluster = Cluster::new(2, "");
+        cluster.lead(0, 1, &[0, 1]);
+        for value in ["a", "b", "c"] {
+            cluster.produce(0, &batch(&[value]), -1);
+            cluster.settle();
+        }
+        cluster.restart(1, kept);
+        cluster.produce(0, &batch(&["d"]), 1);
+        cluster.tell(1);
+        cluster.advance_by_steps(3000, 100);
+        assert_eq!(cluster.bytes(0), cluster.bytes(1));
+        assert_eq!(cluster.offsets(1).log_end, 4);
+    }
+}
+
+#[test]
+fn a_follower_starts_where_its_leader_does() {
+    let mut cluster = Cluster::new(2, "");
+    cluster.cut_off(1);
+    cluster.lead(0, 1, &[0]);
+    for value in ["a", "b", "c"] {
+        cluster.produce(0, &batch(&[value]), -1);
+    }
+    cluster.settle();
+    cluster.delete_before(0, 2);
+    cluster.bring_back(1);
+    cluster.lead(0, 2, &[0]);
+    cluster.advance_by_steps(3000, 100);
+    let offsets = cluster.offsets(1);
+    assert_eq!((offsets.log_start, offsets.log_end), (2, 3));
+    assert_eq!(cluster.wanted_isr(0), [0, 1], "it has caught up, and should join");
+}
+
+#[test]
+fn a_consumer_reads_from_a_follower_up_to_what_it_knows_to_be_everywhere() {
+    let mut cluster = Cluster::new(2, "");
+    cluster.lead(0, 1, &[0, 1]);
+    cluster.produce(0, &batch(&["a"]), -1);
+    cluster.advance_by_steps(1000, 100);
+    let partition = fetch::RequestPartition { partition_max_bytes: 1 << 20, ..fetch::RequestPartition::default() };
+    let topics = vec![fetch::RequestTopic { topic: Str::from_static("t"), partitions: vec![partition] }];
+    let request = fetch::Request { replica_id: -1, topics, ..fetch::Request::default() };
+    let fetched = cluster.ask(1, &request, 11);
+    assert_eq!(fetched.topics[0].partitions[0].records.as_ref().unwrap().len(), cluster.bytes(0).len());
+    let fetched = cluster.ask(1, &request, 10);
+    assert_eq!(fetched.topics[0].partitions[0].error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER, "before KIP-392");
+}
+
+#[test]
+fn a_new_leader_names_no_end_before_it_knows_what_is_committed() {
+    let mut cluster = Cluster::new(2, "");
+    cluster.lead(0, 1, &[0, 1]);
+    cluster.produce(0, &batch(&["a"]), 1);
+    cluster.settle();
+    // Broker 1 has the record, and has not heard that all have it.
+    assert_eq!((cluster.offsets(1).log_end, cluster.offsets(1).high_watermark), (1, 0));
+    cluster.cut_off(0);
+    cluster.lead(1, 2, &[0, 1]);
+    let partition = list_offset::RequestPartition { timestamp: -1, ..list_offset::RequestPartition::default() };
+    let topics = vec![list_offset::RequestTopic { name: Str::from_static("t"), partitions: vec![partition] }];
+    let request = list_offset::Request { replica_id: -1, topics, ..list_offset::Request::default() };
+    let code = |cluster: &mut Cluster, version| cluster.ask(1, &request, version).topics[0].partitions[0].error_code;
+    assert_eq!(code(&mut cluster, 5), ErrorCode::OFFSET_NOT_AVAILABLE);
+    assert_eq!(code(&mut cluster, 4), ErrorCode::LEADER_NOT_AVAILABLE, "older clients know no better");
+    cluster.bring_back(0);
+    cluster.tell(0);
+    cluster.advance_by_steps(2000, 100);
+    assert_eq!(code(&mut cluster, 5), ErrorCode::NONE);
+}

@@ -1,0 +1,419 @@
+//! Brokers, what they asked of their processes, and the links between them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use base::{Job, MemDisk, Monotonic, Next, Now, Part, Parts, Random, Reader, Slow, Str};
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_control::znode::{BrokerRegistration, Endpoint, LeaderAndIsr, ReplicaAssignment};
+use kafka_control::{PartitionState, TopicPartition};
+use kafka_log::{Bound, Loading, Offsets, ReadRequest};
+use kafka_proto::messages::produce;
+use kafka_proto::record::{BuilderOptions, Codec, Magic, RecordsBuilder};
+use kafka_proto::{ErrorCode, Message, Request, frame};
+use parking_lot::Mutex;
+
+use crate::broker::Broker;
+use crate::connection::Connection;
+use crate::host::{Fatal, Host};
+use crate::partitions::Partition;
+use crate::peer::{Peer, PeerEffect};
+use crate::startup::manager_config;
+use crate::surroundings::LogSurroundings;
+use crate::testing;
+
+/// One batch of these values.
+pub(super) fn batch(values: &[&str]) -> Bytes {
+    let mut builder = RecordsBuilder::new(BuilderOptions::new(Magic::V2, Codec::None)).unwrap();
+    for value in values {
+        builder.append(1_600_000_000_000, None, Some(value.as_bytes()), &[]).unwrap();
+    }
+    builder.build().unwrap().bytes
+}
+
+struct Process {
+    now: Mutex<Now>,
+    jobs: Mutex<VecDeque<Box<dyn Job>>>,
+    alarm: Mutex<Option<Monotonic>>,
+    peers: Mutex<Vec<Arc<Peer>>>,
+}
+
+impl Host for Process {
+    fn now(&self) -> Now {
+        *self.now.lock()
+    }
+
+    fn submit(&self, job: Box<dyn Job>) {
+        self.jobs.lock().push_back(job);
+    }
+
+    fn alarm(&self, at: Monotonic) {
+        let mut alarm = self.alarm.lock();
+        *alarm = Some(alarm.map_or(at, |before| before.min(at)));
+    }
+
+    fn zookeeper_ready(&self) {}
+
+    fn run_peer(&self, peer: Arc<Peer>) {
+        self.peers.lock().push(peer);
+    }
+
+    fn fail(&self, reason: Fatal) {
+        panic!("{reason}");
+    }
+}
+
+struct Node {
+    broker: Arc<Broker>,
+    process: Arc<Process>,
+    disk: MemDisk,
+    is_cut_off: bool,
+}
+
+/// A connection to a broker: a link's, or a client's.
+struct Wire {
+    connection: Connection,
+    to_broker: BytesMut,
+    from_broker: BytesMut,
+}
+
+struct Link {
+    from: usize,
+    peer: Arc<Peer>,
+    /// Where it leads, while it is connected.
+    wire: Option<(usize, Wire)>,
+}
+
+/// Brokers 0, 1, ... with one partition, `t-0`.
+pub(super) struct Cluster {
+    lines: String,
+    nodes: Vec<Node>,
+    links: Vec<Link>,
+    clients: BTreeMap<usize, Wire>,
+    state: Option<PartitionState>,
+    now: Now,
+}
+
+impl Cluster {
+    pub(super) fn new(count: usize, lines: &str) -> Self {
+        let now = Now { monotonic: Monotonic::from_ms(1000), wall_ms: 1_600_000_000_000 };
+        let nodes = (0..count).map(|id| start(id, lines, MemDisk::new(), now)).collect();
+        let cluster =
+            Self { lines: lines.to_owned(), nodes, links: Vec::new(), clients: BTreeMap::new(), state: None, now };
+        cluster.introduce();
+        cluster
+    }
+
+    /// Everybody hears of everybody.
+    fn introduce(&self) {
+        for node in &self.nodes {
+            let brokers = (0..self.nodes.len()).map(registration).collect();
+            node.broker.metadata.write().update(0, brokers, Vec::new());
+            node.broker.follow_again(self.now);
+        }
+    }
+
+    /// The controller says who leads, in which epoch, with which ISR; all brokers are replicas.
+    pub(super) fn lead(&mut self, leader: i32, leader_epoch: i32, isr: &[i32]) {
+        let replicas = (0..self.nodes.len() as i32).collect();
+        self.state = Some(PartitionState {
+            partition: TopicPartition { topic: "t".to_owned(), partition: 0 },
+            leader_and_isr: LeaderAndIsr { leader, leader_epoch, isr: isr.to_vec(), controller_epoch: 1 },
+            zk_version: leader_epoch,
+            assignment: ReplicaAssignment { replicas, adding: Vec::new(), removing: Vec::new() },
+            offline: Vec::new(),
+            is_new: true,
+        });
+        (0..self.nodes.len()).for_each(|id| self.tell(id));
+    }
+
+    /// What the controller said last reaches a broker, unless it is cut off.
+    pub(super) fn tell(&mut self, id: usize) {
+        let node = &self.nodes[id];
+        if let Some(state) = self.state.clone().filter(|_| !node.is_cut_off) {
+            node.broker.become_leader_or_follower(vec![state], self.now, &Slow::allowed());
+        }
+    }
+
+    /// Nothing goes to this broker or comes from it.
+    pub(super) fn cut_off(&mut self, id: usize) {
+        self.nodes[id].is_cut_off = true;
+        let now = self.now;
+        for link in &mut self.links {
+            let leads_there = link.wire.as_ref().is_some_and(|(to, _)| *to == id);
+            if link.from == id || leads_there {
+                link.wire = None;
+                link.peer.disconnected(now);
+            }
+        }
+    }
+
+    pub(super) fn bring_back(&mut self, id: usize) {
+        self.nodes[id].is_cut_off = false;
+    }
+
+    /// Another broker takes the place of one that died, with what its disk has; with `kept`, that is all it was given.
+    pub(super) fn restart(&mut self, id: usize, kept: bool) {
+        self.cut_off(id);
+        self.links.retain(|link| link.from != id);
+        self.clients.remove(&id);
+        let disk = self.nodes[id].disk.clone();
+        if kept {
+            disk.kill();
+        } else {
+            disk.crash_losing_all();
+        }
+        self.nodes[id] = start(id, &self.lines, disk, self.now);
+        self.introduce();
+    }
+
+    fn partition(&self, id: usize) -> Arc<Partition> {
+        let broker = &self.nodes[id].broker;
+        broker.partitions.get(broker, "t", 0).unwrap()
+    }
+
+    pub(super) fn offsets(&self, id: usize) -> Offsets {
+        self.partition(id).log.offsets()
+    }
+
+    /// All that the log's file holds from its start.
+    pub(super) fn bytes(&self, id: usize) -> Vec<u8> {
+        let log = self.partition(id).log.clone();
+        let request = ReadRequest {
+            offset: log.offsets().log_start,
+            max_bytes: 1 << 20,
+            min_one_message: true,
+            bound: Bound::LogEnd,
+            cached_only: false,
+        };
+        let mut bytes = BytesMut::new();
+        write_parts(log.read(&request).unwrap().records, &mut bytes);
+        bytes.to_vec()
+    }
+
+    /// The ISR that a leader has or asks for.
+    pub(super) fn wanted_isr(&self, id: usize) -> Vec<i32> {
+        self.partition(id).wanted_isr()
+    }
+
+    /// Moves a log's start, as DeleteRecords does.
+    pub(super) fn delete_before(&self, id: usize, offset: i64) {
+        self.partition(id).log.increment_log_start_offset(offset).unwrap();
+    }
+
+    /// A client sends a batch to a broker.
+    pub(super) fn produce(&mut self, id: usize, records: &Bytes, acks: i16) {
+        let partition = produce::RequestPartition { partition_index: 0, records: Some(records.clone()) };
+        let topics = vec![produce::RequestTopic { name: Str::from_static("t"), partitions: vec![partition] }];
+        let request = produce::Request { transactional_id: None, acks, timeout_ms: 60_000, topics };
+        self.send(id, &request, 8);
+    }
+
+    /// The answer of the last batch that a client sent to the broker, and its first offset.
+    pub(super) fn produced(&mut self, id: usize) -> Option<(ErrorCode, i64)> {
+        let mut found = None;
+        while let Some(response) = self.receive::<produce::Request>(id, 8) {
+            let partition = &response.topics[0].partitions[0];
+            found = Some((partition.error_code, partition.base_offset));
+        }
+        found
+    }
+
+    /// A client asks a broker and is answered.
+    pub(super) fn ask<R: Request>(&mut self, id: usize, request: &R, version: i16) -> R::Response {
+        self.clients.remove(&id);
+        self.send(id, request, version);
+        self.settle();
+        self.receive::<R>(id, version).expect("an answer")
+    }
+
+    fn send<R: Request>(&mut self, id: usize, request: &R, version: i16) {
+        let now = self.now;
+        let wire = self.clients.entry(id).or_insert_with(|| connect(&self.nodes[id], now));
+        wire.to_broker.put_slice(&frame::request_bytes(request, version, 1, None).unwrap());
+        wire.turn(now);
+    }
+
+    fn receive<R: Request>(&mut self, id: usize, version: i16) -> Option<R::Response> {
+        let wire = self.clients.get_mut(&id)?;
+        let length = u32::from_be_bytes(*wire.from_broker.first_chunk()?) as usize;
+        let bytes = wire.from_broker.split_to(4 + length).split_off(4).freeze();
+        let mut reader = Reader::new(&bytes);
+        frame::ResponseHeader::decode(R::KEY.response_header_version(version), &mut reader).unwrap();
+        Some(R::Response::decode(version, &mut reader).unwrap())
+    }
+
+    pub(super) fn advance(&mut self, ms: u64) {
+        self.now.monotonic = self.now.monotonic.plus_ms(ms);
+        self.now.wall_ms += ms as i64;
+        for node in &self.nodes {
+            *node.process.now.lock() = self.now;
+        }
+        for link in &self.links {
+            if link.peer.deadline().is_some_and(|at| at <= self.now.monotonic) {
+                link.peer.tick(self.now);
+            }
+        }
+        self.settle();
+    }
+
+    pub(super) fn advance_by_steps(&mut self, ms: u64, step_ms: u64) {
+        (0..ms / step_ms).for_each(|_| self.advance(step_ms));
+    }
+
+    /// Lets everything happen that is due.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..100_000 {
+            let mut some = false;
+            for id in 0..self.nodes.len() {
+                some |= self.run_node(id);
+            }
+            for index in 0..self.links.len() {
+                some |= self.run_link(index);
+            }
+            for wire in self.clients.values_mut() {
+                some |= wire.turn(self.now);
+            }
+            if !some {
+                return;
+            }
+        }
+        panic!("the cluster does not come to rest");
+    }
+
+    fn run_node(&mut self, id: usize) -> bool {
+        let node = &self.nodes[id];
+        let mut some = false;
+        for peer in node.process.peers.lock().drain(..) {
+            self.links.push(Link { from: id, peer, wire: None });
+            some = true;
+        }
+        let job = node.process.jobs.lock().pop_front();
+        if let Some(mut job) = job {
+            some = true;
+            if job.step(&Slow::allowed()) == Next::More {
+                node.process.jobs.lock().push_back(job);
+            }
+        }
+        if node.process.alarm.lock().is_some_and(|at| at <= self.now.monotonic) {
+            node.process.alarm.lock().take();
+            node.broker.tick(self.now);
+            some = true;
+        }
+        some
+    }
+
+    fn run_link(&mut self, index: usize) -> bool {
+        let now = self.now;
+        let mut some = false;
+        let effects = self.links[index].peer.take_effects();
+        for effect in effects {
+            some = true;
+            let link = &mut self.links[index];
+            match effect {
+                PeerEffect::Connect { port, .. } => {
+                    let to = usize::from(port) - 9000;
+                    if self.nodes[to].is_cut_off || self.nodes[link.from].is_cut_off {
+                        link.peer.disconnected(now);
+                    } else {
+                        link.wire = Some((to, connect(&self.nodes[to], now)));
+                        link.peer.connected(now);
+                    }
+                }
+                PeerEffect::Send(bytes) => {
+                    if let Some((_, wire)) = &mut link.wire {
+                        wire.to_broker.put_slice(&bytes);
+                    }
+                }
+                PeerEffect::Disconnect => link.wire = None,
+            }
+        }
+        let link = &mut self.links[index];
+        if let Some((_, wire)) = &mut link.wire
+            && wire.turn(now)
+        {
+            some = true;
+            link.peer.received(&mut wire.from_broker, now);
+        }
+        some
+    }
+}
+
+impl Wire {
+    /// Whether anything came of it.
+    fn turn(&mut self, now: Now) -> bool {
+        let mut parts = Parts::new();
+        let had_input = !self.to_broker.is_empty();
+        self.connection.turn(&mut self.to_broker, now, &mut parts).unwrap();
+        let some = !parts.is_empty() || (had_input && self.to_broker.is_empty());
+        write_parts(parts, &mut self.from_broker);
+        some
+    }
+}
+
+fn write_parts(parts: Parts, bytes: &mut BytesMut) {
+    for part in parts {
+        match part {
+            Part::Bytes(part) => bytes.put_slice(&part),
+            Part::Range { file, position, length } => {
+                let mut read = vec![0; length as usize];
+                assert_eq!(file.read_at(&mut read, position).unwrap(), read.len());
+                bytes.put_slice(&read);
+            }
+        }
+    }
+}
+
+fn endpoint(id: usize) -> Endpoint {
+    Endpoint {
+        listener: "PLAINTEXT".to_owned(),
+        security_protocol: "PLAINTEXT".to_owned(),
+        host: "localhost".to_owned(),
+        port: 9000 + id as i32,
+    }
+}
+
+fn registration(id: usize) -> BrokerRegistration {
+    BrokerRegistration {
+        id: id as i32,
+        version: 5,
+        endpoints: vec![endpoint(id)],
+        rack: None,
+        jmx_port: -1,
+        timestamp_ms: 0,
+    }
+}
+
+/// A broker with its logs, and without a controller.
+fn start(id: usize, lines: &str, disk: MemDisk, now: Now) -> Node {
+    let process = Arc::new(Process {
+        now: Mutex::new(now),
+        jobs: Mutex::default(),
+        alarm: Mutex::default(),
+        peers: Mutex::default(),
+    });
+    let config = testing::config(&format!("broker.id={id}\nlog.dirs=/kafka\n{lines}"));
+    let broker = Broker::new(config, vec![endpoint(id)], process.clone(), Random::from_seed(id as u64));
+    let surroundings = Arc::new(LogSurroundings::new(&broker));
+    let log_config = broker.log_config_of("t");
+    let of_topic = Arc::new(move |_: &str| log_config.clone());
+    let manager = manager_config(&broker.settings());
+    let loading =
+        Loading::begin(Arc::new(disk.clone()), surroundings, manager, of_topic, Random::from_seed(9), now).unwrap();
+    for mut job in loading.jobs() {
+        while job.step(&Slow::allowed()) == Next::More {}
+    }
+    broker.set_logs(loading.finish(now, &Slow::allowed()).unwrap());
+    Node { broker, process, disk, is_cut_off: false }
+}
+
+fn connect(node: &Node, now: Now) -> Wire {
+    let waker = Waker::noop();
+    let peer: std::net::SocketAddr = "127.0.0.1:50000".parse().unwrap();
+    let Poll::Ready(Ok(place)) = node.broker.poll_admit("PLAINTEXT", peer.ip(), waker, now) else {
+        panic!("the broker is full")
+    };
+    let connection = node.broker.accept(0, "PLAINTEXT".to_owned(), peer, place, waker.clone(), now);
+    Wire { connection, to_broker: BytesMut::new(), from_broker: BytesMut::new() }
+}

@@ -1,0 +1,261 @@
+//! One fetcher at one leader, and its link.
+
+use std::sync::Arc;
+
+use base::{Monotonic, Now, Slow, Str, TimerKey, once};
+use kafka_control::znode::Endpoint;
+use kafka_log::{Log, LogError};
+use kafka_proto::{AnyRequest, AnyResponse};
+use kafka_replica::{Cut, Fetcher, FetcherSettings, Question};
+use parking_lot::Mutex;
+
+use super::follower::Follower;
+use crate::broker::Broker;
+use crate::peer::{Peer, PeerError, PeerSettings};
+
+/// One of a leader's fetchers.
+pub(super) struct Lane {
+    leader: i32,
+    number: i32,
+    /// As upstream's log lines begin.
+    prefix: String,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    fetcher: Fetcher<Follower>,
+    link: Arc<Peer>,
+    endpoint: Endpoint,
+    /// Tells the answers of this link from those of one before.
+    link_number: u64,
+    alarm: Option<(Monotonic, TimerKey)>,
+    is_closed: bool,
+}
+
+impl Lane {
+    /// A lane to the leader, which listens there.
+    pub(super) fn start(
+        broker: &Arc<Broker>,
+        (leader, number): (i32, i32),
+        endpoint: &Endpoint,
+        settings: FetcherSettings,
+    ) -> Arc<Self> {
+        let prefix =
+            format!("[ReplicaFetcher replicaId={}, leaderId={leader}, fetcherId={number}] ", settings.replica_id);
+        let link = start_link(broker, leader, number, endpoint, &prefix);
+        let inner = Inner {
+            fetcher: Fetcher::new(settings),
+            link,
+            endpoint: endpoint.clone(),
+            link_number: 0,
+            alarm: None,
+            is_closed: false,
+        };
+        tracing::info!(target: "kafka.server.ReplicaFetcherThread", "{prefix}Starting");
+        Arc::new(Self { leader, number, prefix, inner: Mutex::new(inner) })
+    }
+
+    /// Follows a partition.
+    pub(super) fn add(&self, topic: &Str, partition: i32, log: Follower, leader_epoch: i32) {
+        self.inner.lock().fetcher.add(topic, partition, log, leader_epoch);
+    }
+
+    /// Follows a partition no more.
+    pub(super) fn remove(&self, topic: &str, partition: i32) {
+        self.inner.lock().fetcher.remove(topic, partition);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.inner.lock().fetcher.is_empty()
+    }
+
+    pub(super) fn set_settings(&self, settings: FetcherSettings) {
+        self.inner.lock().fetcher.set_settings(settings);
+    }
+
+    /// Looks again at what leaders are told of logs.
+    pub(super) fn refresh(self: &Arc<Self>, broker: &Arc<Broker>, now: Now) {
+        self.inner.lock().fetcher.refresh();
+        self.drive(broker, now);
+    }
+
+    /// The leader listens there from now on.
+    pub(super) fn lead_to(&self, broker: &Arc<Broker>, endpoint: &Endpoint) {
+        let mut inner = self.inner.lock();
+        if inner.endpoint == *endpoint || inner.is_closed {
+            return;
+        }
+        inner.endpoint = endpoint.clone();
+        inner.link_number += 1;
+        let link = start_link(broker, self.leader, self.number, endpoint, &self.prefix);
+        let before = std::mem::replace(&mut inner.link, link);
+        // What was asked there is not answered any more.
+        inner.fetcher.unanswered(broker.host.now().monotonic);
+        drop(inner);
+        before.close();
+    }
+
+    /// Ends the lane; what is under way is passed over.
+    pub(super) fn close(&self) {
+        let mut inner = self.inner.lock();
+        inner.is_closed = true;
+        let link = inner.link.clone();
+        drop(inner);
+        link.close();
+        tracing::info!(target: "kafka.server.ReplicaFetcherThread", "{}Shutdown completed", self.prefix);
+    }
+
+    /// Does what the fetcher wants done: asks, cuts logs, wakes those who wait for them.
+    pub(super) fn drive(self: &Arc<Self>, broker: &Arc<Broker>, now: Now) {
+        let mut inner = self.inner.lock();
+        if inner.is_closed {
+            return;
+        }
+        let question = inner.fetcher.next(now.monotonic);
+        let cuts = inner.fetcher.take_cuts();
+        let advanced = inner.fetcher.take_advanced();
+        let lines = inner.fetcher.take_lines();
+        inner.fetcher.take_failed();
+        let version = inner.fetcher.versions();
+        if question.is_none() {
+            self.set_alarm(&mut inner, broker);
+        }
+        let (link, link_number) = (inner.link.clone(), inner.link_number);
+        drop(inner);
+        if let Some(question) = question {
+            let (request, version): (AnyRequest, i16) = match question {
+                Question::Fetch(request) => (request.into(), version.fetch),
+                Question::Epochs(request) => (request.into(), version.epochs.unwrap_or(0)),
+                Question::Offsets(request) => (request.into(), version.offsets),
+            };
+            let timeout_ms = u64::try_from(broker.settings().replication.socket_timeout_ms).unwrap_or(0);
+            let lane = self.clone();
+            link.ask(request, version, timeout_ms, move |broker, answer, now| {
+                lane.answered(broker, link_number, answer, now);
+            });
+        }
+        for line in lines {
+            match line.is_warning {
+                true => tracing::warn!(target: "kafka.server.ReplicaFetcherThread", "{}{}", self.prefix, line.text),
+                false => tracing::info!(target: "kafka.server.ReplicaFetcherThread", "{}{}", self.prefix, line.text),
+            }
+        }
+        if !cuts.is_empty() {
+            self.cut(broker, cuts);
+        }
+        for follower in advanced {
+            follower.partition.wake(broker);
+        }
+    }
+
+    fn set_alarm(self: &Arc<Self>, inner: &mut Inner, broker: &Arc<Broker>) {
+        let Some(deadline) = inner.fetcher.deadline() else { return };
+        if inner.alarm.is_some_and(|(at, _)| at <= deadline) {
+            return;
+        }
+        if let Some((_, key)) = inner.alarm.take() {
+            broker.cancel(key);
+        }
+        let lane = Arc::downgrade(self);
+        let key = broker.schedule(deadline, move |broker, now| {
+            if let Some(lane) = lane.upgrade() {
+                lane.inner.lock().alarm = None;
+                lane.drive(broker, now);
+            }
+        });
+        inner.alarm = Some((deadline, key));
+    }
+
+    fn answered(
+        self: &Arc<Self>,
+        broker: &Arc<Broker>,
+        link_number: u64,
+        answer: Result<AnyResponse, PeerError>,
+        now: Now,
+    ) {
+        {
+            let mut inner = self.inner.lock();
+            if inner.is_closed || inner.link_number != link_number {
+                return;
+            }
+            let fetcher = &mut inner.fetcher;
+            match answer {
+                Ok(AnyResponse::Fetch(response)) => fetcher.fetched(response, now.monotonic),
+                Ok(AnyResponse::OffsetForLeaderEpoch(response)) => fetcher.epochs_answered(response, now.monotonic),
+                Ok(AnyResponse::ListOffset(response)) => fetcher.offsets_answered(response, now.monotonic),
+                // Nothing else was asked.
+                Ok(_) => fetcher.unanswered(now.monotonic),
+                Err(error) => {
+                    tracing::warn!(target: "kafka.server.ReplicaFetcherThread", "{}Error in response for fetch request: {error}", self.prefix);
+                    fetcher.unanswered(now.monotonic);
+                }
+            }
+        }
+        self.drive(broker, now);
+    }
+
+    /// Cuts logs on a disk thread, and lets their partitions go on.
+    fn cut(self: &Arc<Self>, broker: &Arc<Broker>, mut cuts: Vec<Cut<Follower>>) {
+        // Changes of several partitions are held in one order.
+        cuts.sort_by(|one, other| one.name.cmp(&other.name));
+        let (lane, broker) = (self.clone(), broker.clone());
+        broker.clone().host.submit_for_request(once(move |slow| {
+            let done = cut_all(&broker, &cuts, slow);
+            let now = broker.host.now();
+            let mut inner = lane.inner.lock();
+            for (cut, is_done) in cuts.iter().zip(done) {
+                inner.fetcher.cut_done(&cut.name, cut.number, is_done, now.monotonic);
+            }
+            drop(inner);
+            lane.drive(&broker, now);
+        }));
+    }
+}
+
+/// Cuts the logs that are still followed in the epoch in which it was decided; whether it was done.
+fn cut_all(broker: &Arc<Broker>, cuts: &[Cut<Follower>], slow: &Slow) -> Vec<bool> {
+    let Some(logs) = broker.logs() else { return vec![false; cuts.len()] };
+    let now = broker.host.now();
+    // Whoever changes leaders waits until the logs are cut.
+    let _changes: Vec<_> = cuts.iter().map(|cut| cut.log.partition.changes.lock()).collect();
+    let is_wanted = |cut: &&Cut<Follower>| cut.log.partition.follows_in(cut.leader_epoch);
+    let targets: Vec<(Arc<Log>, i64)> = cuts
+        .iter()
+        .filter(is_wanted)
+        .filter(|cut| !cut.fully)
+        .map(|cut| (cut.log.partition.log.clone(), cut.to))
+        .inspect(|(log, to)| warn_of_committed(log, *to))
+        .collect();
+    let mut results = logs.truncate_to(&targets, now, slow).into_iter();
+    let mut done = Vec::with_capacity(cuts.len());
+    for cut in cuts {
+        let result: Result<(), LogError> = if !is_wanted(&cut) {
+            // It is fetched for no more, or from the start.
+            Ok(())
+        } else if cut.fully {
+            logs.truncate_fully_and_start_at(&cut.log.partition.log, cut.to, now, slow)
+        } else {
+            results.next().map_or(Ok(()), |result| result.map(drop))
+        };
+        if let Err(error) = &result {
+            tracing::error!(target: "kafka.server.ReplicaFetcherThread", "Failed to truncate {} at offset {}: {error}", cut.log.partition.name, cut.to);
+        }
+        done.push(result.is_ok());
+    }
+    done
+}
+
+fn warn_of_committed(log: &Log, to: i64) {
+    let high_watermark = log.offsets().high_watermark;
+    if to < high_watermark {
+        let name = log.partition();
+        tracing::warn!(target: "kafka.server.ReplicaFetcherThread", "Truncating {name} to offset {to} below high watermark {high_watermark}");
+    }
+}
+
+fn start_link(broker: &Arc<Broker>, leader: i32, number: i32, endpoint: &Endpoint, prefix: &str) -> Arc<Peer> {
+    let mut settings = PeerSettings::new(broker, leader, endpoint);
+    settings.client_id = Str::from(format!("broker-{}-fetcher-{number}", broker.id()));
+    settings.log_prefix = prefix.to_owned();
+    Peer::start(broker, settings)
+}
