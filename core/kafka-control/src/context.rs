@@ -2,20 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::message::{LEADER_DURING_DELETE, PartitionState, TopicPartition};
-use crate::znode::{BrokerRegistration, LeaderAndIsr, ReplicaAssignment};
+use crate::message::{NO_LEADER, TopicPartition};
+use crate::znode::{BrokerRegistration, Features, LeaderAndIsr, ReplicaAssignment};
 
 /// The controller's copy of the cluster's state.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Context {
-    /// Live brokers, each with its epoch.
+    /// Registered brokers, those that are shutting down too.
     pub(crate) brokers: BTreeMap<i32, LiveBroker>,
+    /// Brokers that asked for a controlled shutdown: no leader is moved to them.
+    pub(crate) shutting_down: BTreeSet<i32>,
     /// All topics.
-    pub(crate) topics: BTreeMap<String, BTreeMap<i32, Partition>>,
+    pub(crate) topics: BTreeMap<String, Topic>,
     /// Topics that wait for deletion or are being deleted.
     pub(crate) deletions: BTreeMap<String, Deletion>,
-    /// Replicas in failed log directories of live brokers.
-    pub(crate) offline: BTreeSet<(TopicPartition, i32)>,
+    /// Replicas in failed log directories of registered brokers.
+    pub(crate) offline: BTreeMap<i32, BTreeSet<TopicPartition>>,
+    /// Partitions whose replicas are being moved.
+    pub(crate) reassigning: BTreeSet<TopicPartition>,
+    /// The finalized features.
+    pub(crate) features: Features,
 }
 
 /// A registered broker.
@@ -24,6 +30,14 @@ pub(crate) struct LiveBroker {
     pub(crate) registration: BrokerRegistration,
     /// Czxid of its registration.
     pub(crate) epoch: i64,
+}
+
+/// One topic.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Topic {
+    pub(crate) partitions: BTreeMap<i32, Partition>,
+    /// Version of the topic's znode.
+    pub(crate) zk_version: i32,
 }
 
 /// One partition.
@@ -41,79 +55,120 @@ pub(crate) struct VersionedState {
     pub(crate) zk_version: i32,
 }
 
+/// A replica of a topic: its partition's number and its broker.
+pub(crate) type Replica = (i32, i32);
+
 /// How far the deletion of a topic is.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deletion {
-    /// Brokers that were told to delete and have not answered.
-    pub(crate) waiting_for: BTreeSet<i32>,
-    /// Whether it was begun.
-    pub(crate) started: bool,
+    /// Brokers were told: there is no way back.
+    pub(crate) begun: bool,
+    /// Replicas whose broker was told to delete them and has not answered.
+    pub(crate) asked: BTreeSet<Replica>,
+    /// Replicas that could not be deleted; tried again when a broker of the topic comes back.
+    pub(crate) failed: BTreeSet<Replica>,
+    /// Replicas that are gone.
+    pub(crate) deleted: BTreeSet<Replica>,
 }
 
 impl Context {
-    pub(crate) const fn new() -> Self {
-        Self { brokers: BTreeMap::new(), topics: BTreeMap::new(), deletions: BTreeMap::new(), offline: BTreeSet::new() }
-    }
-
+    /// Whether a broker is registered and stays.
     pub(crate) fn is_live(&self, broker: i32) -> bool {
-        self.brokers.contains_key(&broker)
+        self.brokers.contains_key(&broker) && !self.shutting_down.contains(&broker)
     }
 
-    /// Whether a broker is there and can serve its replica of the partition.
+    /// Brokers that are registered and stay.
+    pub(crate) fn live_brokers(&self) -> impl Iterator<Item = i32> {
+        self.brokers.keys().copied().filter(|broker| !self.shutting_down.contains(broker))
+    }
+
+    /// Whether a broker stays and can serve its replica of the partition: it may be elected.
     pub(crate) fn is_online(&self, id: &TopicPartition, broker: i32) -> bool {
-        self.is_live(broker) && !self.offline.contains(&(id.clone(), broker))
+        !self.shutting_down.contains(&broker) && self.is_present(id, broker)
     }
 
+    /// Whether a broker is there and can serve its replica of the partition, if for a moment only.
+    pub(crate) fn is_present(&self, id: &TopicPartition, broker: i32) -> bool {
+        self.brokers.contains_key(&broker) && !self.offline.get(&broker).is_some_and(|offline| offline.contains(id))
+    }
+
+    /// Whether the topic's deletion was asked for.
     pub(crate) fn is_deleting(&self, topic: &str) -> bool {
         self.deletions.contains_key(topic)
     }
 
+    /// Whether brokers were told to delete the topic, so that its partitions need no leader any more.
+    pub(crate) fn has_begun_deleting(&self, topic: &str) -> bool {
+        self.deletions.get(topic).is_some_and(|deletion| deletion.begun)
+    }
+
+    /// Whether a partition of the topic is being moved.
+    pub(crate) fn is_reassigning(&self, topic: &str) -> bool {
+        let first = TopicPartition { topic: topic.to_owned(), partition: i32::MIN };
+        self.reassigning.range(first..).next().is_some_and(|id| id.topic == topic)
+    }
+
     pub(crate) fn partition(&self, id: &TopicPartition) -> Option<&Partition> {
-        self.topics.get(&id.topic)?.get(&id.partition)
+        self.topics.get(&id.topic)?.partitions.get(&id.partition)
     }
 
     pub(crate) fn partition_mut(&mut self, id: &TopicPartition) -> Option<&mut Partition> {
-        self.topics.get_mut(&id.topic)?.get_mut(&id.partition)
+        self.topics.get_mut(&id.topic)?.partitions.get_mut(&id.partition)
     }
 
-    /// All partitions with their ids, in order.
+    /// The partition's state, if it has one.
+    pub(crate) fn state(&self, id: &TopicPartition) -> Option<&VersionedState> {
+        self.partition(id)?.state.as_ref()
+    }
+
+    /// All partitions, in order; of topics that are being deleted none.
     pub(crate) fn partitions(&self) -> impl Iterator<Item = (TopicPartition, &Partition)> {
-        self.topics.iter().flat_map(|(topic, partitions)| {
-            partitions.iter().map(move |(number, partition)| {
-                (TopicPartition { topic: topic.clone(), partition: *number }, partition)
-            })
+        let topics = self.topics.iter().filter(|(topic, _)| !self.has_begun_deleting(topic));
+        topics.flat_map(|(topic, content)| {
+            let id = |number| TopicPartition { topic: topic.clone(), partition: number };
+            content.partitions.iter().map(move |(number, partition)| (id(*number), partition))
         })
+    }
+
+    /// As [`Context::partitions`], those with a replica on one of these brokers.
+    pub(crate) fn partitions_on(&self, brokers: &BTreeSet<i32>) -> Vec<TopicPartition> {
+        let topics = self.topics.iter().filter(|(topic, _)| !self.has_begun_deleting(topic));
+        let mut found = Vec::new();
+        for (topic, content) in topics {
+            let held = |partition: &Partition| partition.assignment.replicas.iter().any(|id| brokers.contains(id));
+            let numbers = content.partitions.iter().filter(|(_, partition)| held(partition));
+            found.extend(numbers.map(|(number, _)| TopicPartition { topic: topic.clone(), partition: *number }));
+        }
+        found
     }
 
     /// The partitions of one topic.
     pub(crate) fn partitions_of(&self, topic: &str) -> Vec<TopicPartition> {
-        let numbers = self.topics.get(topic).into_iter().flat_map(BTreeMap::keys);
+        let numbers = self.topics.get(topic).into_iter().flat_map(|topic| topic.partitions.keys());
         numbers.map(|number| TopicPartition { topic: topic.to_owned(), partition: *number }).collect()
     }
 
-    /// Brokers that hold a replica of the topic.
-    pub(crate) fn replicas_of(&self, topic: &str) -> BTreeSet<i32> {
-        let partitions = self.topics.get(topic).into_iter().flat_map(BTreeMap::values);
-        partitions.flat_map(|partition| partition.assignment.replicas.iter().copied()).collect()
+    /// All replicas of the topic.
+    pub(crate) fn replicas_of(&self, topic: &str) -> impl Iterator<Item = Replica> {
+        let partitions = self.topics.get(topic).into_iter().flat_map(|topic| &topic.partitions);
+        partitions.flat_map(|(number, partition)| partition.assignment.replicas.iter().map(|broker| (*number, *broker)))
     }
 
-    /// The partition as brokers are told of it; `None` while it has no leader yet.
-    pub(crate) fn told_state(&self, id: &TopicPartition, is_new: bool) -> Option<PartitionState> {
-        let partition = self.partition(id)?;
-        let state = partition.state.as_ref()?;
-        let mut leader_and_isr = state.leader_and_isr.clone();
-        if self.is_deleting(&id.topic) {
-            leader_and_isr.leader = LEADER_DURING_DELETE;
-        }
-        let replicas = partition.assignment.replicas.iter().copied();
-        let offline = replicas.filter(|replica| !self.is_online(id, *replica)).collect();
-        Some(PartitionState {
-            partition: id.clone(),
-            leader_and_isr,
-            zk_version: state.zk_version,
-            assignment: partition.assignment.clone(),
-            offline,
-            is_new,
-        })
+    /// Whether the leader of the partition, if it has one, is there.
+    pub(crate) fn has_present_leader(&self, id: &TopicPartition) -> bool {
+        self.state(id).is_some_and(|state| self.is_present(id, state.leader_and_isr.leader))
+    }
+
+    /// The partition's leader, or -1.
+    pub(crate) fn leader(&self, id: &TopicPartition) -> i32 {
+        self.state(id).map_or(NO_LEADER, |state| state.leader_and_isr.leader)
+    }
+}
+
+impl Topic {
+    /// What stands in the topic's znode.
+    pub(crate) fn assignment(&self) -> crate::znode::TopicAssignment {
+        let assignments = self.partitions.iter().map(|(number, partition)| (*number, partition.assignment.clone()));
+        crate::znode::TopicAssignment(assignments.collect())
     }
 }

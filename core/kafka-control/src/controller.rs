@@ -3,6 +3,8 @@
 //! One event at a time. What an event needs from ZooKeeper is one batch of operations after another; each batch has a
 //! continuation that takes the outcomes, and until the last one has run, further events wait in a queue. So the state is
 //! read and changed in one place, in one order, as by the original's single thread.
+//!
+//! What an event does in several parts is a list of steps: each runs when what the one before it asked for is done.
 
 use std::collections::VecDeque;
 
@@ -10,8 +12,10 @@ use base::{Monotonic, Now};
 use kafka_proto::ErrorCode;
 
 use crate::context::Context;
-use crate::message::{BrokerAnswer, BrokerMessage, MessageBody, TopicPartition};
+use crate::message::{BrokerAnswer, BrokerMessage, TopicPartition};
 use crate::operation::{CreateMode, Failure, Operation, Outcome, Reply};
+use crate::outbox::Outbox;
+use crate::partitions::lost_office;
 use crate::request::{Answer, Request, RequestId};
 use crate::znode::{self, ControllerId};
 
@@ -119,7 +123,15 @@ pub enum Severity {
 }
 
 /// What to do with the outcomes of a batch.
-pub(crate) type Then = Box<dyn FnOnce(&mut Controller, Vec<Outcome>, &mut Turn<'_>) + Send>;
+type Then = Box<dyn FnOnce(&mut Controller, Vec<Outcome>, &mut Turn<'_>) + Send>;
+
+/// A part of what an event does.
+pub(crate) type Step = Box<dyn FnOnce(&mut Controller, &mut Turn<'_>) + Send>;
+
+/// The step that calls `run`.
+pub(crate) fn step(run: impl FnOnce(&mut Controller, &mut Turn<'_>) + Send + 'static) -> Step {
+    Box::new(run)
+}
 
 /// One turn of the machine: the time, and where effects go.
 pub(crate) struct Turn<'a> {
@@ -145,25 +157,34 @@ enum Office {
 pub struct Controller {
     pub(crate) settings: ControllerSettings,
     pub(crate) context: Context,
+    /// When leaders are balanced next.
+    pub(crate) balance_at: Option<Monotonic>,
     office: Office,
     /// The broker that holds the office, as far as known.
     elected: Option<i32>,
     session: Option<i64>,
     queue: VecDeque<Event>,
+    /// What is left to do of the event under way; the last one is next.
+    steps: Vec<Step>,
     waiting: Option<Then>,
+    /// The request under way, until it is answered.
+    asked: Option<(RequestId, Request)>,
 }
 
 impl Controller {
     /// A controller that waits for [`Event::Registered`].
-    pub const fn new(settings: ControllerSettings) -> Self {
+    pub fn new(settings: ControllerSettings) -> Self {
         Self {
             settings,
-            context: Context::new(),
+            context: Context::default(),
+            balance_at: None,
             office: Office::Idle,
             elected: None,
             session: None,
             queue: VecDeque::new(),
+            steps: Vec::new(),
             waiting: None,
+            asked: None,
         }
     }
 
@@ -187,13 +208,12 @@ impl Controller {
 
     /// Takes an event; runs it at once, or when those before it are done.
     pub fn handle(&mut self, event: Event, now: Now, effects: &mut Effects) {
+        let turn = &mut Turn { now, effects };
         if event == Event::SessionExpired {
-            // What was asked under the old session will not be answered, and must not be acted on.
-            self.queue.clear();
-            self.waiting = None;
+            self.drop_all(turn);
         }
         self.queue.push_back(event);
-        self.run(&mut Turn { now, effects });
+        self.run(turn);
     }
 
     /// Takes the outcomes of the batch that was handed out last, one for each of its operations.
@@ -205,10 +225,32 @@ impl Controller {
         self.run(turn);
     }
 
+    /// What was asked under the old session will not be answered, and must not be acted on.
+    fn drop_all(&mut self, turn: &mut Turn<'_>) {
+        self.waiting = None;
+        self.steps.clear();
+        self.refuse(ErrorCode::NOT_CONTROLLER, turn);
+        for event in std::mem::take(&mut self.queue) {
+            match event {
+                Event::Request(id, request) => {
+                    turn.effects.answers.push((id, request.refused(ErrorCode::NOT_CONTROLLER)));
+                }
+                Event::SettingsChanged(settings) => self.settings = settings,
+                _ => {}
+            }
+        }
+    }
+
     fn run(&mut self, turn: &mut Turn<'_>) {
         while self.waiting.is_none() {
-            let Some(event) = self.queue.pop_front() else { return };
-            self.process(event, turn);
+            if let Some(step) = self.steps.pop() {
+                step(self, turn);
+            } else {
+                // Whatever ended before it could say more: the original's answer to what it did not foresee.
+                self.refuse(ErrorCode::UNKNOWN_SERVER_ERROR, turn);
+                let Some(event) = self.queue.pop_front() else { return };
+                self.process(event, turn);
+            }
         }
     }
 
@@ -224,22 +266,45 @@ impl Controller {
                 self.resign(turn);
             }
             Event::Changed(path) if path == znode::CONTROLLER => self.elect(turn),
-            Event::SettingsChanged(settings) => self.settings = settings,
-            Event::Request(id, request) => {
+            Event::SettingsChanged(settings) => self.settings_changed(settings, turn),
+            Event::Request(id, request) if self.active_epoch().is_none() => {
                 turn.effects.answers.push((id, request.refused(ErrorCode::NOT_CONTROLLER)));
             }
             _ if self.active_epoch().is_none() => {}
+            Event::Request(id, request) => {
+                self.asked = Some((id, request.clone()));
+                self.requested(request, turn);
+            }
             Event::Changed(path) => self.changed(&path, turn),
-            Event::Answered { broker, answer: BrokerAnswer::StopReplica(deleted), .. } => {
-                self.replicas_deleted(broker, &deleted, turn);
+            Event::Answered { broker, broker_epoch, controller_epoch, answer } => {
+                let live = self.context.brokers.get(&broker);
+                if live.is_some_and(|live| live.epoch == broker_epoch) && self.active_epoch() == Some(controller_epoch)
+                {
+                    self.answered(broker, answer, turn);
+                }
             }
-            Event::Answered { broker, answer: BrokerAnswer::LeaderAndIsr(partitions), .. } => {
-                let failed = partitions.into_iter().filter(|(_, code)| *code == ErrorCode::KAFKA_STORAGE_ERROR);
-                let failed: Vec<TopicPartition> = failed.map(|(partition, _)| partition).collect();
-                self.replicas_offline(broker, failed, turn);
+            Event::Tick => self.balance_when_due(turn),
+            Event::UncleanElectionEnabled { topic } => {
+                self.log(&format!("Unclean leader election has been enabled for topic {topic}"), turn);
+                let ids = self.context.partitions_of(&topic);
+                self.elect_where_missing(ids, turn);
             }
-            Event::Tick | Event::UncleanElectionEnabled { .. } => {}
         }
+    }
+
+    fn settings_changed(&mut self, settings: ControllerSettings, turn: &mut Turn<'_>) {
+        let is_unclean_news = settings.unclean_leader_election_enable && !self.settings.unclean_leader_election_enable;
+        self.settings = settings;
+        if is_unclean_news && self.active_epoch().is_some() {
+            self.log("Unclean leader election has been enabled by default", turn);
+            let ids = self.context.partitions().map(|(id, _)| id).collect();
+            self.elect_where_missing(ids, turn);
+        }
+    }
+
+    fn elect_where_missing(&mut self, mut ids: Vec<TopicPartition>, turn: &mut Turn<'_>) {
+        ids.retain(|id| !self.context.has_begun_deleting(&id.topic) && !self.context.has_present_leader(id));
+        self.settle(ids, Outbox::default(), turn);
     }
 
     fn changed(&mut self, path: &str, turn: &mut Turn<'_>) {
@@ -247,15 +312,58 @@ impl Controller {
             znode::BROKER_IDS => self.brokers_changed(turn),
             znode::TOPICS => self.topics_changed(turn),
             znode::DELETE_TOPICS => self.deletions_changed(turn),
+            znode::ISR_CHANGES => self.isr_changes_announced(turn),
+            znode::LOG_DIR_EVENTS => self.log_dir_events_announced(turn),
+            znode::PREFERRED_ELECTION => self.preferred_election_changed(turn),
+            znode::REASSIGN_PARTITIONS => self.reassign_partitions_changed(turn),
+            znode::FEATURE => self.features_changed(turn),
             _ => {
-                let is_broker = path.strip_prefix(znode::BROKER_IDS).is_some();
-                match path.strip_prefix(znode::TOPICS).and_then(|rest| rest.strip_prefix('/')) {
-                    Some(topic) => self.partitions_changed(topic.to_owned(), turn),
-                    None if is_broker => self.brokers_changed(turn),
-                    None => {}
+                let below = |parent: &str| path.strip_prefix(parent)?.strip_prefix('/');
+                if let Some(topic) = below(znode::TOPICS) {
+                    self.partitions_changed(topic.to_owned(), turn);
+                } else if let Some(Ok(broker)) = below(znode::BROKER_IDS).map(str::parse) {
+                    self.broker_modified(broker, turn);
                 }
             }
         }
+    }
+
+    fn requested(&mut self, request: Request, turn: &mut Turn<'_>) {
+        match request {
+            Request::ControlledShutdown { broker, broker_epoch } => self.shut_down(broker, broker_epoch, turn),
+            Request::AlterIsr { broker, broker_epoch, proposals } => {
+                self.alter_isr(broker, broker_epoch, proposals, turn);
+            }
+            Request::ElectLeaders { election, partitions } => self.elect_leaders(election, partitions, turn),
+            Request::AlterPartitionReassignments(wishes) => self.alter_reassignments(wishes),
+            Request::ListPartitionReassignments(ids) => self.list_reassignments(ids, turn),
+            Request::UpdateFeatures(updates) => self.update_features(updates, turn),
+        }
+    }
+
+    fn answered(&mut self, broker: i32, answer: BrokerAnswer, turn: &mut Turn<'_>) {
+        match answer {
+            BrokerAnswer::StopReplica(replicas) => self.replicas_deleted(broker, replicas, turn),
+            BrokerAnswer::LeaderAndIsr(replicas) => self.replicas_answered(broker, replicas, turn),
+        }
+    }
+
+    /// Answers the request under way.
+    pub(crate) fn answer(&mut self, answer: Answer, turn: &mut Turn<'_>) {
+        if let Some((id, _)) = self.asked.take() {
+            turn.effects.answers.push((id, answer));
+        }
+    }
+
+    fn refuse(&mut self, code: ErrorCode, turn: &mut Turn<'_>) {
+        if let Some((id, request)) = self.asked.take() {
+            turn.effects.answers.push((id, request.refused(code)));
+        }
+    }
+
+    /// Puts these steps before those that wait; they run in this order, when what is asked for now is done.
+    pub(crate) fn follow(&mut self, steps: Vec<Step>) {
+        self.steps.extend(steps.into_iter().rev());
     }
 
     /// Asks ZooKeeper, and goes on with `then`; at once if there is nothing to ask.
@@ -280,25 +388,27 @@ impl Controller {
         Operation::Multi(vec![check, operation])
     }
 
-    /// Says something to each of the brokers that is alive.
-    pub(crate) fn tell(&self, brokers: impl IntoIterator<Item = i32>, body: &MessageBody, turn: &mut Turn<'_>) {
-        let Some(controller_epoch) = self.active_epoch() else { return };
-        for broker in brokers {
-            if let Some(live) = self.context.brokers.get(&broker) {
-                turn.effects.messages.push(BrokerMessage {
-                    broker,
-                    broker_epoch: live.epoch,
-                    controller: self.settings.broker,
-                    controller_epoch,
-                    body: body.clone(),
-                });
+    /// Writes under the fence where it does not matter whether the znode was there; failures that do not end the office are logged.
+    pub(crate) fn remove(&mut self, paths: Vec<String>, turn: &mut Turn<'_>) {
+        let delete = |path: &String| self.fenced(Operation::Delete { path: path.clone(), version: -1 });
+        let operations = paths.iter().map(delete).collect();
+        self.ask(operations, turn, move |this, outcomes, turn| {
+            if let Some(failure) = lost_office(&outcomes) {
+                return this.step_back(failure, turn);
             }
-        }
+            for (path, outcome) in paths.iter().zip(outcomes) {
+                if let Err(failure) = outcome
+                    && failure != Failure::NoNode
+                {
+                    this.error(&format!("Failed to delete {path}: {failure}"), turn);
+                }
+            }
+        });
     }
 
     /// After a failure that says the office may be another's: gives it up and stands again.
     pub(crate) fn step_back(&mut self, failure: Failure, turn: &mut Turn<'_>) {
-        self.log(&format!("Resigning, since a write was refused: {failure}"), turn);
+        self.log(&format!("Controller moved to another broker: {failure}"), turn);
         self.resign(turn);
         if failure == Failure::Fenced {
             self.elect(turn);
@@ -306,31 +416,49 @@ impl Controller {
     }
 
     pub(crate) fn log(&self, line: &str, turn: &mut Turn<'_>) {
-        turn.effects.log.push(LogLine {
-            logger: Logger::Controller,
-            severity: Severity::Info,
-            text: format!("[Controller id={}] {line}", self.settings.broker),
-        });
+        self.log_to(Logger::Controller, Severity::Info, line, turn);
+    }
+
+    pub(crate) fn warn(&self, line: &str, turn: &mut Turn<'_>) {
+        self.log_to(Logger::Controller, Severity::Warn, line, turn);
+    }
+
+    pub(crate) fn error(&self, line: &str, turn: &mut Turn<'_>) {
+        self.log_to(Logger::Controller, Severity::Error, line, turn);
+    }
+
+    pub(crate) fn log_to(&self, logger: Logger, severity: Severity, line: &str, turn: &mut Turn<'_>) {
+        let me = self.settings.broker;
+        let text = match (logger, self.active_epoch()) {
+            (Logger::Deletions, _) => format!("[Topic Deletion Manager {me}] {line}"),
+            (Logger::StateChange, Some(epoch)) => format!("[Controller id={me} epoch={epoch}] {line}"),
+            (Logger::Controller | Logger::StateChange, _) => format!("[Controller id={me}] {line}"),
+        };
+        turn.effects.log.push(LogLine { logger, severity, text });
     }
 
     fn resign(&mut self, turn: &mut Turn<'_>) {
+        self.refuse(ErrorCode::NOT_CONTROLLER, turn);
         if self.active_epoch().is_some() {
             self.log("Resigned", turn);
         }
         self.office = Office::Idle;
-        self.context = Context::new();
+        self.context = Context::default();
+        self.balance_at = None;
+        self.steps.clear();
     }
 
     /// Reads who is controller, leaving a watch, and stands if nobody is.
     fn elect(&mut self, turn: &mut Turn<'_>) {
         let controller = znode::CONTROLLER.to_owned();
+        // The epoch first: it is ours if the office still is when that is read.
         let operations = vec![
+            Operation::GetData { path: znode::CONTROLLER_EPOCH.to_owned(), watch: false },
             Operation::Exists { path: controller.clone(), watch: true },
             Operation::GetData { path: controller, watch: false },
-            Operation::GetData { path: znode::CONTROLLER_EPOCH.to_owned(), watch: false },
         ];
         self.ask(operations, turn, |this, outcomes, turn| match outcomes.as_slice() {
-            [_, Ok(Reply::Data(content, stat)), epoch] => {
+            [epoch, _, Ok(Reply::Data(content, stat))] => {
                 let elected = ControllerId::decode(content.as_deref().unwrap_or_default());
                 this.elected = elected.ok().map(|elected| elected.broker);
                 let ours = this.elected == Some(this.settings.broker) && Some(stat.ephemeral_owner) == this.session;
@@ -340,7 +468,7 @@ impl Controller {
                     (false, _) => this.resign(turn),
                 }
             }
-            [_, Err(Failure::NoNode), epoch] => {
+            [epoch, _, Err(Failure::NoNode)] => {
                 this.resign(turn);
                 this.elected = None;
                 this.stand(epoch.clone(), turn);
@@ -364,7 +492,7 @@ impl Controller {
         let (epoch, version) = match epoch {
             Ok(Reply::Data(content, stat)) => match znode::decode_epoch(content.as_deref().unwrap_or_default()) {
                 Ok(epoch) => (epoch, stat.version),
-                Err(error) => return self.log(&error.to_string(), turn),
+                Err(error) => return self.error(&error.to_string(), turn),
             },
             Err(Failure::NoNode) => {
                 let create = Operation::Create {

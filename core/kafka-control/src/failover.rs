@@ -5,143 +5,199 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-
-use crate::context::{LiveBroker, Partition, VersionedState};
-use crate::controller::{Controller, Turn};
+use crate::context::{LiveBroker, Partition, Topic};
+use crate::controller::{Controller, Turn, step};
 use crate::message::TopicPartition;
-use crate::operation::{CreateMode, Operation, Outcome, Reply};
-use crate::znode::{self, BrokerRegistration, LeaderAndIsr, TopicAssignment};
+use crate::operation::{Failure, Operation, Outcome, Reply};
+use crate::outbox::{Outbox, joined};
+use crate::partitions::lost_office;
+use crate::znode::{self, BrokerRegistration, TopicAssignment};
+
+/// Leaders are balanced for the first time so long after the fail-over.
+const FIRST_BALANCE_MS: u64 = 5_000;
+
+/// What the first round trip of a fail-over gives.
+struct Found {
+    brokers: Vec<String>,
+    topics: Vec<String>,
+    deletions: Vec<String>,
+    /// Paths of notifications from before, which are of no use: all is read anyway.
+    old_news: Vec<String>,
+    feature: Outcome,
+    elections: Outcome,
+    reassignments: Outcome,
+}
 
 impl Controller {
     /// Reads the cluster under watches, then goes to work.
     pub(crate) fn fail_over(&mut self, turn: &mut Turn<'_>) {
         self.log("Registering handlers", turn);
         let children = |path: &str| Operation::GetChildren { path: path.to_owned(), watch: true };
-        let feature = self.feature_content();
+        let exists = |path: &str| Operation::Exists { path: path.to_owned(), watch: true };
+        let data = |path: &str| Operation::GetData { path: path.to_owned(), watch: false };
         let operations = vec![
             children(znode::BROKER_IDS),
             children(znode::TOPICS),
             children(znode::DELETE_TOPICS),
-            Operation::Create { path: znode::FEATURE.to_owned(), data: Some(feature), mode: CreateMode::Persistent },
-            Operation::Exists { path: znode::PREFERRED_ELECTION.to_owned(), watch: true },
-            Operation::Exists { path: znode::REASSIGN_PARTITIONS.to_owned(), watch: true },
+            children(znode::ISR_CHANGES),
+            children(znode::LOG_DIR_EVENTS),
+            data(znode::FEATURE),
+            data(znode::PREFERRED_ELECTION),
+            data(znode::REASSIGN_PARTITIONS),
+            exists(znode::FEATURE),
+            exists(znode::PREFERRED_ELECTION),
+            exists(znode::REASSIGN_PARTITIONS),
         ];
-        self.ask(operations, turn, |this, outcomes, turn| {
-            let mut lists = outcomes.into_iter().take(3).map(names);
-            let (Some(Ok(brokers)), Some(Ok(topics)), Some(Ok(deletions))) = (lists.next(), lists.next(), lists.next())
-            else {
-                return this.log("can't read the cluster's state; waiting for the session", turn);
-            };
-            this.load_brokers_and_topics(&brokers, topics, deletions, turn);
+        self.ask(operations, turn, |this, outcomes, turn| match found(outcomes) {
+            Ok(found) => this.load(found, turn),
+            Err(failure) => {
+                this.error(&format!("Can't read the cluster's state, waiting for another session: {failure}"), turn);
+            }
         });
     }
 
-    fn feature_content(&self) -> Bytes {
-        let status = i32::from(self.settings.feature_versioning);
-        Bytes::from(format!(r#"{{"features":{{}},"version":1,"status":{status}}}"#))
+    fn load(&mut self, found: Found, turn: &mut Turn<'_>) {
+        let Found { brokers, topics, deletions, old_news, feature, elections, reassignments } = found;
+        for line in ["Deleting log dir event notifications", "Deleting isr change notifications"] {
+            self.log(line, turn);
+        }
+        let write_feature = self.set_up_features(feature, turn);
+        self.follow(vec![
+            step(move |this, turn| this.remove(old_news, turn)),
+            step(move |this, turn| this.write_features(write_feature, turn)),
+            step(move |this, turn| this.load_brokers_and_topics(&brokers, topics, turn)),
+            step(|this, turn| {
+                let ids = this.context.partitions().map(|(id, _)| id).collect();
+                this.read_states(ids, turn, |_, _| {});
+            }),
+            step(move |this, turn| this.take_up_deletions(deletions, turn)),
+            step(|this, turn| this.start_all(turn)),
+            step(move |this, turn| this.resume_reassignments(reassignments, turn)),
+            step(|this, turn| this.resume_all_deletions(turn)),
+            step(move |this, turn| this.resume_preferred_election(elections, turn)),
+            step(|this, turn| this.start_balancing(turn)),
+        ]);
     }
 
-    fn load_brokers_and_topics(
-        &mut self,
-        brokers: &[String],
-        topics: Vec<String>,
-        deletions: Vec<String>,
-        turn: &mut Turn<'_>,
-    ) {
+    fn start_balancing(&mut self, turn: &mut Turn<'_>) {
+        self.log("Starting the controller scheduler", turn);
+        if self.settings.auto_leader_rebalance {
+            self.balance_after(FIRST_BALANCE_MS, turn);
+        }
+    }
+
+    fn load_brokers_and_topics(&mut self, brokers: &[String], topics: Vec<String>, turn: &mut Turn<'_>) {
+        self.log("Initializing controller context", turn);
         let data = |path: String| Operation::GetData { path, watch: true };
         let broker_ids: Vec<i32> = brokers.iter().filter_map(|id| id.parse().ok()).collect();
         let mut operations: Vec<_> = broker_ids.iter().map(|id| data(znode::broker(*id))).collect();
         operations.extend(topics.iter().map(|topic| data(znode::topic(topic))));
         self.ask(operations, turn, move |this, mut outcomes, turn| {
             let of_topics = outcomes.split_off(broker_ids.len());
-            this.context.brokers = live_brokers(&broker_ids, outcomes);
-            for (topic, outcome) in topics.into_iter().zip(of_topics) {
-                match decode_topic(&topic, outcome) {
-                    Ok(Some(partitions)) => {
-                        this.context.topics.insert(topic, partitions);
-                    }
-                    Ok(None) => {}
-                    Err(error) => this.log(&error, turn),
+            this.context.brokers = this.live_brokers(&broker_ids, outcomes, turn);
+            this.take_topics(topics, of_topics, turn);
+            let epochs = this.context.brokers.iter().map(|(id, live)| format!("{id} -> {}", live.epoch));
+            this.log(&format!("Initialized broker epochs cache: Map({})", joined_wide(epochs)), turn);
+        });
+    }
+
+    /// Keeps the topics that were read and are not gone; one whose content is broken is known, without partitions.
+    pub(crate) fn take_topics(&mut self, topics: Vec<String>, outcomes: Vec<Outcome>, turn: &mut Turn<'_>) {
+        for (topic, outcome) in topics.into_iter().zip(outcomes) {
+            let Some(content) = self.decode_topic(&topic, outcome, turn) else { continue };
+            for (number, partition) in &content.partitions {
+                if partition.assignment.is_being_reassigned() {
+                    let id = TopicPartition { topic: topic.clone(), partition: *number };
+                    self.context.reassigning.insert(id);
                 }
             }
-            this.load_partition_states(deletions, turn);
-        });
+            self.context.topics.insert(topic, content);
+        }
     }
 
-    fn load_partition_states(&mut self, deletions: Vec<String>, turn: &mut Turn<'_>) {
-        let ids: Vec<TopicPartition> = self.context.partitions().map(|(id, _)| id).collect();
-        self.read_states(ids, turn, move |this, turn| {
-            this.queue_deletions(deletions, turn, |this, turn| {
-                let epoch = this.active_epoch().unwrap_or_default();
-                this.log(&format!("Ready to serve as the new controller with epoch {epoch}"), turn);
-                this.start_all(turn);
-            });
-        });
-    }
-
-    /// Reads the state znodes of these partitions into the context.
-    pub(crate) fn read_states(
-        &mut self,
-        ids: Vec<TopicPartition>,
-        turn: &mut Turn<'_>,
-        then: impl FnOnce(&mut Self, &mut Turn<'_>) + Send + 'static,
-    ) {
-        let path = |id: &TopicPartition| znode::partition_state(&id.topic, id.partition);
-        let operations = ids.iter().map(|id| Operation::GetData { path: path(id), watch: false }).collect();
-        self.ask(operations, turn, move |this, outcomes, turn| {
-            for (id, outcome) in ids.iter().zip(outcomes) {
-                let Ok(Reply::Data(content, stat)) = outcome else { continue };
-                match LeaderAndIsr::decode(&id.topic, id.partition, content.as_deref().unwrap_or_default()) {
-                    Ok(leader_and_isr) => {
-                        if let Some(partition) = this.context.partition_mut(id) {
-                            partition.state = Some(VersionedState { leader_and_isr, zk_version: stat.version });
-                        }
-                    }
-                    Err(error) => this.log(&error.to_string(), turn),
-                }
-            }
-            then(this, turn);
-        });
-    }
-
-    /// Tells every broker of the cluster and of its replicas, and elects leaders where there is none alive.
+    /// Tells every broker of the cluster and of its replicas; elects leaders and shrinks ISRs where brokers are gone.
     fn start_all(&mut self, turn: &mut Turn<'_>) {
-        let everyone: Vec<i32> = self.context.brokers.keys().copied().collect();
-        self.tell_metadata(&everyone, &[], turn);
+        let live = joined(self.context.live_brokers());
+        self.log(&format!("Currently active brokers in the cluster: Set({live})"), turn);
+        self.log("Sending update metadata request", turn);
+        // Brokers must know each other before they are told to follow.
+        self.tell_metadata([], turn);
         let ids: Vec<TopicPartition> = self.context.partitions().map(|(id, _)| id).collect();
-        let settled = ids.iter().filter(|id| self.has_live_leader(id)).cloned().collect::<Vec<_>>();
-        self.tell_replicas(&settled, None, false, turn);
-        self.tell_metadata(&everyone, &settled, turn);
-        self.bring_online(ids, turn, |this, turn| this.resume_deletions(turn));
+        let mut outbox = Outbox::default();
+        for id in &ids {
+            self.announce(id, false, &mut outbox);
+        }
+        let epoch = self.active_epoch().unwrap_or_default();
+        self.follow(vec![step(move |this, turn| {
+            this.log(&format!("Ready to serve as the new controller with epoch {epoch}"), turn);
+        })]);
+        self.settle(ids, outbox, turn);
+    }
+
+    /// The registrations that could be read, by id.
+    pub(crate) fn live_brokers(
+        &self,
+        ids: &[i32],
+        outcomes: Vec<Outcome>,
+        turn: &mut Turn<'_>,
+    ) -> BTreeMap<i32, LiveBroker> {
+        let mut live = BTreeMap::new();
+        for (id, outcome) in ids.iter().zip(outcomes) {
+            let Ok(Reply::Data(content, stat)) = outcome else { continue };
+            match BrokerRegistration::decode(*id, &content.unwrap_or_default()) {
+                Ok(registration) => {
+                    live.insert(*id, LiveBroker { registration, epoch: stat.czxid });
+                }
+                Err(error) => self.error(&error.to_string(), turn),
+            }
+        }
+        live
+    }
+
+    /// A topic's partitions without their states; `None` if the topic is gone.
+    pub(crate) fn decode_topic(&self, topic: &str, outcome: Outcome, turn: &mut Turn<'_>) -> Option<Topic> {
+        let (content, stat) = match outcome {
+            Ok(Reply::Data(content, stat)) => (content.unwrap_or_default(), stat),
+            Ok(_) | Err(Failure::NoNode) => return None,
+            Err(failure) => {
+                self.error(&format!("Failed to read topic {topic}: {failure}"), turn);
+                return None;
+            }
+        };
+        let assignment = TopicAssignment::decode(topic, &content).unwrap_or_else(|error| {
+            self.error(&error.to_string(), turn);
+            TopicAssignment::default()
+        });
+        let without_state = |(number, assignment)| (number, Partition { assignment, state: None });
+        let partitions = assignment.0.into_iter().map(without_state).collect();
+        Some(Topic { partitions, zk_version: stat.version })
     }
 }
 
-/// The names in a list of children.
-pub(crate) fn names(outcome: Outcome) -> Result<Vec<String>, Outcome> {
+fn found(outcomes: Vec<Outcome>) -> Result<Found, Failure> {
+    if let Some(failure) = lost_office(&outcomes) {
+        return Err(failure);
+    }
+    let mut outcomes = outcomes.into_iter();
+    let mut next = || outcomes.next().unwrap_or(Err(Failure::NoNode));
+    let (brokers, topics, deletions) = (names(next())?, names(next())?, names(next())?);
+    let mut old_news = Vec::new();
+    for parent in [znode::ISR_CHANGES, znode::LOG_DIR_EVENTS] {
+        old_news.extend(names(next())?.into_iter().map(|name| format!("{parent}/{name}")));
+    }
+    let (feature, elections, reassignments) = (next(), next(), next());
+    Ok(Found { brokers, topics, deletions, old_news, feature, elections, reassignments })
+}
+
+/// The names in a list of children; none where there is no parent.
+pub(crate) fn names(outcome: Outcome) -> Result<Vec<String>, Failure> {
     match outcome {
         Ok(Reply::Children(names)) => Ok(names),
-        other => Err(other),
+        Ok(_) | Err(Failure::NoNode) => Ok(Vec::new()),
+        Err(failure) => Err(failure),
     }
 }
 
-/// The registrations that could be read, by id.
-pub(crate) fn live_brokers(ids: &[i32], outcomes: Vec<Outcome>) -> BTreeMap<i32, LiveBroker> {
-    let read = |(id, outcome): (&i32, Outcome)| match outcome {
-        Ok(Reply::Data(content, stat)) => {
-            let registration = BrokerRegistration::decode(*id, content.as_deref().unwrap_or_default()).ok()?;
-            Some((*id, LiveBroker { registration, epoch: stat.czxid }))
-        }
-        _ => None,
-    };
-    ids.iter().zip(outcomes).filter_map(read).collect()
-}
-
-/// A topic's partitions without their states; `None` if the topic is gone.
-pub(crate) fn decode_topic(topic: &str, outcome: Outcome) -> Result<Option<BTreeMap<i32, Partition>>, String> {
-    let Ok(Reply::Data(content, _)) = outcome else { return Ok(None) };
-    let assignment =
-        TopicAssignment::decode(topic, content.as_deref().unwrap_or_default()).map_err(|error| error.to_string())?;
-    let without_state = |(number, assignment)| (number, Partition { assignment, state: None });
-    Ok(Some(assignment.0.into_iter().map(without_state).collect()))
+fn joined_wide(things: impl Iterator<Item = String>) -> String {
+    things.collect::<Vec<_>>().join(", ")
 }

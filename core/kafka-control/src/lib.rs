@@ -4,14 +4,24 @@
 //! the brokers. It holds no client: it hands out [`Operation`]s and is given their [`Outcome`]s. Each of its writes is a
 //! multi with a check of `/controller_epoch`, so that a controller that lost its office changes nothing.
 
+mod alter_isr;
 mod assignment;
 mod brokers;
 mod context;
+mod controlled_shutdown;
 mod controller;
+mod deletions;
+mod elections;
 mod failover;
+mod features;
 mod message;
+mod notifications;
 mod operation;
+mod outbox;
 mod partitions;
+mod preferred;
+mod reassign_requests;
+mod reassignments;
 mod request;
 mod topics;
 pub mod znode;

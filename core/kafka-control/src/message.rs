@@ -3,6 +3,8 @@
 //! Upstream: `LeaderAndIsrRequest`, `UpdateMetadataRequest`, `StopReplicaRequest`. A broker on the same process takes them as they
 //! are; a link to another broker encodes them at the version its protocol level asks for.
 
+use std::fmt;
+
 use kafka_proto::ErrorCode;
 
 use crate::znode::{BrokerRegistration, LeaderAndIsr, ReplicaAssignment};
@@ -14,6 +16,13 @@ pub struct TopicPartition {
     pub topic: String,
     /// Partition number.
     pub partition: i32,
+}
+
+/// `topic-partition`, as the original's log lines and messages have it.
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}-{}", self.topic, self.partition)
+    }
 }
 
 /// A partition's leader, in-sync replicas and replicas, as brokers are told.

@@ -1,153 +1,170 @@
-//! Leaders: who is chosen, what is written, who is told (upstream: `PartitionStateMachine`, `Election`,
-//! `ControllerBrokerRequestBatch`).
+//! States of partitions: chosen by a rule, written under the fence, told (upstream: `PartitionStateMachine`).
+//!
+//! All that is to be written goes out in one pipelined batch, each state with the version that the choice was based on. What somebody else
+//! has written meanwhile (a leader its ISR) is read again and chosen again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::context::{Partition, VersionedState};
-use crate::controller::{Controller, Turn};
-use crate::message::{MessageBody, NO_LEADER, PartitionState, TopicPartition};
+use crate::context::VersionedState;
+use crate::controller::{Controller, Logger, Severity, Turn};
+use crate::elections::Rule;
+use crate::message::TopicPartition;
 use crate::operation::{CreateMode, Failure, Operation, Outcome, Reply};
-use crate::znode::{self, LeaderAndIsr};
+use crate::outbox::Outbox;
+use crate::znode::{self, EntityConfig, LeaderAndIsr, ReplicaAssignment};
 
-/// What follows a step that asks nothing itself.
-type Next = Box<dyn FnOnce(&mut Controller, &mut Turn<'_>) + Send>;
+/// Partitions that are to change, each with the rule that chooses how.
+pub(crate) type Wishes = BTreeMap<TopicPartition, Rule>;
+
+/// Which partitions reached their rule's end.
+pub(crate) type Results = BTreeMap<TopicPartition, bool>;
+
+/// What follows when all is written.
+type Then = Box<dyn FnOnce(&mut Controller, Results, &mut Turn<'_>) + Send>;
+
+/// A change of states under way.
+struct Work {
+    /// What has not been tried, or must be tried again.
+    open: Wishes,
+    /// Topics that let any replica lead; the value is what their configuration says.
+    unclean: BTreeMap<String, bool>,
+    results: Results,
+    /// Whether what could not be done by what is known was looked up.
+    has_looked: bool,
+    /// What is told with what was written first.
+    outbox: Outbox,
+    then: Then,
+}
 
 /// What is to be written for a partition.
-struct Choice {
+struct Change {
     id: TopicPartition,
-    leader_and_isr: LeaderAndIsr,
+    next: LeaderAndIsr,
     /// Version of the state znode; `None`: it is made now.
     zk_version: Option<i32>,
+    /// Whether the rule's end is reached by it.
+    reached: bool,
 }
 
 impl Controller {
-    pub(crate) fn has_live_leader(&self, id: &TopicPartition) -> bool {
-        let state = self.context.partition(id).and_then(|partition| partition.state.as_ref());
-        state.is_some_and(|state| self.context.is_online(id, state.leader_and_isr.leader))
+    /// Lets those of these partitions that need it have a leader, and an ISR without those who are gone.
+    pub(crate) fn settle(
+        &mut self,
+        ids: impl IntoIterator<Item = TopicPartition>,
+        outbox: Outbox,
+        turn: &mut Turn<'_>,
+    ) {
+        let wishes = ids.into_iter().map(|id| (id, Rule::Settle { allow_unclean: false })).collect();
+        self.change_states(wishes, outbox, turn, |_, _, _| {});
     }
 
-    /// Elects a leader for those of these partitions that have none alive, writes it and tells the brokers.
-    pub(crate) fn bring_online(
+    /// Chooses, writes and tells; then goes on with what became of each partition. `outbox` is sent with the first news.
+    pub(crate) fn change_states(
         &mut self,
-        ids: Vec<TopicPartition>,
+        wishes: Wishes,
+        outbox: Outbox,
         turn: &mut Turn<'_>,
-        then: impl FnOnce(&mut Self, &mut Turn<'_>) + Send + 'static,
+        then: impl FnOnce(&mut Self, Results, &mut Turn<'_>) + Send + 'static,
     ) {
-        let wanting = ids.into_iter().filter(|id| !self.context.is_deleting(&id.topic) && !self.has_live_leader(id));
-        let mut choices = Vec::new();
-        for id in wanting {
-            let choice = self.choose(&id);
-            if choice.is_none() {
-                self.log(&format!("no replica of {}-{} that may lead is alive", id.topic, id.partition), turn);
+        let (unclean, results) = (BTreeMap::new(), BTreeMap::new());
+        self.work(Work { open: wishes, unclean, results, has_looked: false, outbox, then: Box::new(then) }, turn);
+    }
+
+    fn work(&mut self, mut work: Work, turn: &mut Turn<'_>) {
+        let hangs_on_config = |(id, rule): &(&TopicPartition, &Rule)| {
+            **rule == Rule::Settle { allow_unclean: false }
+                && !work.unclean.contains_key(&id.topic)
+                && self.context.needs_unclean(id)
+        };
+        let topics: BTreeSet<String> =
+            work.open.iter().filter(hangs_on_config).map(|(id, _)| id.topic.clone()).collect();
+        let path = |topic: &String| Operation::GetData { path: znode::entity_config("topics", topic), watch: false };
+        let operations = topics.iter().map(path).collect();
+        self.ask(operations, turn, move |this, outcomes, turn| {
+            for (topic, outcome) in topics.into_iter().zip(outcomes) {
+                let is_allowed = this.is_unclean_allowed(&topic, outcome, turn);
+                work.unclean.insert(topic, is_allowed);
             }
-            choices.extend(choice.or_else(|| self.choose_nobody(&id)));
-        }
-        self.write_choices(choices, turn, then);
-    }
-
-    /// The first live replica in sync leads. A new partition takes all its live replicas as in sync.
-    fn choose(&self, id: &TopicPartition) -> Option<Choice> {
-        let Partition { assignment, state } = self.context.partition(id)?;
-        let controller_epoch = self.active_epoch()?;
-        let live = || assignment.replicas.iter().copied().filter(|replica| self.context.is_online(id, *replica));
-        let Some(VersionedState { leader_and_isr, zk_version }) = state else {
-            let isr: Vec<i32> = live().collect();
-            let leader_and_isr = LeaderAndIsr { leader: *isr.first()?, leader_epoch: 0, isr, controller_epoch };
-            return Some(Choice { id: id.clone(), leader_and_isr, zk_version: None });
-        };
-        let in_sync: Vec<i32> = live().filter(|replica| leader_and_isr.isr.contains(replica)).collect();
-        let isr = match in_sync.is_empty() {
-            false => in_sync,
-            true if self.settings.unclean_leader_election_enable => vec![live().next()?],
-            true => return None,
-        };
-        let leader_epoch = leader_and_isr.leader_epoch + 1;
-        let leader_and_isr = LeaderAndIsr { leader: *isr.first()?, leader_epoch, isr, controller_epoch };
-        Some(Choice { id: id.clone(), leader_and_isr, zk_version: Some(*zk_version) })
-    }
-
-    /// A broker can't serve these replicas: others lead, or nobody does, which is written and told.
-    pub(crate) fn replicas_offline(&mut self, broker: i32, ids: Vec<TopicPartition>, turn: &mut Turn<'_>) {
-        let mut news = ids;
-        news.retain(|id| self.context.partition(id).is_some() && self.context.offline.insert((id.clone(), broker)));
-        if news.is_empty() {
-            return;
-        }
-        news.sort();
-        let names: Vec<String> = news.iter().map(|id| format!("{}-{}", id.topic, id.partition)).collect();
-        self.log(&format!("Mark replicas {} on broker {broker} as offline", names.join(",")), turn);
-        self.bring_online(news, turn, |_, _| {});
-    }
-
-    /// No leader, the in-sync replicas as they were: one of them leads when it is back. `None` if that stands there already.
-    fn choose_nobody(&self, id: &TopicPartition) -> Option<Choice> {
-        let VersionedState { leader_and_isr, zk_version } = self.context.partition(id)?.state.as_ref()?;
-        if leader_and_isr.leader == NO_LEADER {
-            return None;
-        }
-        let leader_and_isr = LeaderAndIsr {
-            leader: NO_LEADER,
-            leader_epoch: leader_and_isr.leader_epoch + 1,
-            isr: leader_and_isr.isr.clone(),
-            controller_epoch: self.active_epoch()?,
-        };
-        Some(Choice { id: id.clone(), leader_and_isr, zk_version: Some(*zk_version) })
-    }
-
-    fn write_choices(
-        &mut self,
-        choices: Vec<Choice>,
-        turn: &mut Turn<'_>,
-        then: impl FnOnce(&mut Self, &mut Turn<'_>) + Send + 'static,
-    ) {
-        let parents = self.missing_parents(&choices);
-        let parents_count = parents.len();
-        let writes = choices.iter().map(|choice| {
-            let path = znode::partition_state(&choice.id.topic, choice.id.partition);
-            let data = Some(choice.leader_and_isr.encode());
-            self.fenced(match choice.zk_version {
-                None => Operation::Create { path, data, mode: CreateMode::Persistent },
-                Some(version) => Operation::SetData { path, data, version },
-            })
+            this.choose_and_write(work, turn);
         });
-        let operations = parents.into_iter().chain(writes).collect();
+    }
+
+    /// What the topic's configuration says, or else the broker's; an election that hangs on a configuration that can't be read is clean.
+    fn is_unclean_allowed(&self, topic: &str, outcome: Outcome, turn: &mut Turn<'_>) -> bool {
+        let content = match outcome {
+            Ok(Reply::Data(content, _)) => content.unwrap_or_default(),
+            Ok(_) | Err(Failure::NoNode) => return self.settings.unclean_leader_election_enable,
+            Err(failure) => {
+                self.error(&format!("Failed to read the configuration of topic {topic}: {failure}"), turn);
+                return false;
+            }
+        };
+        match EntityConfig::decode(&znode::entity_config("topics", topic), &content) {
+            Ok(config) => match config.0.get("unclean.leader.election.enable") {
+                Some(value) => value.trim().eq_ignore_ascii_case("true"),
+                None => self.settings.unclean_leader_election_enable,
+            },
+            Err(error) => {
+                self.error(&error.to_string(), turn);
+                false
+            }
+        }
+    }
+
+    fn choose_and_write(&mut self, mut work: Work, turn: &mut Turn<'_>) {
+        let Some(controller_epoch) = self.active_epoch() else { return };
+        let unclean = work.unclean.iter().filter(|(_, is_allowed)| **is_allowed).map(|(topic, _)| topic.clone());
+        let unclean: BTreeSet<String> = unclean.collect();
+        let (mut changes, mut doubtful) = (Vec::new(), Vec::new());
+        for (id, rule) in &work.open {
+            let choice = self.context.choose(id, rule, &unclean, controller_epoch);
+            if choice.next.is_none() && !work.has_looked && rule.hangs_on_isr() && self.context.state(id).is_some() {
+                doubtful.push(id.clone());
+                continue;
+            }
+            if !choice.reached {
+                self.log_failed(id, rule, turn);
+            }
+            match choice.next {
+                Some(next) => {
+                    let zk_version = self.context.state(id).map(|state| state.zk_version);
+                    changes.push(Change { id: id.clone(), next, zk_version, reached: choice.reached });
+                }
+                None => {
+                    work.results.insert(id.clone(), choice.reached);
+                }
+            }
+        }
+        let parents = self.missing_parents(&changes);
+        let parents_count = parents.len();
+        let operations = parents.into_iter().chain(changes.iter().map(|change| self.write(change))).collect();
         self.ask(operations, turn, move |this, mut outcomes, turn| {
             let outcomes = outcomes.split_off(parents_count);
             if let Some(failure) = lost_office(&outcomes) {
                 return this.step_back(failure, turn);
             }
-            let conflicts = this.take_written(choices, outcomes, turn);
-            this.settle_conflicts(conflicts, turn, then);
+            let conflicts = this.take_written(changes, outcomes, &mut work, turn);
+            this.send(std::mem::take(&mut work.outbox), turn);
+            this.look_again(conflicts, doubtful, work, turn);
         });
     }
 
-    /// States that somebody else wrote, or that were written though their answer was lost: what stands there now is told,
-    /// and looked at again.
-    fn settle_conflicts(
-        &mut self,
-        conflicts: Vec<TopicPartition>,
-        turn: &mut Turn<'_>,
-        then: impl FnOnce(&mut Self, &mut Turn<'_>) + Send + 'static,
-    ) {
-        if conflicts.is_empty() {
-            return then(self, turn);
-        }
-        self.read_states(conflicts.clone(), turn, move |this, turn| {
-            let everyone: Vec<i32> = this.context.brokers.keys().copied().collect();
-            this.tell_replicas(&conflicts, None, false, turn);
-            this.tell_metadata(&everyone, &conflicts, turn);
-            // Boxed, or the type of the continuation would contain itself.
-            this.bring_online(conflicts, turn, Box::new(then) as Next);
-        });
+    fn write(&self, change: &Change) -> Operation {
+        let path = znode::partition_state(&change.id.topic, change.id.partition);
+        let data = Some(change.next.encode());
+        self.fenced(match change.zk_version {
+            None => Operation::Create { path, data, mode: CreateMode::Persistent },
+            Some(version) => Operation::SetData { path, data, version },
+        })
     }
 
     /// `/brokers/topics/<t>/partitions` and `.../<p>`, made in the same pipelined batch as the states below them. Those that
     /// exist already answer NodeExists, which is as good.
-    fn missing_parents(&self, choices: &[Choice]) -> Vec<Operation> {
+    fn missing_parents(&self, changes: &[Change]) -> Vec<Operation> {
         let mut operations = Vec::new();
         let mut last_topic = None;
-        for choice in choices.iter().filter(|choice| choice.zk_version.is_none()) {
-            let TopicPartition { topic, partition } = &choice.id;
+        for change in changes.iter().filter(|change| change.zk_version.is_none()) {
+            let TopicPartition { topic, partition } = &change.id;
             let empty = |path| Operation::Create { path, data: None, mode: CreateMode::Persistent };
             if last_topic != Some(topic) {
                 operations.push(self.fenced(empty(znode::partitions(topic))));
@@ -158,76 +175,159 @@ impl Controller {
         operations
     }
 
-    /// Keeps and tells what was written; gives back what was not because of another writer.
+    /// Keeps what was written; gives back what was not, because of another writer.
     fn take_written(
         &mut self,
-        choices: Vec<Choice>,
+        changes: Vec<Change>,
         outcomes: Vec<Outcome>,
+        work: &mut Work,
         turn: &mut Turn<'_>,
-    ) -> Vec<TopicPartition> {
-        let (mut made, mut changed, mut conflicts) = (Vec::new(), Vec::new(), Vec::new());
-        for (choice, outcome) in choices.into_iter().zip(outcomes) {
-            let zk_version = match outcome {
-                Ok(Reply::Multi(replies)) => match replies.last() {
-                    Some(Reply::Stat(stat)) => stat.version,
-                    _ => 0,
-                },
-                Err(Failure::BadVersion | Failure::NodeExists) => {
-                    conflicts.push(choice.id);
-                    continue;
+    ) -> Vec<Change> {
+        let mut conflicts = Vec::new();
+        for (change, outcome) in changes.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(Reply::Multi(replies)) => {
+                    let zk_version = match replies.last() {
+                        Some(Reply::Stat(stat)) => stat.version,
+                        _ => 0,
+                    };
+                    self.keep_written(change, zk_version, work, turn);
                 }
-                Err(failure) => {
-                    let TopicPartition { topic, partition } = &choice.id;
-                    self.log(&format!("the state of {topic}-{partition} was not written: {failure}"), turn);
-                    continue;
+                Err(Failure::BadVersion | Failure::NodeExists) => conflicts.push(change),
+                other => {
+                    let reason = other.err().map_or_else(|| "no reply".to_owned(), |failure| failure.to_string());
+                    self.error(&format!("The state of partition {} was not written: {reason}", change.id), turn);
+                    work.results.insert(change.id, false);
                 }
-                Ok(_) => continue,
-            };
-            if let Some(partition) = self.context.partition_mut(&choice.id) {
-                partition.state = Some(VersionedState { leader_and_isr: choice.leader_and_isr, zk_version });
-                if choice.zk_version.is_none() { made.push(choice.id) } else { changed.push(choice.id) }
             }
-        }
-        self.tell_replicas(&made, None, true, turn);
-        self.tell_replicas(&changed, None, false, turn);
-        made.extend(changed);
-        if !made.is_empty() {
-            let everyone: Vec<i32> = self.context.brokers.keys().copied().collect();
-            self.tell_metadata(&everyone, &made, turn);
         }
         conflicts
     }
 
-    /// LeaderAndIsr to the brokers that hold these partitions, or to `only` of them.
-    pub(crate) fn tell_replicas(
-        &self,
-        ids: &[TopicPartition],
-        only: Option<&[i32]>,
-        is_new: bool,
+    fn keep_written(&mut self, change: Change, zk_version: i32, work: &mut Work, turn: &mut Turn<'_>) {
+        let Change { id, next, zk_version: before, reached } = change;
+        let rule = work.open.remove(&id);
+        let Some(partition) = self.context.partition_mut(&id) else { return };
+        if rule == Some(Rule::FinishReassignment) {
+            partition.assignment = ReplicaAssignment::of(partition.assignment.target());
+        }
+        let line = format!(
+            "Changed partition {id} from {} to {} with state LeaderAndIsr(leader={}, leaderEpoch={}, isr=List({}), zkVersion={zk_version})",
+            if before.is_none() { "NewPartition" } else { "OnlinePartition" },
+            if next.leader >= 0 { "OnlinePartition" } else { "OfflinePartition" },
+            next.leader,
+            next.leader_epoch,
+            next.isr.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        );
+        partition.state = Some(VersionedState { leader_and_isr: next, zk_version });
+        self.log_to(Logger::StateChange, Severity::Info, &line, turn);
+        self.announce(&id, before.is_none(), &mut work.outbox);
+        work.results.insert(id, reached);
+    }
+
+    /// States that somebody else wrote, or that were written though their answer was lost, are read; what is there already is as good as
+    /// written, the rest is chosen again. So are those of which nothing could be made by what is known: leaders of older protocols
+    /// tell their ISRs late.
+    fn look_again(
+        &mut self,
+        conflicts: Vec<Change>,
+        doubtful: Vec<TopicPartition>,
+        mut work: Work,
         turn: &mut Turn<'_>,
     ) {
-        let mut by_broker: BTreeMap<i32, Vec<PartitionState>> = BTreeMap::new();
-        for state in ids.iter().filter_map(|id| self.context.told_state(id, is_new)) {
-            for replica in &state.assignment.replicas {
-                if only.is_none_or(|only| only.contains(replica)) {
-                    by_broker.entry(*replica).or_default().push(state.clone());
+        if !conflicts.is_empty() {
+            let ids = joined_ids(conflicts.iter().map(|change| &change.id));
+            self.log(&format!("Retrying leader election for partitions {ids}"), turn);
+        }
+        let ids: Vec<TopicPartition> = conflicts.iter().map(|change| change.id.clone()).chain(doubtful).collect();
+        if ids.is_empty() {
+            return (work.then)(self, work.results, turn);
+        }
+        work.has_looked = true;
+        self.read_states(ids, turn, move |this, turn| {
+            let open = std::mem::take(&mut work.open);
+            work.open = open.into_iter().filter(|(id, _)| !work.results.contains_key(id)).collect();
+            for change in conflicts {
+                match this.context.state(&change.id) {
+                    Some(state) if state.leader_and_isr == change.next => {
+                        let zk_version = state.zk_version;
+                        this.keep_written(change, zk_version, &mut work, turn);
+                    }
+                    Some(_) => {}
+                    // There is a znode, and it can't be read.
+                    None => {
+                        work.open.remove(&change.id);
+                        work.results.insert(change.id, false);
+                    }
                 }
             }
-        }
-        for (broker, partitions) in by_broker {
-            let leaders: BTreeSet<i32> = partitions.iter().map(|state| state.leader_and_isr.leader).collect();
-            let live = leaders.iter().filter_map(|leader| self.context.brokers.get(leader));
-            let live_leaders = live.map(|live| live.registration.clone()).collect();
-            self.tell([broker], &MessageBody::LeaderAndIsr { live_leaders, partitions }, turn);
+            this.work(work, turn);
+        });
+    }
+
+    /// Reads the state znodes of these partitions into the context.
+    pub(crate) fn read_states(
+        &mut self,
+        ids: Vec<TopicPartition>,
+        turn: &mut Turn<'_>,
+        then: impl FnOnce(&mut Self, &mut Turn<'_>) + Send + 'static,
+    ) {
+        let operations = ids.iter().map(read_state).collect();
+        self.ask(operations, turn, move |this, outcomes, turn| {
+            this.take_states(&ids, outcomes, turn);
+            then(this, turn);
+        });
+    }
+
+    /// Keeps the states that were read.
+    pub(crate) fn take_states(&mut self, ids: &[TopicPartition], outcomes: Vec<Outcome>, turn: &mut Turn<'_>) {
+        for (id, outcome) in ids.iter().zip(outcomes) {
+            let (content, stat) = match outcome {
+                Ok(Reply::Data(content, stat)) => (content.unwrap_or_default(), stat),
+                Ok(_) | Err(Failure::NoNode) => continue,
+                Err(failure) => {
+                    self.error(&format!("Failed to read the state of partition {id}: {failure}"), turn);
+                    continue;
+                }
+            };
+            match LeaderAndIsr::decode(&id.topic, id.partition, &content) {
+                Ok(leader_and_isr) => {
+                    if let Some(partition) = self.context.partition_mut(id) {
+                        partition.state = Some(VersionedState { leader_and_isr, zk_version: stat.version });
+                    }
+                }
+                Err(error) => self.error(&error.to_string(), turn),
+            }
         }
     }
 
-    /// UpdateMetadata with all live brokers and these partitions.
-    pub(crate) fn tell_metadata(&self, to: &[i32], ids: &[TopicPartition], turn: &mut Turn<'_>) {
-        let brokers = self.context.brokers.values().map(|live| live.registration.clone()).collect();
-        let partitions = ids.iter().filter_map(|id| self.context.told_state(id, false)).collect();
-        self.tell(to.iter().copied(), &MessageBody::UpdateMetadata { brokers, partitions }, turn);
+    fn log_failed(&self, id: &TopicPartition, rule: &Rule, turn: &mut Turn<'_>) {
+        let (me, epoch) = (self.settings.broker, self.active_epoch().unwrap_or_default());
+        let line = match self.context.partition(id) {
+            Some(partition) if partition.state.is_none() => format!(
+                "Controller {me} epoch {epoch} encountered error during state change of partition {id} from New to Online, assigned replicas \
+                 are [{}], live brokers are [{}]. No assigned replica is alive.",
+                crate::outbox::joined(&partition.assignment.replicas),
+                crate::outbox::joined(self.context.live_brokers())
+            ),
+            _ => format!(
+                "Controller {me} epoch {epoch} failed to change state for partition {id} from OfflinePartition to OnlinePartition: \
+                 Failed to elect leader for partition {id} under strategy {}",
+                rule.strategy()
+            ),
+        };
+        self.log_to(Logger::StateChange, Severity::Error, &line, turn);
     }
+}
+
+/// Reads the partition's state.
+pub(crate) fn read_state(id: &TopicPartition) -> Operation {
+    Operation::GetData { path: znode::partition_state(&id.topic, id.partition), watch: false }
+}
+
+/// The partitions' names with commas between them.
+pub(crate) fn joined_ids<'a>(ids: impl IntoIterator<Item = &'a TopicPartition>) -> String {
+    crate::outbox::joined(ids)
 }
 
 /// A failure that means another broker is controller, or that nobody can know.

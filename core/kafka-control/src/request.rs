@@ -95,6 +95,11 @@ impl Refusal {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: Some(message.into()) }
     }
+
+    /// An error with the words that belong to its code.
+    pub fn of(code: ErrorCode) -> Self {
+        Self::new(code, code.message())
+    }
 }
 
 impl From<ErrorCode> for Refusal {
@@ -143,9 +148,9 @@ impl Request {
             Self::ControlledShutdown { .. } => Answer::ControlledShutdown(Err(code)),
             Self::AlterIsr { .. } => Answer::AlterIsr(Err(code)),
             Self::ElectLeaders { .. } => Answer::ElectLeaders(Err(code.into())),
-            Self::AlterPartitionReassignments(_) => Answer::AlterPartitionReassignments(Err(code.into())),
-            Self::ListPartitionReassignments(_) => Answer::ListPartitionReassignments(Err(code.into())),
-            Self::UpdateFeatures(_) => Answer::UpdateFeatures(Err(code.into())),
+            Self::AlterPartitionReassignments(_) => Answer::AlterPartitionReassignments(Err(Refusal::of(code))),
+            Self::ListPartitionReassignments(_) => Answer::ListPartitionReassignments(Err(Refusal::of(code))),
+            Self::UpdateFeatures(_) => Answer::UpdateFeatures(Err(Refusal::of(code))),
         }
     }
 }

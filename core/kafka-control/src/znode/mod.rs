@@ -3,18 +3,24 @@
 //! The JSON is compact. Where the originals write a hash map, its order is a function of the keys, and `json` computes it,
 //! so that a znode of ours equals theirs.
 
+mod admin;
 mod broker;
 mod cluster;
 mod config;
+mod feature;
 mod json;
+mod notification;
 mod partition;
 mod preferred_election;
 mod reassignment;
 mod topic;
 
+pub use admin::{PartitionReassignment, PreferredElection};
 pub use broker::{BrokerRegistration, Endpoint};
 pub use cluster::{ClusterId, ControllerId, decode_epoch, encode_epoch};
 pub use config::{ConfigChange, EntityConfig};
+pub use feature::{FeatureRange, FeatureStatus, Features};
+pub use notification::{IsrChange, LogDirEvent};
 pub use partition::LeaderAndIsr;
 pub use preferred_election::PreferredElection;
 pub use reassignment::{PartitionReassignment, WantedReplicas};

@@ -19,6 +19,41 @@ pub struct ReplicaAssignment {
     pub removing: Vec<i32>,
 }
 
+impl ReplicaAssignment {
+    /// Replicas that nothing is moving.
+    pub fn of(replicas: Vec<i32>) -> Self {
+        Self { replicas, ..Self::default() }
+    }
+
+    /// Whether a reassignment is under way.
+    pub const fn is_being_reassigned(&self) -> bool {
+        !self.adding.is_empty() || !self.removing.is_empty()
+    }
+
+    /// The replicas as they were before the reassignment, though not in their old order.
+    pub fn origin(&self) -> Vec<i32> {
+        without(&self.replicas, &self.adding)
+    }
+
+    /// The replicas as they are to be.
+    pub fn target(&self) -> Vec<i32> {
+        without(&self.replicas, &self.removing)
+    }
+
+    /// The assignment while the replicas move to `target`: those first, then what is to be removed.
+    #[must_use]
+    pub fn reassign_to(&self, target: &[i32]) -> Self {
+        let origin = self.origin();
+        let mut replicas = target.to_vec();
+        replicas.extend(without(&origin, target));
+        Self { adding: without(&replicas, &origin), removing: without(&replicas, target), replicas }
+    }
+}
+
+fn without(replicas: &[i32], others: &[i32]) -> Vec<i32> {
+    replicas.iter().copied().filter(|replica| !others.contains(replica)).collect()
+}
+
 /// All partitions of a topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicAssignment(pub BTreeMap<i32, ReplicaAssignment>);
@@ -26,8 +61,8 @@ pub struct TopicAssignment(pub BTreeMap<i32, ReplicaAssignment>);
 impl TopicAssignment {
     /// An assignment that nothing is moving.
     pub fn of_replicas(partitions: BTreeMap<i32, Vec<i32>>) -> Self {
-        let settled = |replicas| ReplicaAssignment { replicas, ..ReplicaAssignment::default() };
-        Self(partitions.into_iter().map(|(partition, replicas)| (partition, settled(replicas))).collect())
+        let settled = |(partition, replicas)| (partition, ReplicaAssignment::of(replicas));
+        Self(partitions.into_iter().map(settled).collect())
     }
 
     /// The content, version 2.

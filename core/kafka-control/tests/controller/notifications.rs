@@ -1,0 +1,84 @@
+//! Announcements of brokers by znodes.
+
+use kafka_control::znode::{IsrChange, LogDirEvent};
+use kafka_control::{Answer, Request};
+
+use crate::world::{World, id};
+
+const ISR_CHANGE: &str = "/isr_change_notification/isr_change_";
+const LOG_DIR_EVENT: &str = "/log_dir_event_notification/log_dir_event_";
+
+#[test]
+fn isrs_of_older_brokers_are_read_and_told() {
+    let mut world = World::with_brokers(&[1]);
+    world.create_topic("t", &[&[1, 0], &[0]]);
+    world.write_isr("t", 0, &[1]);
+    world.forget();
+    world.announce(ISR_CHANGE, &IsrChange([id("t", 0), id("gone", 0)].into()).encode());
+    world.announce(ISR_CHANGE, &"no".into());
+    world.run();
+    let told = world.metadata(0);
+    assert_eq!(told.len(), 1);
+    assert_eq!((&told[&id("t", 0)].leader_and_isr.isr[..], told[&id("t", 0)].zk_version), (&[1][..], 1));
+    assert!(world.zookeeper.children("/isr_change_notification").is_empty(), "what is read is removed");
+    assert!(world.has_logged("invalid content of znode /isr_change_notification"));
+    // The watch was set anew.
+    world.write_isr("t", 0, &[1, 0]);
+    world.announce(ISR_CHANGE, &IsrChange([id("t", 0)].into()).encode());
+    world.run();
+    assert_eq!(world.metadata(0)[&id("t", 0)].zk_version, 2);
+    // And what the controller writes next is based on it.
+    world.stop(1);
+    world.run();
+    assert_eq!(world.brief("t", 0), (0, 1, vec![0]));
+}
+
+#[test]
+fn a_broker_with_a_failed_directory_is_asked_about_all_its_replicas() {
+    let mut world = World::with_brokers(&[1]);
+    world.create_topic("t", &[&[1, 0], &[0], &[0, 1]]);
+    world.forget();
+    world.announce(LOG_DIR_EVENT, &LogDirEvent { broker: 1 }.encode());
+    world.announce(LOG_DIR_EVENT, &"{}".into());
+    world.run();
+    assert_eq!(world.led(1).keys().collect::<Vec<_>>(), [&id("t", 0), &id("t", 2)]);
+    assert!(world.led(0).is_empty() && world.written.len() == 2);
+    assert!(world.zookeeper.children("/log_dir_event_notification").is_empty());
+    world.replica_offline(1, "t", 2);
+    assert_eq!(world.brief("t", 2), (0, 1, vec![0]));
+    assert_eq!(world.brief("t", 0), (1, 0, vec![1, 0]));
+}
+
+#[test]
+fn old_announcements_are_removed_at_a_fail_over() {
+    let mut world = World::empty();
+    world.announce(ISR_CHANGE, &IsrChange([id("t", 0)].into()).encode());
+    world.announce(LOG_DIR_EVENT, &LogDirEvent { broker: 0 }.encode());
+    world.start(0);
+    world.run();
+    assert!(world.zookeeper.children("/isr_change_notification").is_empty());
+    assert!(world.zookeeper.children("/log_dir_event_notification").is_empty());
+    // Later ones are taken.
+    world.create_topic("t", &[&[0]]);
+    world.forget();
+    world.announce(LOG_DIR_EVENT, &LogDirEvent { broker: 0 }.encode());
+    world.run();
+    assert_eq!(world.led(0).len(), 1);
+}
+
+/// A broker of an older protocol leads: its ISR is known by its announcement alone.
+#[test]
+fn an_announcement_ends_a_reassignment() {
+    let mut world = World::with_brokers(&[1, 2]);
+    world.create_topic("t", &[&[1]]);
+    let wish = [(id("t", 0), Some(vec![2]))].into();
+    let Answer::AlterPartitionReassignments(Ok(answers)) = world.ask(Request::AlterPartitionReassignments(wish)) else {
+        panic!()
+    };
+    assert!(answers[&id("t", 0)].is_ok());
+    world.write_isr("t", 0, &[1, 2]);
+    world.announce(ISR_CHANGE, &IsrChange([id("t", 0)].into()).encode());
+    world.run();
+    assert_eq!(world.brief("t", 0), (2, 2, vec![2]));
+    assert!(world.stopped(1).iter().any(|replica| replica.delete));
+}
