@@ -16,6 +16,7 @@ use kafka_log::LogManager;
 use kafka_replica::Purgatory;
 use parking_lot::{Mutex, RwLock};
 
+use crate::api::delete_records::WaitingDelete;
 use crate::api::fetch::{Complete as _, WaitingFetch};
 use crate::api::produce::{Complete as _, WaitingProduce};
 use crate::connection::{Client, Closed, Connection};
@@ -51,6 +52,7 @@ pub struct Broker {
     pub(crate) isr_changes: IsrChanges,
     pub(crate) produces: Purgatory<WaitingProduce>,
     pub(crate) fetches: Purgatory<WaitingFetch>,
+    pub(crate) deletes: Purgatory<WaitingDelete>,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) topic_overrides: TopicOverrides,
     config: RwLock<Arc<BrokerConfig>>,
@@ -96,6 +98,7 @@ impl Broker {
             isr_changes: IsrChanges::default(),
             produces: Purgatory::default(),
             fetches: Purgatory::default(),
+            deletes: Purgatory::default(),
             fetch_sessions: FetchSessions::default(),
             topic_overrides: TopicOverrides::default(),
             id: AtomicI32::new(config.settings().broker_id.unwrap_or(-1)),
@@ -159,10 +162,16 @@ impl Broker {
         }
         self.produces.expire(now.monotonic, WaitingProduce::complete);
         self.fetches.expire(now.monotonic, |fetch| fetch.complete(self));
+        self.deletes.expire(now.monotonic, WaitingDelete::complete);
         Groups::expire_waits(self, now);
         let logs = self.logs().map(|logs| logs.tick(now));
         let timers = self.timers.lock().next_deadline();
-        let waits = [self.produces.next_deadline(), self.fetches.next_deadline(), self.groups.next_deadline()];
+        let waits = [
+            self.produces.next_deadline(),
+            self.fetches.next_deadline(),
+            self.deletes.next_deadline(),
+            self.groups.next_deadline(),
+        ];
         if let Some(next) = waits.into_iter().chain([logs, timers]).flatten().min() {
             self.host.alarm(next);
         }

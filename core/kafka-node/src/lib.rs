@@ -26,6 +26,7 @@ mod partitions;
     expect(dead_code, reason = "the controller's channels and the fetchers come with the next commits")
 )]
 mod peer;
+mod preferred_replica;
 mod producer_ids;
 mod rate;
 mod replication;

@@ -13,11 +13,12 @@ use kafka_log::validate::{Append, Checked, InvalidRecords};
 use kafka_log::{AppendInfo, Log, LogError, LogManager, Offsets, Origin, TopicPartition};
 use kafka_proto::ErrorCode;
 use kafka_replica::{
-    AckPartition, Acknowledged, AppendFailure, Fetched, FetchedFrom, IsrAnswer, IsrChange, LeaderAndIsr, Replica,
-    ReplicaError, WaitingList,
+    AckPartition, Acknowledged, AppendFailure, Fetched, FetchedFrom, IsrAnswer, IsrChange, LeaderAndIsr,
+    ReadableFollower, Replica, ReplicaError, WaitingList,
 };
 use parking_lot::{Mutex, RwLock};
 
+use crate::api::delete_records::WaitingDelete;
 use crate::api::fetch::{Complete as _, WaitingFetch};
 use crate::api::produce::{Complete as _, WaitingProduce};
 use crate::broker::Broker;
@@ -37,6 +38,7 @@ pub(crate) struct Partition {
     pub(crate) produces: WaitingList<WaitingProduce>,
     pub(crate) fetches: WaitingList<WaitingFetch>,
     pub(crate) group_appends: WaitingList<WaitingAppend>,
+    pub(crate) deletes: WaitingList<WaitingDelete>,
 }
 
 /// All replicas on this broker, by topic, then number.
@@ -159,6 +161,7 @@ impl Partition {
         self.produces.wake(|produce| produce.complete());
         self.group_appends.wake(|append| end_wait(broker, append));
         self.fetches.wake(|fetch| fetch.complete(broker));
+        self.deletes.wake(WaitingDelete::complete);
     }
 
     /// Leads from now on. The caller holds `changes`.
@@ -228,6 +231,12 @@ impl Partition {
                 AppendFailure::Failed
             }
         }
+    }
+
+    /// The in-sync followers from which `offset` can be read; `None` if this broker does not lead.
+    pub(crate) fn readable_followers(&self, offset: i64, now: Now) -> Option<Vec<ReadableFollower>> {
+        let replica = self.replica.read();
+        replica.is_leader().then(|| replica.readable_followers(offset, now.monotonic).collect())
     }
 
     /// Takes a follower's fetch in, as it was read: `offsets` are the log's, `leader_epoch` the replica's from then. An error is why it
@@ -389,6 +398,7 @@ impl Broker {
             produces: WaitingList::default(),
             fetches: WaitingList::default(),
             group_appends: WaitingList::default(),
+            deletes: WaitingList::default(),
         });
         self.partitions.insert(name, Hosted::Online(partition.clone()));
         Ok(partition)

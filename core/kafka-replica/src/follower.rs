@@ -37,6 +37,11 @@ impl Follower {
         self.log_start
     }
 
+    /// How long ago it was caught up; for ever, if it never was.
+    pub(crate) fn time_since_caught_up(&self, now: Monotonic) -> std::time::Duration {
+        self.caught_up.map_or(std::time::Duration::MAX, |then| now.since(then))
+    }
+
     /// A leader's epoch begins: members of the ISR count as caught up now.
     pub(crate) fn begin_epoch(&mut self, leader_end: i64, in_sync: bool, new_leader: bool, now: Monotonic) {
         *self = Self {

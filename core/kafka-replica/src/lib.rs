@@ -30,7 +30,7 @@ pub use follower::{FetchedFrom, Follower};
 pub use isr::{IsrAnswer, IsrChange, IsrState};
 pub use produce::{AckPartition, Acknowledged, DelayedProduce, ProduceWait};
 pub use purgatory::{Delayed, Park, Purgatory, Ticket, WaitingList};
-pub use replica::{FetchEffect, LeaderAndIsr, Replica};
+pub use replica::{FetchEffect, LeaderAndIsr, ReadableFollower, Replica};
 
 /// Why a partition's replica refuses something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -39,6 +39,17 @@ pub struct FetchEffect {
     pub expand: Option<IsrChange>,
 }
 
+/// A follower that consumers may read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadableFollower {
+    /// Its broker.
+    pub broker: i32,
+    /// End of its log.
+    pub log_end: i64,
+    /// For how long it has not been caught up.
+    pub behind: std::time::Duration,
+}
+
 /// One partition's replica. A broker that is alone leads with an ISR of itself, and its high watermark is its log's
 /// end.
 #[derive(Clone, Debug)]
@@ -272,6 +283,18 @@ impl Replica {
             IsrAnswer::Outdated => None,
             IsrAnswer::Retry => Some(self.propose(change.pending.clone())),
         }
+    }
+
+    /// In-sync followers from which `offset` can be read, as far as this leader knows (KIP-392).
+    pub fn readable_followers(&self, offset: i64, now: Monotonic) -> impl Iterator<Item = ReadableFollower> {
+        let followers = self.followers.iter().filter(move |(broker, follower)| {
+            self.isr.committed().contains(broker) && (follower.log_start()..=follower.log_end()).contains(&offset)
+        });
+        followers.map(move |(broker, follower)| ReadableFollower {
+            broker: *broker,
+            log_end: follower.log_end(),
+            behind: follower.time_since_caught_up(now),
+        })
     }
 
     /// The lowest log start of all replicas on brokers that live: records before it are gone everywhere

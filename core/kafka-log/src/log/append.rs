@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::Now;
 use bytes::Bytes;
-use kafka_proto::record::{Batch, EndTransactionMarker, Magic};
+use kafka_proto::record::{Batch, Batches, EndTransactionMarker, Magic};
 use smallvec::SmallVec;
 
 use super::{Log, Mode, State, refresh_unstable};
@@ -91,7 +91,9 @@ impl Log {
         })
     }
 
-    /// Appends what the leader sent, with the offsets and epochs it bears. Bytes behind the last whole batch are passed over.
+    /// Appends what the leader sent, with the offsets and epochs it bears. Bytes behind the last whole batch are passed over. What is
+    /// larger than a segment is appended in pieces of whole batches: the leader's segments may have been larger. If one of them is
+    /// refused, those before it stay.
     pub fn append_as_follower(&self, records: &Bytes, now: Now) -> Result<AppendInfo, LogError> {
         let append = validate::Append {
             partition: &self.partition,
@@ -100,11 +102,30 @@ impl Log {
             zstd_allowed: true,
             now_ms: now.wall_ms,
         };
-        let records = validate::check(records, &self.config(), &append)?.keep_offsets();
+        let config = self.config();
+        let mut all: SmallVec<[Prepared; 1]> = SmallVec::new();
+        for piece in pieces(records, config.segment_bytes as usize) {
+            let records = validate::check(&piece, &config, &append)?.keep_offsets();
+            let previous = all.last().and_then(|last| last.batches().last()).map(|last| last.last_offset);
+            if let (Some(previous), Some(first)) = (previous, records.batches().first())
+                && first.last_offset <= previous
+            {
+                return Err(InvalidRecords::OutOfOrder { last_offset: first.last_offset, previous }.into());
+            }
+            all.push(records);
+        }
         let results = self.append_run(Origin::Replication, now, |run| {
-            run.take(|view| check_given_offsets(view, records.batches()).map(|()| records));
+            for records in all {
+                let has_failed = run.results.iter().any(Result::is_err);
+                if !has_failed {
+                    run.take(|view| check_given_offsets(view, records.batches()).map(|()| records));
+                }
+            }
         });
-        results.into_iter().next().expect("one append has one result")
+        let results: SmallVec<[AppendInfo; 1]> = results.into_iter().collect::<Result<_, _>>()?;
+        let (first, last) = (results.first(), results.last());
+        let (first, last) = (first.expect("there is a piece"), last.expect("there is a piece"));
+        Ok(AppendInfo { first_offset: first.first_offset, log_start_offset: first.log_start_offset, ..*last })
     }
 
     fn append_run(
@@ -450,6 +471,24 @@ impl<'a> Run<'a> {
             ..self.nothing_appended()
         }
     }
+}
+
+/// Records in pieces of whole batches that a segment takes; in one piece if they fit, or can't be told apart.
+fn pieces(records: &Bytes, segment_bytes: usize) -> SmallVec<[Bytes; 1]> {
+    let mut all = SmallVec::new();
+    let (mut start, mut end) = (0, 0);
+    let mut batches = Batches::new(records);
+    while records.len() - start > segment_bytes
+        && let Some(Ok(batch)) = batches.next()
+    {
+        if end > start && end + batch.size() - start > segment_bytes {
+            all.push(records.slice(start..end));
+            start = end;
+        }
+        end += batch.size();
+    }
+    all.push(records.slice(start..));
+    all
 }
 
 /// A follower's append continues the log.

@@ -26,6 +26,7 @@ use crate::dispatch::Context;
 use crate::errors;
 use crate::fetch_sessions::{FetchContext, Wanted};
 use crate::partitions::Partition;
+use crate::preferred_replica;
 
 /// Decompressed size up to which a batch is converted for an old client.
 const CONVERTED_BYTES_MAX: u64 = 256 << 20;
@@ -49,6 +50,8 @@ pub(crate) struct Fetch {
     replica_id: i32,
     bound: Bound,
     max_bytes: u32,
+    /// The consumer's rack, if it may be sent to a replica there.
+    rack: Option<Str>,
     /// `max_bytes` of the request is below zero.
     is_negative: bool,
     wanted: Vec<Wanted>,
@@ -83,6 +86,7 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     if !is_follower && !matches!(request.isolation_level, READ_UNCOMMITTED | READ_COMMITTED) {
         return answer.send(&failed_whole(request.topics, ErrorCode::UNKNOWN_SERVER_ERROR));
     }
+    let rack = preferred_replica::rack(&settings, context.version, &request);
     let session_key = (request.session_id, request.session_epoch);
     let now = context.now.monotonic;
     let fetch_context = broker.fetch_sessions.context(session_key, request.topics, &request.forgotten_topics, now);
@@ -104,6 +108,7 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
         replica_id: request.replica_id,
         bound,
         max_bytes: max_bytes.unsigned_abs(),
+        rack,
         is_negative: request.max_bytes < 0,
         wanted,
         session,
@@ -248,7 +253,7 @@ impl Fetch {
                     pass.is_cold = true;
                     return pass;
                 }
-                Err(Refusal::Diverging(answer)) => {
+                Err(Refusal::AtOnce(answer)) => {
                     pass.has_error = true;
                     pass.results.push(*answer);
                 }
@@ -285,6 +290,9 @@ impl Fetch {
             cached_only,
         };
         refuse_diverging(&partition, wanted)?;
+        if let Some(rack) = &self.rack {
+            send_nearer(broker, &partition, wanted, rack)?;
+        }
         let fetched = partition.log.read(&read)?;
         // The original asks its segment for fewer bytes than none; at the end it asks for nothing.
         let is_negative = self.is_negative || wanted.request.partition_max_bytes < 0;
@@ -425,8 +433,8 @@ struct Read {
 /// Why a partition was not read.
 enum Refusal {
     Code(ErrorCode),
-    /// Without records, and at once.
-    Diverging(Box<ResponsePartition>),
+    /// Without records, and at once: the logs part, or another replica is to be read.
+    AtOnce(Box<ResponsePartition>),
     Cold,
 }
 
@@ -477,12 +485,31 @@ fn refuse_diverging(partition: &Partition, wanted: &Wanted) -> Result<(), Refusa
     if end.epoch >= asked.last_fetched_epoch && end.offset >= asked.fetch_offset {
         return Ok(());
     }
-    Err(Refusal::Diverging(Box::new(ResponsePartition {
+    Err(Refusal::AtOnce(Box::new(ResponsePartition {
         partition_index: wanted.name.partition,
         high_watermark: offsets.high_watermark,
         last_stable_offset: offsets.last_stable,
         log_start_offset: offsets.log_start,
         diverging_epoch: EpochEndOffset { epoch: end.epoch, end_offset: end.offset },
+        records: Some(Records::EMPTY),
+        ..ResponsePartition::default()
+    })))
+}
+
+/// Sends a consumer to the replica in its rack, if there is one and this leader is not in it.
+fn send_nearer(broker: &Broker, partition: &Partition, wanted: &Wanted, rack: &str) -> Result<(), Refusal> {
+    let offset = wanted.request.fetch_offset;
+    let followers = partition.readable_followers(offset, broker.host.now());
+    let Some(nearer) = followers.and_then(|followers| preferred_replica::choose(broker, &followers, rack)) else {
+        return Ok(());
+    };
+    let offsets = partition.log.offsets();
+    Err(Refusal::AtOnce(Box::new(ResponsePartition {
+        partition_index: wanted.name.partition,
+        high_watermark: offsets.high_watermark,
+        last_stable_offset: offsets.last_stable,
+        log_start_offset: offsets.log_start,
+        preferred_read_replica: nearer,
         records: Some(Records::EMPTY),
         ..ResponsePartition::default()
     })))

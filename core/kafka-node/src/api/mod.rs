@@ -6,7 +6,7 @@ pub(crate) mod api_versions;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
-mod delete_records;
+pub(crate) mod delete_records;
 mod delete_topics;
 mod describe_configs;
 mod describe_groups;

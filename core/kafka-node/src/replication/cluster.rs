@@ -4,7 +4,7 @@ mod rig;
 
 use base::Str;
 use kafka_proto::ErrorCode;
-use kafka_proto::messages::{fetch, list_offset};
+use kafka_proto::messages::{delete_records, fetch, list_offset};
 
 use rig::{Cluster, batch};
 
@@ -151,4 +151,73 @@ fn a_new_leader_names_no_end_before_it_knows_what_is_committed() {
     cluster.tell(0);
     cluster.advance_by_steps(2000, 100);
     assert_eq!(code(&mut cluster, 5), ErrorCode::NONE);
+}
+
+#[test]
+fn a_consumer_is_sent_to_the_replica_in_its_rack() {
+    let selector = "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector";
+    for (lines, rack, expected) in
+        [(selector, "rack-1", 1), (selector, "rack-0", -1), (selector, "", -1), ("", "rack-1", -1)]
+    {
+        let mut cluster = Cluster::new(2, lines);
+        cluster.lead(0, 1, &[0, 1]);
+        cluster.produce(0, &batch(&["a"]), -1);
+        cluster.settle();
+        let partition = fetch::RequestPartition { partition_max_bytes: 1 << 20, ..fetch::RequestPartition::default() };
+        let topics = vec![fetch::RequestTopic { topic: Str::from_static("t"), partitions: vec![partition] }];
+        let mut request = fetch::Request { replica_id: -1, topics, ..fetch::Request::default() };
+        (request.rack_id, request.max_wait_ms, request.min_bytes) = (Str::from_static(rack), 500, 1);
+        let fetched = cluster.ask(0, &request, 11);
+        let partition = &fetched.topics[0].partitions[0];
+        assert_eq!(partition.preferred_read_replica, expected, "{lines} {rack}");
+        assert_eq!(partition.records.as_ref().unwrap().is_empty(), expected >= 0);
+    }
+}
+
+#[test]
+fn deleted_records_are_gone_from_all_replicas_when_it_is_said() {
+    let mut cluster = Cluster::new(2, "");
+    cluster.lead(0, 1, &[0, 1]);
+    for value in ["a", "b", "c"] {
+        cluster.produce(0, &batch(&[value]), -1);
+        cluster.settle();
+    }
+    let partitions = vec![delete_records::RequestPartition { partition_index: 0, offset: 2 }];
+    let topics = vec![delete_records::RequestTopic { name: Str::from_static("t"), partitions }];
+    let request = delete_records::Request { topics, timeout_ms: 3000 };
+    cluster.send(0, &request, 1);
+    cluster.settle();
+    cluster.produced(0);
+    assert!(cluster.receive::<delete_records::Request>(0, 1).is_none(), "the follower has not heard of it");
+    cluster.advance_by_steps(1000, 100);
+    let deleted = cluster.receive::<delete_records::Request>(0, 1).expect("an answer");
+    let partition = &deleted.topics[0].partitions[0];
+    assert_eq!((partition.error_code, partition.low_watermark), (ErrorCode::NONE, 2));
+    assert_eq!(cluster.offsets(1).log_start, 2);
+    cluster.cut_off(1);
+    let partitions = vec![delete_records::RequestPartition { partition_index: 0, offset: 3 }];
+    let topics = vec![delete_records::RequestTopic { name: Str::from_static("t"), partitions }];
+    cluster.send(0, &delete_records::Request { topics, timeout_ms: 3000 }, 1);
+    cluster.advance_by_steps(4000, 100);
+    let deleted = cluster.receive::<delete_records::Request>(0, 1).expect("an answer");
+    let partition = &deleted.topics[0].partitions[0];
+    assert_eq!((partition.error_code, partition.low_watermark), (ErrorCode::REQUEST_TIMED_OUT, 2));
+}
+
+#[test]
+fn a_followers_segments_may_be_smaller_than_what_it_is_sent() {
+    let mut cluster = Cluster::new(2, "");
+    cluster.cut_off(1);
+    cluster.lead(0, 1, &[0]);
+    for number in 0..50 {
+        cluster.produce(0, &batch(&[&format!("{number:0100}")]), -1);
+    }
+    cluster.settle();
+    cluster.bring_back(1);
+    cluster.set_segment_bytes(1, 1000);
+    cluster.lead(0, 2, &[0]);
+    cluster.set_segment_bytes(1, 1000);
+    cluster.advance_by_steps(3000, 100);
+    assert_eq!(cluster.offsets(1).log_end, 50);
+    assert!(cluster.segments(1) > 5);
 }

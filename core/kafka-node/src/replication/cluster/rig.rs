@@ -192,6 +192,20 @@ impl Cluster {
         bytes.to_vec()
     }
 
+    /// `segment.bytes` of a replica's log, if it is there.
+    pub(super) fn set_segment_bytes(&self, id: usize, segment_bytes: u32) {
+        let broker = &self.nodes[id].broker;
+        if let Ok(partition) = broker.partitions.get(broker, "t", 0) {
+            let config = partition.log.config().as_ref().clone();
+            partition.log.set_config(kafka_log::LogConfig { segment_bytes, ..config });
+        }
+    }
+
+    /// How many segments a log has.
+    pub(super) fn segments(&self, id: usize) -> usize {
+        self.partition(id).log.segment_count()
+    }
+
     /// The ISR that a leader has or asks for.
     pub(super) fn wanted_isr(&self, id: usize) -> Vec<i32> {
         self.partition(id).wanted_isr()
@@ -228,14 +242,14 @@ impl Cluster {
         self.receive::<R>(id, version).expect("an answer")
     }
 
-    fn send<R: Request>(&mut self, id: usize, request: &R, version: i16) {
+    pub(super) fn send<R: Request>(&mut self, id: usize, request: &R, version: i16) {
         let now = self.now;
         let wire = self.clients.entry(id).or_insert_with(|| connect(&self.nodes[id], now));
         wire.to_broker.put_slice(&frame::request_bytes(request, version, 1, None).unwrap());
         wire.turn(now);
     }
 
-    fn receive<R: Request>(&mut self, id: usize, version: i16) -> Option<R::Response> {
+    pub(super) fn receive<R: Request>(&mut self, id: usize, version: i16) -> Option<R::Response> {
         let wire = self.clients.get_mut(&id)?;
         let length = u32::from_be_bytes(*wire.from_broker.first_chunk()?) as usize;
         let bytes = wire.from_broker.split_to(4 + length).split_off(4).freeze();
@@ -379,7 +393,7 @@ fn registration(id: usize) -> BrokerRegistration {
         id: id as i32,
         version: 5,
         endpoints: vec![endpoint(id)],
-        rack: None,
+        rack: Some(format!("rack-{id}")),
         jmx_port: -1,
         timestamp_ms: 0,
     }

@@ -1,0 +1,36 @@
+//! Which replica a consumer reads from (KIP-392; upstream: `RackAwareReplicaSelector`).
+//!
+//! With `replica.selector.class` a leader sends consumers of Fetch v11 and later to the in-sync replica in their rack that has most.
+
+use base::Str;
+use config::BrokerSettings;
+use kafka_proto::messages::fetch;
+use kafka_replica::ReadableFollower;
+
+use crate::broker::Broker;
+
+/// The selector that goes by racks; the other one that the original brings, and none at all, choose the leader.
+const RACK_AWARE: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+
+/// The first version of Fetch whose clients can be sent elsewhere.
+const VERSION_MIN: i16 = 11;
+
+/// The rack of a consumer that may be sent to another replica.
+pub(crate) fn rack(settings: &BrokerSettings, version: i16, request: &fetch::Request) -> Option<Str> {
+    let is_consumer = request.replica_id < 0;
+    let goes_by_racks = settings.replication.selector_class.as_deref() == Some(RACK_AWARE);
+    let rack = || Str::copied(&request.rack_id);
+    (is_consumer && goes_by_racks && version >= VERSION_MIN && !request.rack_id.is_empty()).then(rack)
+}
+
+/// The follower to be read in a rack; `None` if there is none, or the leader is there itself.
+pub(crate) fn choose(broker: &Broker, followers: &[ReadableFollower], rack: &str) -> Option<i32> {
+    let metadata = broker.metadata.read();
+    let is_there = |id: i32| metadata.brokers.get(&id).is_some_and(|broker| broker.rack.as_deref() == Some(rack));
+    if is_there(broker.id()) {
+        return None;
+    }
+    let near = followers.iter().filter(|follower| is_there(follower.broker));
+    let best = near.max_by_key(|follower| (follower.log_end, std::cmp::Reverse(follower.behind), follower.broker));
+    best.map(|follower| follower.broker)
+}
