@@ -158,7 +158,7 @@ impl Controller {
     pub(crate) fn resume_preferred_election(&mut self, content: Outcome, turn: &mut Turn<'_>) {
         let Ok(Reply::Data(content, _)) = content else { return };
         let ids = match PreferredElection::decode(&content.unwrap_or_default()) {
-            Ok(wish) => wish.0.into_iter().collect(),
+            Ok(wish) => wish.0.into_iter().map(|(topic, partition)| TopicPartition { topic, partition }).collect(),
             Err(error) => {
                 self.error(&error.to_string(), turn);
                 BTreeSet::new()

@@ -12,7 +12,7 @@ use crate::outbox::joined;
 use crate::partitions::{joined_ids, lost_office};
 use crate::reassignments::{Answers, Plans};
 use crate::request::{Answer, Refusal};
-use crate::znode::{self, PartitionReassignment, ReplicaAssignment};
+use crate::znode::{self, PartitionReassignment, ReplicaAssignment, WantedReplicas};
 
 impl Controller {
     /// Takes on what is valid; `None` gives up what is under way. What the old tool asked for the same partitions is forgotten.
@@ -95,10 +95,11 @@ impl Controller {
     pub(crate) fn take_reassign_partitions(&mut self, content: Outcome, mut plans: Plans, turn: &mut Turn<'_>) {
         let wishes = match content {
             Ok(Reply::Data(content, _)) => self.decode_reassignment(&content.unwrap_or_default(), turn).0,
-            _ => BTreeMap::new(),
+            _ => Vec::new(),
         };
         let mut failed = Answers::new();
-        for (id, target) in wishes {
+        for WantedReplicas { topic, partition, replicas: target } in wishes {
+            let id = TopicPartition { topic, partition };
             if let Some(words) = invalid_target(&target) {
                 failed.insert(id, Err(Refusal::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, words)));
                 continue;
@@ -133,7 +134,7 @@ impl Controller {
     /// Takes what is done out of the old tool's znode; the last entry takes the znode with it, which tells the tool that all is done.
     pub(crate) fn trim_reassign_partitions(
         &mut self,
-        is_done: impl Fn(&TopicPartition, &Vec<i32>) -> bool + Send + 'static,
+        is_done: impl Fn(&TopicPartition, &[i32]) -> bool + Send + 'static,
         turn: &mut Turn<'_>,
     ) {
         let path = znode::REASSIGN_PARTITIONS.to_owned();
@@ -142,10 +143,11 @@ impl Controller {
             let PartitionReassignment(mut left) = this.decode_reassignment(&content.unwrap_or_default(), turn);
             let count = left.len();
             let mut done = Vec::new();
-            left.retain(|id, replicas| {
-                let is_done = is_done(id, replicas);
+            left.retain(|wanted| {
+                let id = TopicPartition { topic: wanted.topic.clone(), partition: wanted.partition };
+                let is_done = is_done(&id, &wanted.replicas);
                 if is_done {
-                    done.push(id.clone());
+                    done.push(id);
                 }
                 !is_done
             });

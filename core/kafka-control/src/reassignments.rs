@@ -181,7 +181,7 @@ impl Controller {
             this.follow(vec![
                 step(move |this, turn| {
                     this.trim_reassign_partitions(
-                        move |id, replicas| targets.get(id).is_some_and(|target| target == replicas),
+                        move |id, replicas| targets.get(id).is_some_and(|target| *target == replicas),
                         turn,
                     );
                 }),

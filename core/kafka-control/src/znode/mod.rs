@@ -3,7 +3,6 @@
 //! The JSON is compact. Where the originals write a hash map, its order is a function of the keys, and `json` computes it,
 //! so that a znode of ours equals theirs.
 
-mod admin;
 mod broker;
 mod cluster;
 mod config;
@@ -15,7 +14,6 @@ mod preferred_election;
 mod reassignment;
 mod topic;
 
-pub use admin::{PartitionReassignment, PreferredElection};
 pub use broker::{BrokerRegistration, Endpoint};
 pub use cluster::{ClusterId, ControllerId, decode_epoch, encode_epoch};
 pub use config::{ConfigChange, EntityConfig};

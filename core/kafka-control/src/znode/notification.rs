@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::admin::{ids, named};
-use super::json::{integer, parse, to_bytes};
+use super::json::{integer, invalid, parse, to_bytes};
 use super::{ISR_CHANGES, LOG_DIR_EVENTS, ZnodeError};
 use crate::message::TopicPartition;
 
@@ -18,12 +17,22 @@ pub struct IsrChange(pub BTreeSet<TopicPartition>);
 impl IsrChange {
     /// The content.
     pub fn encode(&self) -> Bytes {
-        to_bytes(&json!({"version": 1, "partitions": named(&self.0)}))
+        let entry = |id: &TopicPartition| json!({"topic": id.topic, "partition": id.partition});
+        to_bytes(&json!({"version": 1, "partitions": self.0.iter().map(entry).collect::<Vec<_>>()}))
     }
 
     /// Reads the content.
     pub fn decode(content: &[u8]) -> Result<Self, ZnodeError> {
-        Ok(Self(ids(ISR_CHANGES, content)?))
+        let object = parse(ISR_CHANGES, content)?;
+        let partitions = object.get("partitions").and_then(Value::as_array);
+        let partitions = partitions.ok_or_else(|| invalid(ISR_CHANGES, "no list under partitions"))?;
+        let entry = |value: &Value| {
+            let fields = value.as_object().ok_or_else(|| invalid(ISR_CHANGES, "not a JSON object"))?;
+            let topic = fields.get("topic").and_then(Value::as_str);
+            let topic = topic.ok_or_else(|| invalid(ISR_CHANGES, "no text under topic"))?.to_owned();
+            Ok(TopicPartition { topic, partition: integer(ISR_CHANGES, fields, "partition")? })
+        };
+        partitions.iter().map(entry).collect::<Result<_, _>>().map(Self)
     }
 }
 
