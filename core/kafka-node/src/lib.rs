@@ -21,10 +21,6 @@ mod loggers;
 mod metadata;
 mod notifications;
 mod partitions;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the controller's channels and the fetchers come with the next commits")
-)]
 mod peer;
 mod preferred_replica;
 mod producer_ids;

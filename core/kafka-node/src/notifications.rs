@@ -69,7 +69,9 @@ impl Broker {
             }
             broker.set_config(config);
             broker.topic_defaults_changed();
-            broker.replication_settings_changed(broker.host.now());
+            let now = broker.host.now();
+            broker.replication_settings_changed(now);
+            broker.controller_settings_changed(now);
         });
     }
 
@@ -156,7 +158,12 @@ impl Broker {
             Some(("topics", topic)) => {
                 let topic = topic.to_owned();
                 self.read_entity(znode::entity_config("topics", &topic), move |broker, stored| {
+                    let is_unclean =
+                        stored.0.get("unclean.leader.election.enable").is_some_and(|value| value == "true");
                     broker.set_topic_overrides(&topic, stored);
+                    if is_unclean {
+                        broker.controller_event(Event::UncleanElectionEnabled { topic }, broker.host.now());
+                    }
                 });
             }
             Some(("brokers", "<default>")) => self.read_broker_config(Scope::Default),

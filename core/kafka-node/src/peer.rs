@@ -200,6 +200,12 @@ impl Peer {
         self.settings.broker
     }
 
+    /// Whether it leads to this broker at this place.
+    pub(crate) fn leads_to(&self, broker: i32, endpoint: &Endpoint) -> bool {
+        let PeerSettings { broker: own, host, port, .. } = &self.settings;
+        (*own, host, *port) == (broker, &endpoint.host, endpoint.port)
+    }
+
     /// Asks, behind all that was asked before. `then` is called once, on the link's event loop and with no lock held; the time for the
     /// answer begins when the request is sent.
     pub(crate) fn ask(

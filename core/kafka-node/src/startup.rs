@@ -198,6 +198,7 @@ impl Broker {
 
     /// The session that a stop has closed is over, as far as this broker can know.
     pub(crate) fn session_closed(self: &Arc<Self>) {
+        self.close_control_links();
         // Without ZooKeeper's word it may live on: its note stays for the next start.
         let confirmed = self.session_key().is_none();
         let broker = self.clone();

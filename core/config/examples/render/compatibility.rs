@@ -88,16 +88,7 @@ fn api_state(key: ApiKey) -> &'static str {
         K::Vote | K::BeginQuorumEpoch | K::EndQuorumEpoch | K::DescribeQuorum => {
             "decoded, never served: as in the original, they belong to the mode without ZooKeeper"
         }
-        K::LeaderAndIsr
-        | K::StopReplica
-        | K::UpdateMetadata
-        | K::ControlledShutdown
-        | K::AlterIsr
-        | K::ElectLeaders
-        | K::AlterPartitionReassignments
-        | K::ListPartitionReassignments
-        | K::AlterReplicaLogDirs
-        | K::UpdateFeatures => "later: replication",
+        K::AlterReplicaLogDirs => "later: replication",
         K::AddPartitionsToTxn | K::AddOffsetsToTxn | K::EndTxn | K::WriteTxnMarkers | K::TxnOffsetCommit => {
             "later: transactions"
         }

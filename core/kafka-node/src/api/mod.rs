@@ -2,7 +2,10 @@
 //! advertises exactly what it holds.
 
 mod alter_configs;
+mod alter_isr;
+mod alter_partition_reassignments;
 pub(crate) mod api_versions;
+mod controlled_shutdown;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -11,22 +14,28 @@ mod delete_topics;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod elect_leaders;
 pub(crate) mod fetch;
 mod find_coordinator;
 mod heartbeat;
 pub(crate) mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
+mod leader_and_isr;
 mod leave_group;
 mod list_groups;
 mod list_offset;
+mod list_partition_reassignments;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 pub(crate) mod produce;
+mod stop_replica;
 mod sync_group;
+mod update_features;
+mod update_metadata;
 
 use std::sync::Arc;
 
@@ -63,6 +72,10 @@ served! {
     Fetch fetch,
     ListOffset list_offset,
     Metadata metadata,
+    LeaderAndIsr leader_and_isr,
+    StopReplica stop_replica,
+    UpdateMetadata update_metadata,
+    ControlledShutdown controlled_shutdown,
     OffsetCommit offset_commit,
     OffsetFetch offset_fetch,
     FindCoordinator find_coordinator,
@@ -83,8 +96,13 @@ served! {
     DescribeLogDirs describe_log_dirs,
     CreatePartitions create_partitions,
     DeleteGroups delete_groups,
+    ElectLeaders elect_leaders,
     IncrementalAlterConfigs incremental_alter_configs,
+    AlterPartitionReassignments alter_partition_reassignments,
+    ListPartitionReassignments list_partition_reassignments,
     OffsetDelete offset_delete,
+    AlterIsr alter_isr,
+    UpdateFeatures update_features,
 }
 
 /// The versions that are served of an API: all of 2.7.1, or none.

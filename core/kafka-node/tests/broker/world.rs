@@ -1,7 +1,9 @@
-//! A broker and its ZooKeeper in one thread: our own server machine, disks in memory, a clock that is moved by hand.
+//! Brokers and their ZooKeeper in one thread: our own server machine, disks in memory, links between brokers, a clock that is moved by
+//! hand.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 
@@ -9,7 +11,7 @@ use base::{Disk as _, Job, MemDisk, Monotonic, Next, Now, OpenMode, Part, Parts,
 use bytes::{BufMut, Bytes, BytesMut};
 use config::{BrokerConfig, Properties};
 use kafka_control::znode::Endpoint;
-use kafka_node::{Broker, Closed, Connection, Fatal, Host, LinkLoss, Loggers, Peer, ZooKeeperEffect};
+use kafka_node::{Broker, Closed, Connection, Fatal, Host, LinkLoss, Loggers, Peer, PeerEffect, ZooKeeperEffect};
 use kafka_proto::{ApiKey, Message, Request, frame};
 use parking_lot::Mutex;
 use zk_node::{ConnectionId, DiskTask, Effect, Effects, Event, Server, ServerConfig};
@@ -19,6 +21,8 @@ pub(crate) struct Process {
     now: Mutex<Now>,
     jobs: Mutex<VecDeque<Box<dyn Job>>>,
     alarm: Mutex<Option<Monotonic>>,
+    /// Links to other brokers that are to be run.
+    peers: Mutex<Vec<Arc<Peer>>>,
     pub(crate) failed: Mutex<Option<String>>,
     pub(crate) levels: Levels,
 }
@@ -59,7 +63,9 @@ impl Host for Process {
 
     fn zookeeper_ready(&self) {}
 
-    fn run_peer(&self, _: Arc<Peer>) {}
+    fn run_peer(&self, peer: Arc<Peer>) {
+        self.peers.lock().push(peer);
+    }
 
     fn loggers(&self) -> &dyn Loggers {
         &self.levels
@@ -76,200 +82,77 @@ impl Wake for NoWake {
     fn wake(self: Arc<Self>) {}
 }
 
-/// Both servers.
-pub(crate) struct World {
+/// One broker's process.
+pub(crate) struct Node {
     pub(crate) broker: Arc<Broker>,
     pub(crate) process: Arc<Process>,
     disk: MemDisk,
+    /// The broker's connection at the ZooKeeper server, if there is one.
+    link: Option<ConnectionId>,
+    /// Links to other brokers.
+    peers: Vec<PeerLink>,
+    properties: String,
+    index: usize,
+    /// Its process has ended.
+    is_down: bool,
+}
+
+/// A link to another broker, and the connection there that it is connected to.
+struct PeerLink {
+    peer: Arc<Peer>,
+    connection: Option<(usize, Connection)>,
+    to_server: BytesMut,
+    to_client: BytesMut,
+}
+
+/// The brokers and their ZooKeeper. As a [`Node`] it is the first of them.
+pub(crate) struct World {
+    pub(crate) nodes: Vec<Node>,
     zookeeper: Server,
     zookeeper_tasks: VecDeque<DiskTask>,
-    /// The broker's connection at the server, if there is one.
-    link: Option<ConnectionId>,
     links: u64,
     /// Nobody answers where ZooKeeper should be.
     pub(crate) without_zookeeper: bool,
-    properties: String,
+    /// Brokers that can't be reached by others.
+    pub(crate) unreachable: BTreeSet<usize>,
+}
+
+impl Deref for World {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.nodes[0]
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Node {
+        &mut self.nodes[0]
+    }
 }
 
 fn start_of_time() -> Now {
     Now { monotonic: Monotonic::from_ms(1000), wall_ms: 1_600_000_000_000 }
 }
 
-impl World {
-    /// A broker that serves, with these lines in its `server.properties`.
-    pub(crate) fn new(lines: &str) -> Self {
-        let mut settings = ServerConfig::new("/zookeeper");
-        settings.preallocation = 4096;
-        let mut effects = Effects::new();
-        let zookeeper_disk = Arc::new(MemDisk::new());
-        let zookeeper = Server::open(
-            settings,
-            zookeeper_disk,
-            Random::from_seed(1),
-            start_of_time(),
-            &mut effects,
-            &Slow::allowed(),
-        )
-        .unwrap();
-        let properties = format!("broker.id=0\nzookeeper.connect=localhost:2181\nlog.dirs=/kafka\n{lines}");
+impl Node {
+    fn new(index: usize, lines: &str) -> Self {
+        let properties = format!("broker.id={index}\nzookeeper.connect=localhost:2181\nlog.dirs=/kafka\n{lines}");
+        let (broker, process) = new_broker(&properties, index, start_of_time());
         let disk = MemDisk::new();
-        let (broker, process) = new_broker(&properties, start_of_time());
-        let mut world = Self {
-            broker,
-            process,
-            disk,
-            zookeeper,
-            zookeeper_tasks: VecDeque::new(),
-            link: None,
-            links: 0,
-            without_zookeeper: false,
-            properties,
-        };
-        world.take_zookeeper(effects);
-        world.start();
-        world
+        Self { broker, process, disk, link: None, peers: Vec::new(), properties, index, is_down: false }
     }
 
-    fn start(&mut self) {
-        let now = self.process.now();
-        self.broker.start(Arc::new(self.disk.clone()), now).unwrap();
-        self.settle();
-        assert_eq!(*self.process.failed.lock(), None, "the broker starts");
-    }
-
-    /// Stops the broker cleanly, and starts another on the same disk.
-    pub(crate) fn restart(&mut self) {
-        self.stop();
-        self.start_anew();
-    }
-
-    /// Stops the broker cleanly.
-    pub(crate) fn stop(&mut self) {
-        self.broker.stop();
-        self.settle();
-        assert!(self.broker.zookeeper_is_over(), "the session ends with a clean stop");
-    }
-
-    /// Starts a broker on the disk of the one before, and stops time at the moment when it lets clients in.
-    pub(crate) fn start_until_ready(&mut self) {
+    /// Another process on the same disk, with nothing of the one before.
+    fn renew(&mut self) {
         self.link = None;
-        (self.broker, self.process) = new_broker(&self.properties, self.process.now());
-        let now = self.process.now();
-        self.broker.start(Arc::new(self.disk.clone()), now).unwrap();
-        while !self.broker.is_ready() {
-            assert!(self.run_link() | self.run_jobs() | self.run_alarm(), "the broker never gets ready");
-        }
+        self.peers.clear();
+        self.is_down = false;
+        (self.broker, self.process) = new_broker(&self.properties, self.index, self.process.now());
     }
 
-    /// How much room the broker's disk has left; `None` for no limit.
-    pub(crate) fn set_free_bytes(&self, bytes: Option<u64>) {
-        self.disk.set_free_bytes(bytes);
-    }
-
-    /// A bit of a file's last byte flips while nobody looks.
-    pub(crate) fn rot_last_byte(&self, path: &str) {
-        let path = std::path::Path::new(path);
-        let length = self.disk.open(path, OpenMode::Read).unwrap().len().unwrap();
-        self.disk.rot(path, length - 1, 0x40).unwrap();
-    }
-
-    /// The process dies with what its disk has not made durable; another starts at once, while the old session still lives.
-    pub(crate) fn crash(&mut self) {
-        self.disk.crash_losing_all();
-        if let Some(link) = self.link.take() {
-            self.zookeeper_event(Event::Closed { connection: link });
-        }
-        self.start_anew();
-    }
-
-    /// The process is killed in the middle of a clean stop: its logs are shut down, and ZooKeeper has not heard of the end.
-    pub(crate) fn stop_and_kill(&mut self) {
-        self.broker.stop();
-        while self.run_jobs() {}
-        assert!(!self.broker.zookeeper_is_over(), "ZooKeeper has heard of the end");
-        self.disk.kill();
-        if let Some(link) = self.link.take() {
-            self.zookeeper_event(Event::Closed { connection: link });
-        }
-        self.start_anew();
-    }
-
-    /// Another broker with the same id and these further lines comes up on a disk of its own, while this one's session lives.
-    pub(crate) fn start_another(&mut self, lines: &str) {
-        self.disk = MemDisk::new();
-        self.properties = format!("{}\n{lines}", self.properties);
-        self.start_anew();
-    }
-
-    /// Stops cleanly, and starts with a log directory that can't be read any more.
-    pub(crate) fn restart_without(&mut self, dir: &str) {
-        self.broker.stop();
-        self.settle();
-        self.disk.inject(dir, base::Fault::Read);
-        self.disk.inject(dir, base::Fault::Write);
-        self.start_anew();
-    }
-
-    /// Whether a file is on the broker's disk.
-    pub(crate) fn has_file(&self, path: &str) -> bool {
-        self.disk.metadata(path.as_ref()).unwrap().is_some()
-    }
-
-    /// The connection breaks, and there is no other.
-    pub(crate) fn lose_zookeeper(&mut self) {
-        self.without_zookeeper = true;
-        if let Some(link) = self.link.take() {
-            self.zookeeper_event(Event::Closed { connection: link });
-        }
-        self.broker.zookeeper_disconnected("zookeeper", &LinkLoss::Ended, self.process.now());
-    }
-
-    /// Starts a broker on the disk of the one before.
-    pub(crate) fn start_anew(&mut self) {
-        self.link = None;
-        let (broker, process) = new_broker(&self.properties, self.process.now());
-        (self.broker, self.process) = (broker, process);
-        self.start();
-    }
-
-    /// ZooKeeper hears nothing of the broker for so long that its session is over; then they meet again.
-    pub(crate) fn expire_session(&mut self) {
-        if let Some(link) = self.link.take() {
-            self.zookeeper_event(Event::Closed { connection: link });
-        }
-        self.advance_zookeeper(60_000);
-        self.broker.zookeeper_disconnected("zookeeper", &LinkLoss::Ended, self.process.now());
-        for _ in 0..10 {
-            self.advance(1000);
-        }
-    }
-
-    /// Moves the clock, and lets everything happen that is due.
-    pub(crate) fn advance(&mut self, ms: u64) {
-        self.advance_zookeeper(ms);
-        self.settle();
-        let now = self.process.now();
-        self.broker.zookeeper_tick(now);
-        self.settle();
-    }
-
-    fn advance_zookeeper(&mut self, ms: u64) {
-        {
-            let mut now = self.process.now.lock();
-            now.monotonic = now.monotonic.plus_ms(ms);
-            now.wall_ms += ms as i64;
-        }
-        self.zookeeper_event(Event::Tick);
-    }
-
-    /// Runs jobs, alarms and the talk with ZooKeeper until nothing is left to do.
-    pub(crate) fn settle(&mut self) {
-        for _ in 0..100_000 {
-            if !(self.run_link() | self.run_jobs() | self.run_alarm()) {
-                return;
-            }
-        }
-        panic!("the world does not come to rest");
+    fn start(&self) {
+        self.broker.start(Arc::new(self.disk.clone()), self.process.now()).unwrap();
     }
 
     fn run_jobs(&self) -> bool {
@@ -290,32 +173,306 @@ impl World {
         is_due
     }
 
-    fn run_link(&mut self) -> bool {
-        let effects = self.broker.take_zookeeper_effects();
+    /// How much room the broker's disk has left; `None` for no limit.
+    pub(crate) fn set_free_bytes(&self, bytes: Option<u64>) {
+        self.disk.set_free_bytes(bytes);
+    }
+
+    /// A bit of a file's last byte flips while nobody looks.
+    pub(crate) fn rot_last_byte(&self, path: &str) {
+        let path = std::path::Path::new(path);
+        let length = self.disk.open(path, OpenMode::Read).unwrap().len().unwrap();
+        self.disk.rot(path, length - 1, 0x40).unwrap();
+    }
+
+    /// Whether a file is on the broker's disk.
+    pub(crate) fn has_file(&self, path: &str) -> bool {
+        self.disk.metadata(path.as_ref()).unwrap().is_some()
+    }
+
+    /// A client that connects to the broker.
+    pub(crate) fn connect(&self) -> Client {
+        let waker = Waker::from(Arc::new(NoWake));
+        let peer: SocketAddr = "127.0.0.1:50000".parse().unwrap();
+        let now = self.process.now();
+        let Poll::Ready(Ok(place)) = self.broker.poll_admit("PLAINTEXT", peer.ip(), &waker, now) else {
+            panic!("the broker is full")
+        };
+        let connection = self.broker.accept(0, "PLAINTEXT".to_owned(), peer, place, waker, now);
+        Client { connection, input: BytesMut::new(), output: BytesMut::new(), correlation_id: 0 }
+    }
+}
+
+impl World {
+    /// A broker that serves, with these lines in its `server.properties`.
+    pub(crate) fn new(lines: &str) -> Self {
+        Self::cluster(1, lines)
+    }
+
+    /// So many brokers that serve, the first of them the controller; all with these lines in their `server.properties`.
+    pub(crate) fn cluster(count: usize, lines: &str) -> Self {
+        let mut settings = ServerConfig::new("/zookeeper");
+        settings.preallocation = 4096;
+        let mut effects = Effects::new();
+        let zookeeper_disk = Arc::new(MemDisk::new());
+        let zookeeper = Server::open(
+            settings,
+            zookeeper_disk,
+            Random::from_seed(1),
+            start_of_time(),
+            &mut effects,
+            &Slow::allowed(),
+        )
+        .unwrap();
+        let mut world = Self {
+            nodes: Vec::new(),
+            zookeeper,
+            zookeeper_tasks: VecDeque::new(),
+            links: 0,
+            without_zookeeper: false,
+            unreachable: BTreeSet::new(),
+        };
+        world.take_zookeeper(effects);
+        for index in 0..count {
+            world.nodes.push(Node::new(index, lines));
+            world.start(index);
+        }
+        world
+    }
+
+    fn start(&mut self, index: usize) {
+        self.nodes[index].start();
+        self.settle();
+        assert_eq!(*self.nodes[index].process.failed.lock(), None, "the broker starts");
+    }
+
+    /// Stops the broker cleanly, and starts another on the same disk.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.start_anew();
+    }
+
+    /// Stops the broker cleanly.
+    pub(crate) fn stop(&mut self) {
+        self.stop_node(0);
+    }
+
+    /// Stops a broker cleanly.
+    pub(crate) fn stop_node(&mut self, index: usize) {
+        self.nodes[index].broker.stop();
+        self.settle();
+        assert!(self.nodes[index].broker.zookeeper_is_over(), "the session ends with a clean stop");
+        self.nodes[index].is_down = true;
+        self.settle();
+    }
+
+    /// A broker's process ends at once, and its session when its time is over; what the disk has stays.
+    pub(crate) fn kill_node(&mut self, index: usize) {
+        self.nodes[index].is_down = true;
+        self.drop_link(index);
+        for _ in 0..30 {
+            self.advance(1000);
+        }
+    }
+
+    /// Starts a broker on the disk of the one before.
+    pub(crate) fn start_node(&mut self, index: usize) {
+        self.nodes[index].renew();
+        self.start(index);
+    }
+
+    /// Starts a broker on the disk of the one before, and stops time at the moment when it lets clients in.
+    pub(crate) fn start_until_ready(&mut self) {
+        self.nodes[0].renew();
+        self.nodes[0].start();
+        while !self.broker.is_ready() {
+            assert!(self.run_link(0) | self.run_jobs() | self.run_alarm(), "the broker never gets ready");
+        }
+    }
+
+    /// The process dies with what its disk has not made durable; another starts at once, while the old session still lives.
+    pub(crate) fn crash(&mut self) {
+        self.disk.crash_losing_all();
+        self.drop_link(0);
+        self.start_anew();
+    }
+
+    /// The process is killed in the middle of a clean stop: its logs are shut down, and ZooKeeper has not heard of the end.
+    pub(crate) fn stop_and_kill(&mut self) {
+        self.broker.stop();
+        while self.run_jobs() {}
+        assert!(!self.broker.zookeeper_is_over(), "ZooKeeper has heard of the end");
+        self.disk.kill();
+        self.drop_link(0);
+        self.start_anew();
+    }
+
+    fn drop_link(&mut self, index: usize) {
+        if let Some(link) = self.nodes[index].link.take() {
+            self.zookeeper_event(Event::Closed { connection: link });
+        }
+    }
+
+    /// Another broker with the same id and these further lines comes up on a disk of its own, while this one's session lives.
+    pub(crate) fn start_another(&mut self, lines: &str) {
+        self.disk = MemDisk::new();
+        self.properties = format!("{}\n{lines}", self.properties);
+        self.start_anew();
+    }
+
+    /// Stops cleanly, and starts with a log directory that can't be read any more.
+    pub(crate) fn restart_without(&mut self, dir: &str) {
+        self.broker.stop();
+        self.settle();
+        self.disk.inject(dir, base::Fault::Read);
+        self.disk.inject(dir, base::Fault::Write);
+        self.start_anew();
+    }
+
+    /// The connection breaks, and there is no other.
+    pub(crate) fn lose_zookeeper(&mut self) {
+        self.without_zookeeper = true;
+        self.drop_link(0);
+        self.broker.zookeeper_disconnected("zookeeper", &LinkLoss::Ended, self.process.now());
+    }
+
+    /// Starts a broker on the disk of the one before.
+    pub(crate) fn start_anew(&mut self) {
+        self.start_node(0);
+    }
+
+    /// ZooKeeper hears nothing of the broker for so long that its session is over; then they meet again.
+    pub(crate) fn expire_session(&mut self) {
+        self.drop_link(0);
+        self.advance_zookeeper(60_000);
+        self.broker.zookeeper_disconnected("zookeeper", &LinkLoss::Ended, self.process.now());
+        for _ in 0..10 {
+            self.advance(1000);
+        }
+    }
+
+    /// Moves the clock, and lets everything happen that is due.
+    pub(crate) fn advance(&mut self, ms: u64) {
+        self.advance_zookeeper(ms);
+        self.settle();
+        for node in self.nodes.iter().filter(|node| !node.is_down) {
+            node.broker.zookeeper_tick(node.process.now());
+        }
+        self.settle();
+    }
+
+    fn advance_zookeeper(&mut self, ms: u64) {
+        for node in &self.nodes {
+            let mut now = node.process.now.lock();
+            now.monotonic = now.monotonic.plus_ms(ms);
+            now.wall_ms += ms as i64;
+        }
+        self.zookeeper_event(Event::Tick);
+    }
+
+    /// Runs jobs, alarms and the talk with ZooKeeper and between brokers until nothing is left to do.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..100_000 {
+            let mut some = false;
+            for index in 0..self.nodes.len() {
+                if !self.nodes[index].is_down {
+                    some |= self.run_link(index) | self.nodes[index].run_jobs() | self.nodes[index].run_alarm();
+                    some |= self.run_peers(index);
+                }
+            }
+            if !some {
+                return;
+            }
+        }
+        panic!("the world does not come to rest");
+    }
+
+    fn run_link(&mut self, index: usize) -> bool {
+        let node = &mut self.nodes[index];
+        let (broker, now) = (node.broker.clone(), node.process.now());
+        let effects = broker.take_zookeeper_effects();
         let some = !effects.is_empty();
         for effect in effects {
-            match (effect, self.link) {
+            match (effect, self.nodes[index].link) {
                 (ZooKeeperEffect::Connect(_), _) if self.without_zookeeper => {
                     let refused = LinkLoss::Failed("java.net.ConnectException: Connection refused".to_owned());
-                    self.broker.zookeeper_disconnected("zookeeper", &refused, self.process.now());
+                    broker.zookeeper_disconnected("zookeeper", &refused, now);
                 }
                 (ZooKeeperEffect::Connect(_), _) => {
                     self.links += 1;
                     let connection = ConnectionId(self.links);
-                    self.link = Some(connection);
+                    self.nodes[index].link = Some(connection);
                     let peer = "127.0.0.1:40000".parse().unwrap();
                     self.zookeeper_event(Event::Opened { connection, peer, certificates: None });
-                    self.broker.zookeeper_connected("zookeeper", self.process.now());
+                    broker.zookeeper_connected("zookeeper", now);
                 }
                 (ZooKeeperEffect::Send(bytes), Some(connection)) => {
                     self.zookeeper_event(Event::Received { connection, bytes });
                 }
                 (ZooKeeperEffect::Disconnect, Some(connection)) => {
-                    self.link = None;
+                    self.nodes[index].link = None;
                     self.zookeeper_event(Event::Closed { connection });
                 }
                 (_, None) => {}
             }
+        }
+        some
+    }
+
+    /// Moves bytes between a broker and those that it has links to.
+    fn run_peers(&mut self, index: usize) -> bool {
+        let new: Vec<Arc<Peer>> = std::mem::take(&mut *self.nodes[index].process.peers.lock());
+        let mut links = std::mem::take(&mut self.nodes[index].peers);
+        links.extend(new.into_iter().map(|peer| PeerLink {
+            peer,
+            connection: None,
+            to_server: BytesMut::new(),
+            to_client: BytesMut::new(),
+        }));
+        let now = self.nodes[index].process.now();
+        let mut some = false;
+        for link in &mut links {
+            some |= self.run_peer(link, now);
+        }
+        links.retain(|link| !link.peer.is_over());
+        self.nodes[index].peers = links;
+        some
+    }
+
+    fn run_peer(&self, link: &mut PeerLink, now: Now) -> bool {
+        if link.peer.deadline().is_some_and(|deadline| deadline <= now.monotonic) {
+            link.peer.tick(now);
+        }
+        let effects = link.peer.take_effects();
+        let mut some = !effects.is_empty();
+        for effect in effects {
+            match effect {
+                PeerEffect::Connect { port, .. } => {
+                    let to = usize::from(port - 9092);
+                    link.to_server.clear();
+                    link.to_client.clear();
+                    if self.unreachable.contains(&to) || self.nodes[to].is_down || !self.nodes[to].broker.is_ready() {
+                        link.peer.disconnected(now);
+                    } else {
+                        link.connection = Some((to, self.nodes[to].connect().connection));
+                        link.peer.connected(now);
+                    }
+                }
+                PeerEffect::Send(bytes) => link.to_server.put_slice(&bytes),
+                PeerEffect::Disconnect => link.connection = None,
+            }
+        }
+        let Some((to, connection)) = &mut link.connection else { return some };
+        let mut parts = Parts::new();
+        let is_lost = self.unreachable.contains(to)
+            || self.nodes[*to].is_down
+            || connection.turn(&mut link.to_server, now, &mut parts).is_err();
+        some |= !parts.is_empty() | is_lost;
+        put(parts, &mut link.to_client);
+        link.peer.received(&mut link.to_client, now);
+        if is_lost {
+            link.connection = None;
+            link.peer.disconnected(now);
         }
         some
     }
@@ -338,14 +495,18 @@ impl World {
     fn take_zookeeper(&mut self, effects: Effects) {
         for effect in effects {
             match effect {
-                Effect::Send { connection, bytes } if Some(connection) == self.link => {
-                    self.broker.zookeeper_received(&bytes, self.process.now());
+                Effect::Send { connection, bytes } => {
+                    let Some(index) = self.node_at(connection) else { continue };
+                    let node = &self.nodes[index];
+                    node.broker.zookeeper_received(&bytes, node.process.now());
                     // As the host: what the bytes lead to is done before the socket is looked at again.
-                    self.run_link();
+                    self.run_link(index);
                 }
-                Effect::Close(connection) if Some(connection) == self.link => {
-                    self.link = None;
-                    self.broker.zookeeper_disconnected("zookeeper", &LinkLoss::Ended, self.process.now());
+                Effect::Close(connection) => {
+                    let Some(index) = self.node_at(connection) else { continue };
+                    self.nodes[index].link = None;
+                    let node = &self.nodes[index];
+                    node.broker.zookeeper_disconnected("zookeeper", &LinkLoss::Ended, node.process.now());
                 }
                 Effect::Disk(task) => self.zookeeper_tasks.push_back(task),
                 _ => {}
@@ -353,16 +514,8 @@ impl World {
         }
     }
 
-    /// A client that connects to the broker.
-    pub(crate) fn connect(&self) -> Client {
-        let waker = Waker::from(Arc::new(NoWake));
-        let peer: SocketAddr = "127.0.0.1:50000".parse().unwrap();
-        let now = self.process.now();
-        let Poll::Ready(Ok(place)) = self.broker.poll_admit("PLAINTEXT", peer.ip(), &waker, now) else {
-            panic!("the broker is full")
-        };
-        let connection = self.broker.accept(0, "PLAINTEXT".to_owned(), peer, place, waker, now);
-        Client { connection, input: BytesMut::new(), output: BytesMut::new(), correlation_id: 0 }
+    fn node_at(&self, connection: ConnectionId) -> Option<usize> {
+        self.nodes.iter().position(|node| node.link == Some(connection))
     }
 
     /// Asks and waits for the answer, as long as nothing but work stands in its way.
@@ -373,11 +526,26 @@ impl World {
     }
 }
 
-fn new_broker(properties: &str, now: Now) -> (Arc<Broker>, Arc<Process>) {
+/// Puts parts behind bytes, ranges of files read.
+fn put(parts: Parts, output: &mut BytesMut) {
+    for part in parts {
+        match part {
+            Part::Bytes(bytes) => output.put_slice(&bytes),
+            Part::Range { file, position, length } => {
+                let mut bytes = vec![0; length as usize];
+                assert_eq!(file.read_at(&mut bytes, position).unwrap(), bytes.len());
+                output.put_slice(&bytes);
+            }
+        }
+    }
+}
+
+fn new_broker(properties: &str, index: usize, now: Now) -> (Arc<Broker>, Arc<Process>) {
     let process = Arc::new(Process {
         now: Mutex::new(now),
         jobs: Mutex::default(),
         alarm: Mutex::default(),
+        peers: Mutex::default(),
         failed: Mutex::default(),
         levels: Levels::default(),
     });
@@ -386,9 +554,9 @@ fn new_broker(properties: &str, now: Now) -> (Arc<Broker>, Arc<Process>) {
         listener: "PLAINTEXT".to_owned(),
         security_protocol: "PLAINTEXT".to_owned(),
         host: "localhost".to_owned(),
-        port: 9092,
+        port: 9092 + index as i32,
     };
-    (Broker::new(config, vec![advertised], process.clone(), Random::from_seed(7)), process)
+    (Broker::new(config, vec![advertised], process.clone(), Random::from_seed(7 + index as u64)), process)
 }
 
 /// One client's connection.
@@ -432,16 +600,7 @@ impl Client {
     fn turn(&mut self, world: &World) -> Result<(), Closed> {
         let mut parts = Parts::new();
         let result = self.connection.turn(&mut self.input, world.process.now(), &mut parts);
-        for part in parts {
-            match part {
-                Part::Bytes(bytes) => self.output.put_slice(&bytes),
-                Part::Range { file, position, length } => {
-                    let mut bytes = vec![0; length as usize];
-                    assert_eq!(file.read_at(&mut bytes, position).unwrap(), bytes.len());
-                    self.output.put_slice(&bytes);
-                }
-            }
-        }
+        put(parts, &mut self.output);
         result.map(drop)
     }
 
