@@ -21,7 +21,9 @@ use kafka_node::{Broker, Fatal, LinkLoss, Loggers, Peer, PeerEffect, Place, Star
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
+use zk_client::SessionKey;
 
+use crate::guardian::Guardian;
 use crate::link::{LinkEffect, Session, run_link};
 use crate::logging::{Level, Log};
 use crate::net::{BindError, Connection, Framed, Limits, Listener, Service, Wants};
@@ -99,6 +101,7 @@ struct Surroundings {
     alarm: Alarm,
     zookeeper_ready: Arc<Notify>,
     failed: watch::Sender<Option<Arc<Fatal>>>,
+    guardian: Option<Guardian>,
 }
 
 /// The earliest time at which the broker wants to be called.
@@ -140,6 +143,12 @@ impl kafka_node::Host for Surroundings {
         let _running = event_loop.spawn(run_link(Arc::new(PeerLink(peer)), None, notified, self.system.clock));
     }
 
+    fn session_is(&self, session: Option<&SessionKey>) {
+        if let Some(guardian) = &self.guardian {
+            guardian.tell(session);
+        }
+    }
+
     fn loggers(&self) -> &dyn Loggers {
         &self.log
     }
@@ -156,8 +165,14 @@ impl kafka_node::Host for Surroundings {
 
 impl Kafka {
     /// Binds the listeners, takes the log directories, and begins the session with ZooKeeper, where the start goes on by itself. May wait
-    /// for the disk.
-    pub fn start(config: BrokerConfig, system: System, log: Log, random: Random) -> Result<Self, KafkaError> {
+    /// for the disk. The guardian is told of each session.
+    pub fn start(
+        config: BrokerConfig,
+        system: System,
+        log: Log,
+        random: Random,
+        guardian: Option<Guardian>,
+    ) -> Result<Self, KafkaError> {
         let settings = Arc::clone(config.settings());
         let zookeeper_tls = settings.zookeeper_tls.as_ref().map(Tls::load).transpose()?.map(Arc::new);
         let mut bound = Vec::new();
@@ -179,6 +194,7 @@ impl Kafka {
             alarm: Alarm { at: AtomicU64::new(u64::MAX), nearer: Notify::new() },
             zookeeper_ready: Arc::new(Notify::new()),
             failed: watch::channel(None).0,
+            guardian,
         });
         let host: Arc<dyn kafka_node::Host> = surroundings.clone();
         let broker = Broker::new(config, advertised, host, random);

@@ -2,6 +2,7 @@
 
 mod clock;
 mod disk;
+mod guardian;
 mod kafka;
 mod link;
 pub mod logging;
@@ -15,6 +16,7 @@ mod zookeeper_settings;
 
 pub use clock::Clock;
 pub use disk::{DiskThreads, Priority, RealDisk, RealFile, SerialLane};
+pub use guardian::{GUARDIAN, Guardian, watch as watch_broker};
 pub use kafka::{Kafka, KafkaError, resolve};
 pub use kafka_node::{Fatal, StartError};
 pub use link::{LinkEffect, Session, run_link};

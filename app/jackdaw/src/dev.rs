@@ -161,7 +161,7 @@ fn start_broker(options: &Options, zookeeper_address: &str, system: &System) -> 
     ];
     let config = kafka_server::load(settings.into_iter().collect(), &log)?;
     let random = System::random().map_err(|error| error.to_string())?;
-    Kafka::start(config, system.clone(), log, random).map_err(|error| match &error {
+    Kafka::start(config, system.clone(), log, random, None).map_err(|error| match &error {
         KafkaError::Bind { .. } => format!("{error}; choose another port with --kafka-port"),
         _ => error.to_string(),
     })

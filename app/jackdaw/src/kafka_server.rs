@@ -6,7 +6,7 @@ use std::time::Duration;
 use config::zookeeper::{Secret, TlsSettings, client_login};
 use config::{BrokerConfig, Properties};
 use host::logging::{Level, Log, capture_events, end_process_on_panic};
-use host::{Fatal, Kafka, KafkaError, StartError, StopSignals, System};
+use host::{Fatal, Guardian, Kafka, KafkaError, StartError, StopSignals, System};
 
 use crate::java::Java;
 use crate::zookeeper_server::block_on;
@@ -150,6 +150,9 @@ fn serve(file: Properties, login: Option<(String, Secret)>, log: &Log) -> Result
     let config = load(file, log).map_err(|text| Refused::Config(exception(text)))?.with_zookeeper_login(login);
     let id = config.settings().broker_id.unwrap_or(-1);
     let start = |source| refused(id, &KafkaError::System(source));
+    // Ahead of all threads.
+    let guardian = config.settings().guardian.then(|| Guardian::start(&config, log.clone()));
+    let guardian = guardian.transpose().map_err(start)?;
     let system = System::start().map_err(start)?;
     let random = System::random().map_err(start)?;
     let code = block_on(async {
@@ -157,7 +160,7 @@ fn serve(file: Properties, login: Option<(String, Secret)>, log: &Log) -> Result
         // Taking the directories may wait for the disk; a signal is not to wait for that.
         let starting = {
             let (system, log) = (system.clone(), log.clone());
-            tokio::task::spawn_blocking(move || Kafka::start(config, system, log, random))
+            tokio::task::spawn_blocking(move || Kafka::start(config, system, log, random, guardian))
         };
         let broker = tokio::select! {
             started = starting => {

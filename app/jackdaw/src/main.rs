@@ -60,6 +60,7 @@ fn run(name: &str, arguments: &[OsString]) -> i32 {
         "dev" => dev::run(arguments),
         "install" => cli::install::run(arguments),
         "java" => java::run(arguments),
+        host::GUARDIAN => host::watch_broker(),
         _ => match scripts::run(name, arguments).or_else(|| cli::run(name, arguments)) {
             Some(code) => code,
             None if cli::upstream::by_name(name).is_some() => {

@@ -171,9 +171,13 @@ fn a_second_ctrl_c_ends_a_stop_that_waits() {
     assert_eq!(broker.wait().code(), Some(130));
 }
 
-/// Resident memory of a process, in bytes.
 fn resident(process: &Process) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap();
+    resident_of(process.child.id())
+}
+
+/// Resident memory of a process, in bytes.
+fn resident_of(process: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
@@ -405,5 +409,187 @@ fn a_snapshot_that_cannot_be_written_at_the_start_ends_the_server_before_it_says
         assert_eq!(code, 10, "{stdout}{stderr}");
         let (_, behind) = stdout.split_once("Severe unrecoverable error, exiting").unwrap();
         assert!(!behind.contains(STARTED), "{stdout}");
+    }
+}
+
+/// A broker at this ZooKeeper, below `/other`. Its session outlives the test unless somebody ends it.
+fn broker(dir: &Path, zookeeper: &str, lines: &str) -> Process {
+    let log_dir = dir.join("logs").display().to_string();
+    let lines = format!(
+        "zookeeper.connect=localhost:{zookeeper}/other\nzookeeper.session.timeout.ms=40000\nlog.dirs={log_dir}\n{lines}"
+    );
+    Process::start(&["kafka-server-start", &broker_config(dir, &lines)])
+}
+
+const BROKER_STARTED: &str = "[KafkaServer id=7] started (kafka.server.KafkaServer)";
+
+/// Whether a ZooKeeper that allows the word `dump` has the registration of the broker.
+fn is_registered(zookeeper: &str) -> bool {
+    let mut stream = TcpStream::connect(format!("localhost:{zookeeper}")).unwrap();
+    stream.write_all(b"dump").unwrap();
+    let mut dump = String::new();
+    stream.read_to_string(&mut dump).unwrap();
+    assert!(dump.contains("Sessions with Ephemerals"), "{dump}");
+    dump.contains("/other/brokers/ids/7\n")
+}
+
+fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < TIME_MAX, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What `/proc` says of a process behind its name: its state, parent, process group, session, and so on.
+fn stat(process: u32) -> Option<Vec<String>> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    Some(rest.split(' ').map(str::to_owned).collect())
+}
+
+fn is_gone(process: u32) -> bool {
+    stat(process).is_none_or(|stat| stat[0] == "Z")
+}
+
+fn command_line(process: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default().replace('\0', " ")
+}
+
+/// The guardian of a broker, when it has left what it shared with it.
+fn guardian_of(broker: &Process) -> Option<u32> {
+    let parent = broker.child.id().to_string();
+    let processes =
+        std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    processes.into_iter().find(|process| {
+        let is_child = stat(*process).is_some_and(|stat| stat[1] == parent && stat[0] != "Z");
+        is_child && std::fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|name| name == "guardian\n")
+    })
+}
+
+fn await_guardian(broker: &Process) -> u32 {
+    let mut found = None;
+    await_that("a guardian", || {
+        found = guardian_of(broker);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+fn signal(process: u32, name: &str) {
+    assert!(Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn a_killed_broker_is_gone_from_zookeeper_at_once_and_a_stopped_one_is_not() {
+    let data = tempfile::tempdir().unwrap();
+    let (_zookeeper, line) = dev(data.path());
+    let zookeeper = port(&line, "ZooKeeper listens on");
+    let dir = tempfile::tempdir().unwrap();
+    let mut broker = broker(dir.path(), zookeeper, "");
+    broker.await_line(BROKER_STARTED);
+
+    let guardian = await_guardian(&broker);
+    assert_eq!(command_line(guardian), "jackdaw guardian ");
+    let (own, its) = (stat(broker.child.id()).unwrap(), stat(guardian).unwrap());
+    assert!(its[3] != own[3] && its[2] != own[2], "it is of a session and a group of its own");
+    let mut descriptors: Vec<_> =
+        std::fs::read_dir(format!("/proc/{guardian}/fd")).unwrap().map(|fd| fd.unwrap().file_name()).collect();
+    descriptors.sort();
+    assert_eq!(descriptors, ["0", "1", "2"]);
+    let resident = resident_of(guardian);
+    assert!(resident < 16 << 20, "{resident} bytes");
+
+    ["TERM", "INT", "HUP", "QUIT", "TSTP", "USR1"].iter().for_each(|name| signal(guardian, name));
+    broker.signal("STOP");
+    await_that("it stops", || stat(broker.child.id()).unwrap()[0] == "T");
+    assert!(is_registered(zookeeper));
+    broker.signal("CONT");
+    assert!(is_registered(zookeeper) && !is_gone(guardian));
+
+    let killed = Instant::now();
+    broker.signal("KILL");
+    await_that("the registration goes", || !is_registered(zookeeper));
+    println!("gone {:?} after the kill", killed.elapsed());
+    await_that("the guardian leaves", || is_gone(guardian));
+}
+
+#[test]
+fn the_guardian_leaves_with_a_broker_that_stops_and_there_is_none_where_none_is_wanted() {
+    let data = tempfile::tempdir().unwrap();
+    let (_zookeeper, line) = dev(data.path());
+    let zookeeper = port(&line, "ZooKeeper listens on");
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = broker(dir.path(), zookeeper, "");
+    first.await_line(BROKER_STARTED);
+    let guardian = await_guardian(&first);
+    first.signal("TERM");
+    assert_eq!(first.wait().code(), Some(143));
+    await_that("the guardian leaves", || is_gone(guardian));
+    assert!(!is_registered(zookeeper));
+
+    let mut second = broker(dir.path(), zookeeper, "jackdaw.guardian.enable=false");
+    second.await_line(BROKER_STARTED);
+    assert_eq!(guardian_of(&second), None);
+}
+
+#[test]
+fn another_guardian_takes_the_place_of_one_that_ends_and_knows_the_session() {
+    let data = tempfile::tempdir().unwrap();
+    let (_zookeeper, line) = dev(data.path());
+    let zookeeper = port(&line, "ZooKeeper listens on");
+    let dir = tempfile::tempdir().unwrap();
+    let mut broker = broker(dir.path(), zookeeper, "");
+    broker.await_line(BROKER_STARTED);
+    let first = await_guardian(&broker);
+    signal(first, "KILL");
+    let told = broker.await_line("The guardian of the session with ZooKeeper: ");
+    assert!(told.contains(&format!("process {first} ended: signal: 9")), "{told}");
+    let second = await_guardian(&broker);
+    assert!(told.contains(&format!("process {second} is another")), "{told}");
+    assert!(is_registered(zookeeper));
+    broker.signal("KILL");
+    await_that("the registration goes", || !is_registered(zookeeper));
+}
+
+#[test]
+fn a_guardian_waits_for_a_zookeeper_that_is_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port().to_string();
+    let text = format!("dataDir={}/data\nclientPort={free}\n4lw.commands.whitelist=*\n", dir.path().display());
+    let config = write(&dir.path().join("zoo.cfg"), &text);
+    let start = || {
+        let mut server = Process::start(&["zookeeper-server-start", &config]);
+        server.await_line("started (org.apache.zookeeper.server.ZooKeeperServer)");
+        server
+    };
+    let mut zookeeper = start();
+    let mut broker = broker(dir.path(), &free, "");
+    broker.await_line(BROKER_STARTED);
+    assert!(is_registered(&free));
+    zookeeper.signal("KILL");
+    zookeeper.wait();
+    broker.signal("KILL");
+    broker.wait();
+    let _zookeeper = start();
+    await_that("the registration goes", || !is_registered(&free));
+}
+
+#[test]
+fn a_broker_that_is_killed_and_started_at_once_serves_and_stays() {
+    let data = tempfile::tempdir().unwrap();
+    let (_zookeeper, line) = dev(data.path());
+    let zookeeper = port(&line, "ZooKeeper listens on");
+    let dir = tempfile::tempdir().unwrap();
+    let mut earlier = None;
+    for _ in 0..5 {
+        let mut broker = broker(dir.path(), zookeeper, "");
+        broker.await_line(BROKER_STARTED);
+        if let Some(guardian) = earlier.replace(await_guardian(&broker)) {
+            await_that("the earlier guardian leaves", || is_gone(guardian));
+        }
+        assert!(is_registered(zookeeper));
+        broker.signal("KILL");
+        broker.wait();
     }
 }

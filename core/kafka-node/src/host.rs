@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base::{Job, Monotonic, Now};
+use zk_client::SessionKey;
 
 use crate::loggers::{Loggers, Nowhere};
 use crate::peer::Peer;
@@ -46,6 +47,9 @@ pub trait Host: Send + Sync {
     fn loggers(&self) -> &dyn Loggers {
         &Nowhere
     }
+
+    /// The session with ZooKeeper is this one from now on; none: it was closed in good order. Told to who closes it when this process is gone.
+    fn session_is(&self, _session: Option<&SessionKey>) {}
 
     /// The broker can't go on: says why and ends the process with 1.
     fn fail(&self, reason: Fatal);

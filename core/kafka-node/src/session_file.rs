@@ -4,11 +4,9 @@
 //! Only the process that holds the log directory's lock reads the file, so the session in it is that of an earlier life of this
 //! broker, never of a live one. Whoever knows the password owns the session: the file is for the owner's eyes alone.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use base::{Disk, Slow};
-use bytes::Bytes;
 use zk_client::SessionKey;
 
 /// Its name; the JVM passes over files in a log directory that it does not know.
@@ -25,28 +23,19 @@ pub(crate) fn path(log_dirs: &[String]) -> Option<PathBuf> {
 /// The session of an earlier life, if one is noted and readable.
 pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Option<SessionKey> {
     let content = disk.read(path, LENGTH_MAX).ok()?;
-    let (id, password) = std::str::from_utf8(&content).ok()?.trim_end().split_once(' ')?;
-    let id = i64::from_str_radix(id, 16).ok()?;
-    let digits = password.as_bytes().chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).ok()?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    Some(SessionKey { id, password: Bytes::from(digits.collect::<Option<Vec<u8>>>()?) })
+    SessionKey::parse(std::str::from_utf8(&content).ok()?.trim_end())
 }
 
 /// Notes the session.
 pub(crate) fn write(disk: &dyn Disk, path: &Path, key: &SessionKey, slow: &Slow) -> std::io::Result<()> {
-    let mut text = format!("{:x} ", key.id);
-    for byte in &key.password {
-        write!(text, "{byte:02x}").expect("a String takes all text");
-    }
-    text.push('\n');
+    let text = key.to_text() + "\n";
     disk.replace_secret(path, text.as_bytes(), slow)
 }
 
 #[cfg(test)]
 mod tests {
     use base::MemDisk;
+    use bytes::Bytes;
 
     use super::*;
 

@@ -201,6 +201,9 @@ impl Broker {
         self.close_control_links();
         // Without ZooKeeper's word it may live on: its note stays for the next start.
         let confirmed = self.session_key().is_none();
+        if confirmed {
+            self.host.session_is(None);
+        }
         let broker = self.clone();
         self.host.submit(once(move |slow| {
             let mut session_file = broker.session_file.lock();
@@ -223,9 +226,10 @@ impl Broker {
         }
     }
 
-    /// Keeps the session's key on the disk, for the start after a crash.
+    /// Keeps the session's key outside of this process, for its crash and for the start after it.
     fn note_session(self: &Arc<Self>) {
         let Some(key) = self.session_key() else { return };
+        self.host.session_is(Some(&key));
         let broker = self.clone();
         self.host.submit(once(move |slow| {
             // Held while it is written, so that a stop cannot remove the note just before.

@@ -1,6 +1,7 @@
 //! The session machine.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 
 use base::{Monotonic, Random, Reader, Str};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -28,6 +29,28 @@ pub struct SessionKey {
     pub id: i64,
     /// Its password.
     pub password: Bytes,
+}
+
+impl SessionKey {
+    /// Both in hexadecimal, with a blank between them.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("{:x} ", self.id);
+        for byte in &self.password {
+            write!(text, "{byte:02x}").expect("a String takes all text");
+        }
+        text
+    }
+
+    /// What [`SessionKey::to_text`] has made; `None` if it has not.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, password) = text.split_once(' ')?;
+        let id = i64::from_str_radix(id, 16).ok()?;
+        let digits = password.as_bytes().chunks(2).map(|pair| {
+            let pair = std::str::from_utf8(pair).ok()?;
+            u8::from_str_radix(pair, 16).ok()
+        });
+        Some(Self { id, password: Bytes::from(digits.collect::<Option<Vec<u8>>>()?) })
+    }
 }
 
 impl std::fmt::Debug for SessionKey {

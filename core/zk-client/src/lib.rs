@@ -14,9 +14,10 @@
 //! that had been sent fail with `ConnectionLoss` (they may or may not have happened); the session itself lives on until the
 //! server says that it expired, its watches and credentials are set again. An expired or closed client stays so.
 //!
-//! Builders of requests are in [`ops`].
+//! Builders of requests are in [`ops`]. A [`Closer`] ends the session of an owner who is gone.
 
 mod client;
+mod closer;
 mod connect_string;
 mod frames;
 mod login;
@@ -25,5 +26,6 @@ mod paths;
 mod watches;
 
 pub use client::{Client, ClientConfig, Effect, Event, Failure, Reply, RequestId, SessionKey, State};
+pub use closer::{Closer, Closing};
 pub use connect_string::{ConnectString, ConnectStringError, Host};
 pub use login::Credentials;

@@ -34,7 +34,7 @@ impl Cluster {
         ];
         let (config, _) = BrokerConfig::new(settings.into_iter().collect::<Properties>()).unwrap();
         let broker =
-            Kafka::start(config, world.system.clone(), super::silent_log(), System::random().unwrap()).unwrap();
+            Kafka::start(config, world.system.clone(), super::silent_log(), System::random().unwrap(), None).unwrap();
         wait(broker.started());
         let cluster = Self { world, broker, _folder: folder };
         // This waits until the controller has told the broker of itself.

@@ -43,6 +43,10 @@ Unknown keys warn, as in the originals.
   a line that says so; then the start ends with the original's exception. The original ends at once, also when the other
   session is that of the broker's own earlier life. That one is closed first here: its key is kept in `.jackdaw.session`
   beside `meta.properties`.
+- A broker that is killed or crashes is noticed at once, not when its ZooKeeper session times out: beside each broker stands a small
+  process, `jackdaw guardian`, that closes the session when the broker's process is gone. A stopped broker (SIGSTOP) counts as gone
+  only when its session times out, as in the original. `jackdaw.guardian.enable=false` in `server.properties` does without, and
+  `jackdaw dev` has none. More in decision 12.
 - A full disk ends nothing: appends to it get KAFKA_STORAGE_ERROR until there is room, reads go on, and the log says so
   once when it is full and once when it is not. The original takes the whole log directory offline, and ends with the last.
   A stop on a full disk is no clean one, as its last index entries have no room. A start needs none: entries stay in memory
@@ -193,6 +197,7 @@ pub(crate) fn page() -> String {
         false,
     );
     keys(&mut page, "server.properties", broker::all(), true);
+    keys(&mut page, "server.properties, keys of ours", broker::OURS.iter(), true);
     keys(&mut page, "Broker keys that are only set while running", broker::DYNAMIC_ONLY.iter(), true);
     keys(&mut page, "Topic configs", config::topic::all().iter(), false);
     for (name, client) in

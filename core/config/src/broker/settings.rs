@@ -8,7 +8,7 @@ use super::values::Values;
 use crate::error::{ConfigError, ErrorKind};
 use crate::properties::{Properties, comment_hint};
 use crate::topic::{TopicDefaults, TopicSettings};
-use crate::value::FromValue as _;
+use crate::value::FromValue;
 use crate::version::ApiVersion;
 use crate::zookeeper::TlsSettings;
 
@@ -205,6 +205,8 @@ pub struct BrokerSettings {
     pub zookeeper: ZooKeeperClient,
     /// `zookeeper.ssl.*`: TLS with ZooKeeper, if it is spoken.
     pub zookeeper_tls: Option<TlsSettings>,
+    /// `jackdaw.guardian.enable`: a process beside the broker notices its end.
+    pub guardian: bool,
     /// Connections and requests.
     pub network: Network,
     /// Logs as a whole.
@@ -264,6 +266,7 @@ impl BrokerSettings {
             zookeeper: ZooKeeperClient::read(&values),
             zookeeper_tls: TlsSettings::of_kafka(&|name| originals.get(name).map(|text| text.trim().to_owned()))
                 .map_err(ConfigError::config)?,
+            guardian: ours(originals, "jackdaw.guardian.enable")?,
             network: Network::read(&values),
             logs: Logs::read(&values),
             topics: Topics::read(&values),
@@ -275,6 +278,13 @@ impl BrokerSettings {
             values,
         })
     }
+}
+
+/// The value of a key of ours, which stands outside of the original's values.
+fn ours<T: FromValue>(originals: &Properties, name: &str) -> Result<T, ConfigError> {
+    let key = keys::find(name).expect("the registry has the keys that are asked for here");
+    let value = originals.get(name).map_or_else(|| key.default_value(), |text| key.parse(text))?;
+    Ok(T::from_value(&value).expect("the registry has this key with this type"))
 }
 
 /// A version that the registry has checked.

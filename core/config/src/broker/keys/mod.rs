@@ -1,5 +1,5 @@
 //! The registry of `server.properties` of Kafka 2.7.1: 216 keys, in the order in which `KafkaConfig` declares them (which
-//! decides the error that is told first when several keys are wrong), and three that can only be set while running.
+//! decides the error that is told first when several keys are wrong), three that can only be set while running, and our own.
 
 mod coordination;
 mod log;
@@ -10,7 +10,7 @@ mod security;
 mod server;
 mod zookeeper;
 
-use crate::key::{Key, Valid, long};
+use crate::key::{Key, Valid, boolean, long};
 use reasons::REPLICATION;
 
 static TABLES: [&[Key]; 7] =
@@ -41,15 +41,21 @@ pub static DYNAMIC_ONLY: &[Key] = &[
         .doc("Bytes in a second by which replicas may be moved between log directories."),
 ];
 
-/// All keys of `server.properties`.
+/// Keys of `server.properties` that the originals do not know, and warn of. Nobody who asks for all keys is told of those that are not
+/// set, so that the answer is the original's.
+pub static OURS: &[Key] = &[boolean("jackdaw.guardian.enable").default("true").doc(
+    "Keep a small process beside the broker that closes the broker's ZooKeeper session as soon as the broker is gone, so that others take over at once instead of after zookeeper.session.timeout.ms.",
+)];
+
+/// All keys of the original's `server.properties`.
 pub fn all() -> impl Iterator<Item = &'static Key> {
     TABLES.iter().flat_map(|table| table.iter())
 }
 
-/// The entry of a key of `server.properties`.
+/// The entry of a key of `server.properties`, be it the original's or ours.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Key> {
-    all().find(|key| key.name == name)
+    all().chain(OURS).find(|key| key.name == name)
 }
 
 /// The entry of a key that may be set while running, the three of [`DYNAMIC_ONLY`] included.
