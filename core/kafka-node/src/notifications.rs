@@ -68,6 +68,7 @@ impl Broker {
                 tracing::warn!(target: "kafka.server.DynamicBrokerConfig", "{}", notice.text);
             }
             broker.set_config(config);
+            broker.throttles.set_rates(scope, &stored.0);
             broker.topic_defaults_changed();
             let now = broker.host.now();
             broker.replication_settings_changed(now);

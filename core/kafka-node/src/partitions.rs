@@ -262,6 +262,11 @@ impl Partition {
         Ok(Recorded { has_moved, change: effect.expand })
     }
 
+    /// Whether a broker is certainly in the ISR.
+    pub(crate) fn is_in_sync(&self, broker: i32) -> bool {
+        self.replica.read().isr().committed().contains(&broker)
+    }
+
     /// Takes replicas that lag out of the ISR, if there are any.
     pub(crate) fn shrink_isr(&self, now: Now) -> Option<IsrChange> {
         if !self.replica.read().is_leader() {

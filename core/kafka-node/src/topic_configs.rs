@@ -29,6 +29,7 @@ impl Broker {
     /// Takes what ZooKeeper holds for a topic; its log, if there is one, follows.
     pub(crate) fn set_topic_overrides(&self, topic: &str, stored: EntityConfig) -> LogConfig {
         let resolved = resolve(&self.config(), topic, &stored.0);
+        self.throttles.set_replicas(topic, &stored.0, self.id());
         let mut overrides = self.topic_overrides.0.write();
         if stored.0.is_empty() {
             overrides.remove(topic);
@@ -54,6 +55,7 @@ impl Broker {
     /// Forgets a topic that was deleted.
     pub(crate) fn forget_topic_overrides(&self, topic: &str) {
         self.topic_overrides.0.write().remove(topic);
+        self.throttles.set_replicas(topic, &BTreeMap::new(), self.id());
     }
 
     /// Checks what a client wants to set for a topic.

@@ -99,6 +99,8 @@ sections! {
         fetch_wait_ms_max: i32 = "replica.fetch.wait.max.ms",
         fetch_backoff_ms: i32 = "replica.fetch.backoff.ms",
         fetchers: i32 = "num.replica.fetchers",
+        quota_samples: i32 = "replication.quota.window.num",
+        quota_sample_s: i32 = "replication.quota.window.size.seconds",
         request_timeout_ms: i32 = "request.timeout.ms",
         controller_socket_timeout_ms: i32 = "controller.socket.timeout.ms",
         connection_setup_timeout_ms: i64 = "socket.connection.setup.timeout.ms",

@@ -41,6 +41,8 @@ pub(crate) type WaitingFetch = DelayedFetch<Watched, Arc<Fetch>>;
 pub(crate) struct Watched {
     partition: Arc<Partition>,
     bound: Bound,
+    /// A follower out of sync that gets nothing for now: what is there does not end the wait.
+    is_throttled: bool,
 }
 
 /// A fetch: what it wants and where its answer goes.
@@ -163,6 +165,9 @@ impl FetchPartition for Watched {
         if self.partition.check_epoch(epoch, false).is_err() {
             return Available::Now;
         }
+        if self.is_throttled {
+            return Available::Bytes(0);
+        }
         let offsets = self.partition.log.offsets();
         let end = end_of(self.bound, &offsets);
         if end == wait.start.offset {
@@ -228,6 +233,7 @@ impl Fetch {
                 Ok(read) if takes_in && self.is_follower() => self.take_in(broker, wanted, read, &mut pass),
                 read => read,
             };
+            let read = read.map(|read| self.throttled(broker, read));
             match read {
                 Ok(Read { partition, fetched, answer, .. }) => {
                     let size = answer.records.as_ref().map_or(0, Records::len);
@@ -246,7 +252,8 @@ impl Fetch {
                         leader_epoch: (epoch >= 0).then_some(epoch),
                         last_fetched_epoch: None,
                     };
-                    pass.waits.push((Watched { partition, bound: self.bound }, wait));
+                    let is_throttled = size == 0 && fetched.records.iter().any(|part| !part.is_empty());
+                    pass.waits.push((Watched { partition, bound: self.bound, is_throttled }, wait));
                     pass.results.push(answer);
                 }
                 Err(Refusal::Cold) => {
@@ -350,6 +357,22 @@ impl Fetch {
             Err(error) => return Err(Refusal::Code(errors::of_replica(error))),
         }
         Ok(read)
+    }
+
+    /// Takes the records from a follower that is to wait for them, or counts them.
+    fn throttled(&self, broker: &Broker, mut read: Read) -> Read {
+        let (name, throttle) = (&read.partition.name, &broker.throttles.leader);
+        let length = read.answer.records.as_ref().map_or(0, Records::len);
+        if !self.is_follower() || length == 0 || !throttle.covers(&name.topic, name.partition) {
+            return read;
+        }
+        let (settings, now) = (broker.settings(), broker.host.now().monotonic);
+        if throttle.is_exceeded(&settings, now) && !read.partition.is_in_sync(self.replica_id) {
+            read.answer.records = Some(Records::EMPTY);
+        } else {
+            throttle.record(length as u64, &settings, now);
+        }
+        read
     }
 
     /// The newest format that the client reads, if it is not the current one.

@@ -221,3 +221,23 @@ fn a_followers_segments_may_be_smaller_than_what_it_is_sent() {
     assert_eq!(cluster.offsets(1).log_end, 50);
     assert!(cluster.segments(1) > 5);
 }
+
+#[test]
+fn a_throttled_follower_comes_up_no_faster_than_it_may() {
+    let mut cluster = Cluster::new(2, "replica.fetch.backoff.ms=100\nreplica.fetch.max.bytes=1024");
+    cluster.cut_off(1);
+    cluster.lead(0, 1, &[0]);
+    for number in 0..20 {
+        cluster.produce(0, &batch(&[&format!("{number:01000}")]), 1);
+    }
+    cluster.settle();
+    // Small answers, so that a throttle has something to hold back.
+    cluster.throttle(0, "leader", 2000);
+    cluster.bring_back(1);
+    cluster.lead(0, 2, &[0]);
+    cluster.advance_by_steps(2000, 100);
+    let soon = cluster.offsets(1).log_end;
+    assert!(soon < 20, "all of it came at once");
+    cluster.advance_by_steps(30_000, 100);
+    assert_eq!(cluster.offsets(1).log_end, 20);
+}

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use config::BrokerSettings;
 use kafka_replica::{AppendFailure, EpochEnd, Fetched, FollowerLog};
 
+use super::Throttles;
 use crate::broker::Broker;
 use crate::host::Host;
 use crate::partitions::Partition;
@@ -13,11 +15,20 @@ use crate::partitions::Partition;
 pub(super) struct Follower {
     pub(super) partition: Arc<Partition>,
     host: Arc<dyn Host>,
+    throttles: Arc<Throttles>,
+    settings: Arc<BrokerSettings>,
 }
 
 impl Follower {
     pub(super) fn new(broker: &Broker, partition: Arc<Partition>) -> Self {
-        Self { partition, host: broker.host.clone() }
+        let (host, throttles) = (broker.host.clone(), broker.throttles.clone());
+        Self { partition, host, throttles, settings: broker.settings() }
+    }
+}
+
+impl Follower {
+    fn is_covered(&self) -> bool {
+        self.throttles.follower.covers(&self.partition.name.topic, self.partition.name.partition)
     }
 }
 
@@ -48,10 +59,15 @@ impl FollowerLog for Follower {
     }
 
     fn append(&self, fetched: &Fetched) -> Result<i64, AppendFailure> {
-        self.partition.append_as_follower(fetched, self.host.now())
+        let now = self.host.now();
+        let log_end = self.partition.append_as_follower(fetched, now)?;
+        if self.is_covered() {
+            self.throttles.follower.record(fetched.records.len() as u64, &self.settings, now.monotonic);
+        }
+        Ok(log_end)
     }
 
     fn is_throttled(&self) -> bool {
-        false
+        self.is_covered() && self.throttles.follower.is_exceeded(&self.settings, self.host.now().monotonic)
     }
 }

@@ -9,6 +9,7 @@ mod follower;
 mod isr;
 mod lane;
 mod states;
+mod throttle;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use follower::Follower;
 use lane::Lane;
 
 pub(crate) use isr::IsrChanges;
+pub(crate) use throttle::Throttles;
 
 /// All that this broker follows.
 #[derive(Default)]

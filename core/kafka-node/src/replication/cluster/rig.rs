@@ -201,6 +201,14 @@ impl Cluster {
         }
     }
 
+    /// All replicas of the topic are throttled in this direction.
+    pub(super) fn throttle(&self, id: usize, side: &str, rate: u64) {
+        let broker = &self.nodes[id].broker;
+        let set = |key: &str, value: String| BTreeMap::from([(format!("{side}.replication.throttled.{key}"), value)]);
+        broker.throttles.set_replicas("t", &set("replicas", "*".to_owned()), broker.id());
+        broker.throttles.set_rates(config::broker::Scope::Default, &set("rate", rate.to_string()));
+    }
+
     /// How many segments a log has.
     pub(super) fn segments(&self, id: usize) -> usize {
         self.partition(id).log.segment_count()
