@@ -1,42 +1,44 @@
 //! `jackdaw dev`: everything in one process, for trying things out.
 
+mod brokers;
 mod ensemble;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use config::Properties;
-use host::logging::{KAFKA_DEFAULT, Log, LogSettings, capture_events, end_process_on_panic};
-use host::{Kafka, KafkaError, StopSignals, System};
+use host::logging::end_process_on_panic;
+use host::{StopSignals, System};
 use zk_node::StopReason;
 
-use crate::kafka_server;
 use crate::zookeeper_server::block_on;
+use brokers::Brokers;
 use ensemble::Servers;
 
 const HELP: &str = "\
 Usage: jackdaw dev [OPTIONS]
 
-ZooKeeper and a broker in the foreground, for trying things out. Ctrl-C stops them; their data stays.
+ZooKeeper and Kafka in the foreground, for trying things out. Ctrl-C stops them; their data stays.
 
   --data-dir DIR          where data and logs are kept (jackdaw-data)
   --host NAME             where to listen, and what clients are told to connect to (localhost)
   --servers N             how many ZooKeeper servers, an ensemble if more than one (1)
   --zookeeper-port PORT   ZooKeeper's port, 0 for any free one (2181); further servers take those behind it
-  --kafka-port PORT       the broker's port, 0 for any free one (9092)
+  --brokers N             how many Kafka brokers, a cluster if more than one (1)
+  --kafka-port PORT       the broker's port, 0 for any free one (9092); further brokers take those behind it
 ";
 
 /// How long a clean stop may take.
 const STOP_MAX: Duration = Duration::from_secs(30);
-/// More would show nothing new on one machine.
-const SERVERS_MAX: u8 = 9;
+/// More servers, or brokers, would show nothing new on one machine.
+const COUNT_MAX: u8 = 9;
 
 struct Options {
     data_dir: PathBuf,
     host: String,
     servers: u8,
+    brokers: u8,
     zookeeper_port: u16,
     kafka_port: u16,
 }
@@ -60,6 +62,7 @@ impl Options {
             data_dir: "jackdaw-data".into(),
             host: "localhost".to_owned(),
             servers: 1,
+            brokers: 1,
             zookeeper_port: 2181,
             kafka_port: 9092,
         };
@@ -70,7 +73,7 @@ impl Options {
                 Some((name, value)) => (name, Some(value.into())),
                 None => (word, None),
             };
-            let known = ["--data-dir", "--host", "--servers", "--zookeeper-port", "--kafka-port"];
+            let known = ["--data-dir", "--host", "--servers", "--brokers", "--zookeeper-port", "--kafka-port"];
             if !known.contains(&name) {
                 return Err(format!("unknown option {word}; see `jackdaw dev --help`"));
             }
@@ -81,12 +84,8 @@ impl Options {
             match name {
                 "--data-dir" => options.data_dir = value.into(),
                 "--host" => options.host = bracketed(&value.to_string_lossy()),
-                "--servers" => {
-                    let count = value.to_string_lossy();
-                    let parsed = count.parse().ok().filter(|count| (1..=SERVERS_MAX).contains(count));
-                    options.servers =
-                        parsed.ok_or_else(|| format!("--servers: {count} is not between 1 and {SERVERS_MAX}"))?;
-                }
+                "--servers" => options.servers = count(name, &value)?,
+                "--brokers" => options.brokers = count(name, &value)?,
                 _ => {
                     let port = value.to_string_lossy();
                     let port = port.parse().map_err(|_| format!("{name}: {port} is no port"))?;
@@ -96,6 +95,20 @@ impl Options {
             }
         }
         Ok(options)
+    }
+}
+
+fn count(name: &str, value: &OsStr) -> Result<u8, String> {
+    let text = value.to_string_lossy();
+    let parsed = text.parse().ok().filter(|count| (1..=COUNT_MAX).contains(count));
+    parsed.ok_or_else(|| format!("{name}: {text} is not between 1 and {COUNT_MAX}"))
+}
+
+/// The port of a server or broker: those behind the first one, or any free one.
+fn port_of(flag: &str, first: u16, index: u8) -> Result<u16, String> {
+    match first {
+        0 => Ok(0),
+        first => first.checked_add(index.into()).ok_or_else(|| format!("{flag}: there are no ports above 65535")),
     }
 }
 
@@ -115,20 +128,20 @@ fn serve(options: &Options) -> Result<i32, String> {
 
     let code = block_on(async {
         let mut signals = StopSignals::listen().map_err(|error| error.to_string())?;
-        let broker = start_broker(options, &servers.addresses, &system)?;
+        let brokers = Brokers::start(options, &servers.addresses, &system)?;
         tokio::select! {
-            () = broker.started() => announce(&servers.addresses, &broker, options),
+            () = brokers.started() => announce(&servers.addresses, &brokers.addresses, options),
             reason = servers.one_stopped() => return Err(format!("ZooKeeper ended: {reason}")),
-            fatal = broker.failed() => return Err(fatal.to_string()),
+            fatal = brokers.one_failed() => return Err(fatal.to_string()),
             signal = signals.next() => return Ok(signal.exit_code()),
         }
         let signal = tokio::select! {
             reason = servers.one_stopped() => return Err(format!("ZooKeeper ended: {reason}")),
-            fatal = broker.failed() => return Err(fatal.to_string()),
+            fatal = brokers.one_failed() => return Err(fatal.to_string()),
             signal = signals.next() => signal,
         };
         let stop = async {
-            broker.stop().await;
+            brokers.stop().await;
             servers.stop().await
         };
         tokio::select! {
@@ -145,44 +158,15 @@ fn serve(options: &Options) -> Result<i32, String> {
     code
 }
 
-/// The broker, with settings that suit one that is alone.
-fn start_broker(options: &Options, zookeeper_address: &str, system: &System) -> Result<Kafka, String> {
-    let log = kafka_log(options)?;
-    capture_events(&log);
-    let settings = [
-        ("broker.id", "0".to_owned()),
-        ("listeners", format!("PLAINTEXT://{}:{}", options.host, options.kafka_port)),
-        ("log.dirs", options.data_dir.join("kafka").display().to_string()),
-        ("zookeeper.connect", zookeeper_address.to_owned()),
-        ("offsets.topic.replication.factor", "1".to_owned()),
-        ("transaction.state.log.replication.factor", "1".to_owned()),
-        ("transaction.state.log.min.isr", "1".to_owned()),
-        ("group.initial.rebalance.delay.ms", "0".to_owned()),
-    ];
-    let config = kafka_server::load(settings.into_iter().collect(), &log)?;
-    let random = System::random().map_err(|error| error.to_string())?;
-    Kafka::start(config, system.clone(), log, random, None).map_err(|error| match &error {
-        KafkaError::Bind { .. } => format!("{error}; choose another port with --kafka-port"),
-        _ => error.to_string(),
-    })
-}
-
-/// The logs of the broker: Kafka's files, without the console.
-fn kafka_log(options: &Options) -> Result<Log, String> {
-    let dir = options.data_dir.join("logs").display().to_string();
-    let mut file = Properties::parse(KAFKA_DEFAULT.as_bytes()).map_err(|error| error.to_string())?;
-    file.set("log4j.rootLogger", "INFO, kafkaAppender");
-    let settings =
-        LogSettings::parse(&file, &[("kafka.logs.dir", dir.as_str())].into_iter().collect(), &mut Vec::new());
-    Log::start(settings).map_err(|error| format!("cannot write to {dir}: {error}"))
-}
-
-fn announce(zookeeper: &str, broker: &Kafka, options: &Options) {
+fn announce(zookeeper: &str, kafka: &str, options: &Options) {
     let command = std::env::args().next().unwrap_or_else(|| "jackdaw".to_owned());
-    let kafka = format!("{}:{}", options.host, broker.addresses().first().map_or(0, std::net::SocketAddr::port));
+    let replicas = match options.brokers {
+        1 => String::new(),
+        brokers => format!(" --replication-factor {}", brokers.min(3)),
+    };
     let text = format!(
         "ZooKeeper listens on {zookeeper}, Kafka on {kafka}; data and logs are in {}. Try:\n\n  \
-         {command} kafka-topics --create --bootstrap-server {kafka} --topic ky18 --partitions 3\n  \
+         {command} kafka-topics --create --bootstrap-server {kafka} --topic ky18 --partitions 3{replicas}\n  \
          {command} kafka-console-producer --broker-list {kafka} --topic ky18\n  \
          {command} kafka-console-consumer --bootstrap-server {kafka} --topic ky18 --from-beginning\n\n\
          Ctrl-C stops all.\n",
@@ -213,7 +197,12 @@ mod tests {
         assert!(error(&["--zookeeper-port", "70000"]).contains("70000"));
         assert!(error(&["--host"]).contains("needs a value"));
         assert!(error(&["--servers", "0"]).contains("0 is not between 1 and 9"));
-        assert_eq!(parse(&["--servers=3"]).unwrap().servers, 3);
+        assert!(error(&["--brokers=10"]).contains("--brokers: 10 is not between 1 and 9"));
+        let options = parse(&["--servers=3", "--brokers", "5"]).unwrap();
+        assert_eq!((options.servers, options.brokers), (3, 5));
         assert!(error(&["--nope"]).contains("--nope"));
+        assert_eq!(port_of("--kafka-port", 9092, 2), Ok(9094));
+        assert_eq!(port_of("--kafka-port", 0, 2), Ok(0));
+        assert!(port_of("--kafka-port", 65_535, 1).is_err_and(|error| error.contains("--kafka-port")));
     }
 }

@@ -18,7 +18,7 @@ Jackdaw: ZooKeeper and Kafka in one binary
 
 Usage: jackdaw COMMAND [ARGUMENTS]
 
-  dev                               ZooKeeper and a broker for trying things out; see `jackdaw dev --help`
+  dev                               ZooKeeper and Kafka for trying things out; see `jackdaw dev --help`
   install DIR                       lay out DIR/zookeeper and DIR/kafka with the upstream scripts
   zookeeper-server-start FILE       a ZooKeeper server, as set in FILE (zoo.cfg)
   kafka-server-start FILE           a broker, as set in FILE (server.properties)

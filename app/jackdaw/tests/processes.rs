@@ -93,6 +93,37 @@ fn dev(data: &Path) -> (Process, String) {
     (dev, line)
 }
 
+#[test]
+fn brokers_of_one_process_are_a_cluster() {
+    let data = tempfile::tempdir().unwrap();
+    let arguments = ["dev", "--brokers=3", "--data-dir", data.path().to_str().unwrap()];
+    let mut dev = Process::start(&[&arguments[..], &["--zookeeper-port=0", "--kafka-port=0"]].concat());
+    let line = dev.await_line("ZooKeeper listens on");
+    let (_, brokers) = line.split_once("Kafka on ").unwrap();
+    let (brokers, _) = brokers.split_once(';').unwrap();
+    assert_eq!(brokers.split(',').count(), 3, "{line}");
+
+    let topic = ["--bootstrap-server", brokers, "--topic", "ky18"];
+    let create = ["kafka-topics", "--create", "--partitions=3", "--replication-factor=3"];
+    let (code, stdout, stderr) = run(&[&create[..], &topic].concat());
+    assert_eq!((code, stdout.as_str()), (0, "Created topic ky18.\n"), "{stderr}");
+    let mut producer = jackdaw(&["kafka-console-producer", "--request-required-acks=all"]);
+    let mut producer = producer.args(topic).stdin(Stdio::piped()).spawn().unwrap();
+    producer.stdin.take().unwrap().write_all(b"one\ntwo\nthree\n").unwrap();
+    assert!(producer.wait().unwrap().success());
+    let consume = ["kafka-console-consumer", "--from-beginning", "--max-messages=3"];
+    let (_, stdout, stderr) = run(&[&consume[..], &topic].concat());
+    let records: std::collections::BTreeSet<_> = stdout.lines().collect();
+    assert_eq!(records, ["one", "two", "three"].into(), "{stderr}");
+    // The group's offsets too have three replicas.
+    let (_, stdout, _) = run(&["kafka-topics", "--describe", "--bootstrap-server", brokers]);
+    let replicated = stdout.lines().filter(|line| line.contains("Partition: ") && line.matches(',').count() == 4);
+    assert_eq!(replicated.count(), 3 + 50, "{stdout}");
+
+    dev.signal("TERM");
+    assert_eq!(dev.wait().code(), Some(143));
+}
+
 /// The port in `localhost:PORT`, as the line of `dev` has it behind `what`.
 fn port<'line>(line: &'line str, what: &str) -> &'line str {
     let (_, rest) = line.split_once(what).unwrap();

@@ -7,7 +7,7 @@ use host::logging::{Log, LogSettings, ZOOKEEPER_DEFAULT};
 use host::{Listener, System, ZooKeeper, resolve};
 use zk_node::{PeerPort, StopReason};
 
-use super::Options;
+use super::{Options, port_of};
 use crate::zookeeper_server::{self, ClientPorts};
 
 /// Servers that run, and where clients find them.
@@ -34,10 +34,7 @@ impl Servers {
         let mut servers = Vec::new();
         let mut addresses = Vec::new();
         for (index, plan) in (0..).zip(plans) {
-            let port = match options.zookeeper_port {
-                0 => 0,
-                first => first.checked_add(index).ok_or("--zookeeper-port: there are no ports above 65535")?,
-            };
+            let port = port_of("--zookeeper-port", options.zookeeper_port, index)?;
             let address = resolve(&options.host, port).map_err(|error| format!("--host: {error}"))?;
             let Plan { settings, peers, log } = plan;
             let addresses_of_one = ClientPorts { plain: Some(address), secure: None };
