@@ -154,9 +154,11 @@ impl Context {
         partitions.flat_map(|(number, partition)| partition.assignment.replicas.iter().map(|broker| (*number, *broker)))
     }
 
-    /// Whether the leader of the partition, if it has one, is there.
+    /// Whether one of the partition's replicas leads it and is there.
     pub(crate) fn has_present_leader(&self, id: &TopicPartition) -> bool {
-        self.state(id).is_some_and(|state| self.is_present(id, state.leader_and_isr.leader))
+        let leader = self.leader(id);
+        self.is_present(id, leader)
+            && self.partition(id).is_some_and(|partition| partition.assignment.replicas.contains(&leader))
     }
 
     /// The partition's leader, or -1.

@@ -151,14 +151,18 @@ impl Context {
         allow_unclean: bool,
         next: impl Fn(i32, Vec<i32>) -> LeaderAndIsr,
     ) -> Choice {
-        let in_sync = |is_there: &dyn Fn(i32) -> bool| now.isr.iter().copied().filter(|id| is_there(*id)).collect();
-        if self.is_present(id, now.leader) {
-            let isr: Vec<i32> = in_sync(&|replica| self.is_present(id, replica));
+        let replicas = &partition.assignment.replicas;
+        // A reassignment that was given up as the controller died may have left one that is no replica any more.
+        let in_sync = |is_there: &dyn Fn(i32) -> bool| -> Vec<i32> {
+            now.isr.iter().copied().filter(|id| replicas.contains(id) && is_there(*id)).collect()
+        };
+        if self.is_present(id, now.leader) && replicas.contains(&now.leader) {
+            let isr = in_sync(&|replica| self.is_present(id, replica));
             // A leader outside of its ISR is nobody's work; the ISR stays rather than be empty.
             let unchanged = isr.len() == now.isr.len() || isr.is_empty();
             return if unchanged { Choice::UNCHANGED } else { Choice::write(next(now.leader, isr)) };
         }
-        let online = || partition.assignment.replicas.iter().copied().filter(|replica| self.is_online(id, *replica));
+        let online = || replicas.iter().copied().filter(|replica| self.is_online(id, *replica));
         if let Some(leader) = online().find(|replica| now.isr.contains(replica)) {
             return Choice::write(next(leader, in_sync(&|replica| self.is_online(id, replica))));
         }

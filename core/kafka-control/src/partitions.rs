@@ -211,6 +211,12 @@ impl Controller {
         if rule == Some(Rule::FinishReassignment) {
             partition.assignment = ReplicaAssignment::of(partition.assignment.target());
         }
+        if let (Some(Rule::Settle { .. }), Some(state)) = (&rule, &partition.state) {
+            let is_left_over = |broker: &&i32| !partition.assignment.replicas.contains(broker);
+            for broker in state.leader_and_isr.isr.iter().filter(is_left_over).filter(|id| !next.isr.contains(id)) {
+                work.outbox.stop(*broker, id.clone(), true);
+            }
+        }
         let line = format!(
             "Changed partition {id} from {} to {} with state LeaderAndIsr(leader={}, leaderEpoch={}, isr=List({}), zkVersion={zk_version})",
             if before.is_none() { "NewPartition" } else { "OnlinePartition" },

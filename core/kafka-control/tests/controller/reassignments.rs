@@ -172,6 +172,28 @@ fn another_target_comes_instead() {
     assert_eq!(world.state("t", 0).isr, [3]);
 }
 
+/// The controller dies when it has written the old assignment and nothing else.
+#[test]
+fn a_reassignment_that_was_given_up_leaves_nothing_in_the_isr() {
+    for steps in 0..30 {
+        let mut world = World::with_brokers(&[1, 2, 3]);
+        world.create_topic("t", &[&[1]]);
+        move_to(&mut world, "t", 0, &[2, 3]);
+        grow_isr(&mut world, "t", 0, &[1, 2]);
+        world.ask_of(0, Request::AlterPartitionReassignments([(id("t", 0), None)].into()));
+        for _ in 0..steps {
+            world.step(0);
+        }
+        world.expire(0);
+        world.run();
+        world.register(0);
+        world.run();
+        if listed(&mut world).is_empty() {
+            assert_eq!((world.state("t", 0).leader, world.state("t", 0).isr), (1, vec![1]), "after {steps} steps");
+        }
+    }
+}
+
 /// The only replica with the data is one that was being added.
 #[test]
 fn the_last_data_is_not_given_up() {

@@ -200,13 +200,21 @@ impl World {
         self.spread();
     }
 
+    pub(crate) fn is_running(&self, broker: i32) -> bool {
+        self.plain.contains_key(&broker) || self.nodes.contains_key(&broker)
+    }
+
+    pub(crate) fn has_session(&self, broker: i32) -> bool {
+        self.nodes.get(&broker).is_some_and(|node| node.session.is_some())
+    }
+
     /// Czxid of the broker's registration.
     pub(crate) fn broker_epoch(&self, broker: i32) -> Option<i64> {
         self.zookeeper.stat(&kafka_control::znode::broker(broker)).map(|stat| stat.czxid)
     }
 
     /// Watches that fired become events.
-    fn spread(&mut self) {
+    pub(crate) fn spread(&mut self) {
         for (session, path) in std::mem::take(&mut self.zookeeper.fired) {
             if let Some(node) = self.nodes.values_mut().find(|node| node.session == Some(session)) {
                 node.inbox.push_back(Event::Changed(path));
