@@ -80,13 +80,15 @@ pub struct Thrown {
     pub message: String,
     /// The exception behind it.
     pub cause: Option<Box<Thrown>>,
+    /// Others that it stands for.
+    pub suppressed: Vec<Thrown>,
 }
 
 impl Thrown {
     /// An exception of a class.
     #[must_use]
     pub fn new(class: impl Into<Cow<'static, str>>, message: impl Display) -> Self {
-        Self { class: class.into(), message: message.to_string(), cause: None }
+        Self { class: class.into(), message: message.to_string(), cause: None, suppressed: Vec::new() }
     }
 
     /// The same with the exception behind it.
@@ -106,7 +108,9 @@ impl Thrown {
     #[must_use]
     pub fn trace(&self) -> String {
         let causes = std::iter::successors(self.cause.as_deref(), |thrown| thrown.cause.as_deref());
-        causes.fold(self.to_string(), |trace, cause| format!("{trace}\nCaused by: {cause}"))
+        let suppressed = self.suppressed.iter().map(|thrown| format!("\n\tSuppressed: {thrown}"));
+        let start = self.to_string() + &suppressed.collect::<String>();
+        causes.fold(start, |trace, cause| format!("{trace}\nCaused by: {cause}"))
     }
 
     /// `java.lang.IllegalArgumentException`.
@@ -115,10 +119,29 @@ impl Thrown {
         Self::new("java.lang.IllegalArgumentException", message)
     }
 
+    /// `kafka.common.AdminCommandFailedException`.
+    #[must_use]
+    pub fn command_failed(message: impl Display) -> Self {
+        Self::new("kafka.common.AdminCommandFailedException", message)
+    }
+
+    /// `kafka.admin.AdminOperationException`.
+    #[must_use]
+    pub fn admin_operation(message: impl Display) -> Self {
+        Self::new("kafka.admin.AdminOperationException", message)
+    }
+
     /// Nobody catches it.
     #[must_use]
     pub fn uncaught(&self) -> Stop {
         Stop::failure(format_args!("Exception in thread \"main\" {}", self.trace()))
+    }
+}
+
+impl From<Thrown> for Stop {
+    /// Nobody catches it.
+    fn from(thrown: Thrown) -> Self {
+        thrown.uncaught()
     }
 }
 

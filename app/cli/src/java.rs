@@ -14,6 +14,12 @@ pub(crate) fn partition_hash(topic: &str, partition: i32) -> u32 {
     partition.cast_unsigned().wrapping_add(31).wrapping_mul(31).wrapping_add(string_hash(topic))
 }
 
+/// The same of the client's own.
+#[must_use]
+pub(crate) fn topic_partition_hash(partition: &kafka_client::TopicPartition) -> u32 {
+    partition_hash(&partition.topic, partition.partition)
+}
+
 /// The order in which a `java.util.HashMap` (`Properties` too) that texts were put into one by one gives them back.
 #[must_use]
 pub(crate) fn hash_order<T>(entries: Vec<T>, key: impl Fn(&T) -> &str) -> Vec<T> {
@@ -77,10 +83,45 @@ pub(crate) fn scala_order<T>(entries: Vec<T>, hash: impl Fn(&T) -> u32) -> Vec<T
     if entries.len() <= 4 {
         return entries;
     }
+    scala_hash_order(entries, hash)
+}
+
+/// The order of a `scala.collection.immutable.HashMap` or `HashSet` (2.13), as `groupBy` makes one even of few entries.
+#[must_use]
+pub(crate) fn scala_hash_order<T>(entries: Vec<T>, hash: impl Fn(&T) -> u32) -> Vec<T> {
     let hashed = entries.into_iter().map(|entry| (scala_improved(hash(&entry)), entry)).collect();
     let mut ordered = Vec::new();
     add_node(hashed, 0, &mut ordered);
     ordered
+}
+
+/// An immutable `Set` (2.13) of what came, in its order.
+#[must_use]
+pub(crate) fn scala_set<T: PartialEq>(entries: impl IntoIterator<Item = T>, hash: impl Fn(&T) -> u32) -> Vec<T> {
+    let mut distinct: Vec<T> = Vec::new();
+    for entry in entries {
+        if !distinct.contains(&entry) {
+            distinct.push(entry);
+        }
+    }
+    scala_order(distinct, hash)
+}
+
+/// What came more than once, in the order of `kafka.utils.CoreUtils.duplicates`.
+#[must_use]
+pub(crate) fn duplicates<T: Clone + Ord>(entries: &[T], hash: impl Fn(&T) -> u32) -> Vec<T> {
+    let mut sorted = entries.to_vec();
+    sorted.sort_unstable();
+    let mut twice: Vec<T> =
+        sorted.windows(2).filter(|pair| pair.first() == pair.last()).flat_map(<[T]>::first).cloned().collect();
+    twice.dedup();
+    scala_hash_order(twice, hash)
+}
+
+/// `Integer.hashCode`.
+#[must_use]
+pub(crate) const fn int_hash(number: &i32) -> u32 {
+    number.cast_unsigned()
 }
 
 /// `scala.collection.Hashing.improve`.

@@ -30,9 +30,32 @@ impl KafkaAdmin {
     /// # Errors
     /// The exceptions of the original, which nobody catches: no such file, or properties that are refused.
     pub fn new(command_config: Option<&str>, overrides: &[(&str, &str)]) -> Result<Self, Stop> {
-        let properties = command_config.map(load_properties).transpose()?.unwrap_or_default();
-        let all = properties.iter().chain(overrides.iter().copied());
-        let (config, warnings) = AdminConfig::new(all).map_err(|error| refused(&error.0))?;
+        let mut properties = command_config.map(load_properties).transpose()?.unwrap_or_default();
+        for (key, value) in overrides {
+            properties.set(key, *value);
+        }
+        Ok(Self::of(&properties)?)
+    }
+
+    /// The same with a client id of the tool's own, if the file has none.
+    ///
+    /// # Errors
+    /// The exceptions of the original.
+    pub fn named(client_id: &str, command_config: Option<&str>, servers: &str) -> Result<Self, Thrown> {
+        let mut properties = command_config.map(load_properties).transpose()?.unwrap_or_default();
+        properties.set("bootstrap.servers", servers);
+        if properties.get("client.id").is_none() {
+            properties.set("client.id", client_id);
+        }
+        Self::of(&properties)
+    }
+
+    /// A client of these properties. Nothing is dialled yet.
+    ///
+    /// # Errors
+    /// The exception of the original when they are refused.
+    pub fn of(properties: &Properties) -> Result<Self, Thrown> {
+        let (config, warnings) = AdminConfig::new(properties.iter()).map_err(|error| refused(&error.0))?;
         for warning in warnings {
             log_warning("org.apache.kafka.clients.admin.AdminClientConfig", &warning);
         }
@@ -44,6 +67,12 @@ impl KafkaAdmin {
     /// From now on calls may take this long, whatever the properties say.
     pub const fn set_timeout_ms(&mut self, timeout_ms: u64) {
         self.timeout_ms = timeout_ms;
+    }
+
+    /// How long a broker may wait before it answers: its request's own time-out, within that of the call.
+    pub fn request_timeout_ms(&self) -> i32 {
+        let request_ms = self.driver.machine.config().network.request_timeout_ms;
+        i32::try_from(request_ms.min(self.timeout_ms)).unwrap_or(i32::MAX)
     }
 
     /// The coordinator of a group that a call went to: id, host and port.
@@ -159,19 +188,25 @@ pub fn thrown(error: ClientError) -> Thrown {
 ///
 /// # Errors
 /// The exceptions of the original.
-pub fn load_properties(path: &str) -> Result<Properties, Stop> {
-    let file = std::fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Stop::uncaught("java.nio.file.NoSuchFileException", path),
-        std::io::ErrorKind::PermissionDenied => Stop::uncaught("java.nio.file.AccessDeniedException", path),
-        _ => Stop::uncaught("java.io.IOException", error),
-    })?;
-    Properties::parse(&file).map_err(|error| Stop::uncaught("java.lang.IllegalArgumentException", error))
+pub fn load_properties(path: &str) -> Result<Properties, Thrown> {
+    Properties::parse(&read_file(path)?).map_err(Thrown::illegal_argument)
 }
 
-fn refused(message: &str) -> Stop {
-    let mut stop = Stop::uncaught("org.apache.kafka.common.KafkaException", "Failed to create new KafkaAdminClient");
-    stop.err += &format!("Caused by: org.apache.kafka.common.config.ConfigException: {message}\n");
-    stop
+/// The bytes of a file.
+///
+/// # Errors
+/// The exceptions of the original.
+pub fn read_file(path: &str) -> Result<Vec<u8>, Thrown> {
+    std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Thrown::new("java.nio.file.NoSuchFileException", path),
+        std::io::ErrorKind::PermissionDenied => Thrown::new("java.nio.file.AccessDeniedException", path),
+        _ => Thrown::new("java.io.IOException", error),
+    })
+}
+
+fn refused(message: &str) -> Thrown {
+    let failed = Thrown::new("org.apache.kafka.common.KafkaException", "Failed to create new KafkaAdminClient");
+    failed.caused_by(Thrown::new("org.apache.kafka.common.config.ConfigException", message))
 }
 
 /// A line of the log, past the tool's console: the machine speaks at any time.

@@ -1,19 +1,22 @@
 //! Kafka's znodes for the tools that write them themselves (upstream `KafkaZkClient`, `AdminZkClient`).
 
 use std::collections::BTreeMap;
+use std::io::{sink, stderr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use config::Properties;
-use kafka_control::znode::{self, BrokerRegistration, ConfigChange, EntityConfig, LeaderAndIsr, TopicAssignment};
+use kafka_control::znode::{
+    self, BrokerRegistration, ConfigChange, EntityConfig, LeaderAndIsr, PartitionReassignment, TopicAssignment,
+};
 use tls::Tls;
 use zk_client::{ClientConfig, ConnectString, Failure, ops};
 use zk_proto::requests::Request;
 use zk_proto::responses::Response;
 use zk_proto::{Acl, CreateMode, ErrorCode};
 
-use crate::console::Thrown;
+use crate::console::{Console, Thrown};
 use crate::properties::zookeeper_login;
 use crate::zookeeper::Session;
 
@@ -174,6 +177,28 @@ impl KafkaZookeeper {
     /// ZooKeeper's; `NodeExistsException` if that was asked before.
     pub fn mark_for_deletion(&mut self, topic: &str) -> Result<(), Thrown> {
         self.create(&znode::delete_topic(topic), None)
+    }
+
+    /// The reassignments that the old way of asking has left; none, and a warning, if they cannot be read.
+    ///
+    /// # Errors
+    /// ZooKeeper's.
+    pub fn reassignment(&mut self) -> Result<PartitionReassignment, Thrown> {
+        let Some(data) = self.data(znode::REASSIGN_PARTITIONS)? else { return Ok(PartitionReassignment::default()) };
+        Ok(PartitionReassignment::decode(&data).unwrap_or_else(|error| {
+            let text = format!("Ignoring partition reassignment due to invalid json: {}", error.reason);
+            let mut console = Console { input: None, out: &mut sink(), err: &mut stderr() };
+            console.log("WARN", text, "kafka.zk.KafkaZkClient");
+            PartitionReassignment::default()
+        }))
+    }
+
+    /// Asks the controller for reassignments.
+    ///
+    /// # Errors
+    /// ZooKeeper's; `NodeExistsException` while others are asked for.
+    pub fn create_reassignment(&mut self, reassignment: &PartitionReassignment) -> Result<(), Thrown> {
+        self.create(znode::REASSIGN_PARTITIONS, Some(reassignment.encode()))
     }
 
     /// The names below a node, sorted; none if it is not there.

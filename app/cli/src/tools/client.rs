@@ -3,7 +3,6 @@
 use std::fmt::Display;
 use std::io;
 use std::net::ToSocketAddrs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::console::{Console, Thrown};
 use crate::driver::{Waker, Warn};
+use crate::kafka_admin::load_properties;
 use crate::options::{Parsed, Parser, Row};
 
 /// What kind of client a tool has.
@@ -83,7 +83,7 @@ impl Client {
             Self::Producer => ("producer-property", "producer.config"),
             Self::Consumer => ("consumer-property", "consumer.config"),
         };
-        let of_file = parsed.value(file)?.map(load).transpose()?.unwrap_or_default();
+        let of_file = parsed.value(file)?.map(load_properties).transpose()?.unwrap_or_default();
         let mut given = Properties::new();
         set_all(&mut given, &parsed.values(one));
         Ok((of_file, given))
@@ -104,16 +104,6 @@ pub(super) fn servers_option(parsed: &Parsed) -> &'static str {
 
 /// Longer than any tool runs.
 pub(super) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// A file of properties.
-pub(super) fn load(path: &str) -> Result<Properties, Thrown> {
-    let bytes = std::fs::read(Path::new(path)).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Thrown::new("java.nio.file.NoSuchFileException", path),
-        io::ErrorKind::PermissionDenied => Thrown::new("java.nio.file.AccessDeniedException", path),
-        _ => Thrown::new("java.io.IOException", error),
-    })?;
-    Properties::parse(&bytes).map_err(Thrown::illegal_argument)
-}
 
 /// Sets what options said as `key=value`; a key alone gets an empty value.
 pub(super) fn set_all(properties: &mut Properties, given: &[&str]) {

@@ -1,6 +1,7 @@
 //! One file for each upstream command, and the table that finds it by its script's name or its Java class.
 
 mod client;
+mod elections;
 mod kafka_broker_api_versions;
 mod kafka_configs;
 mod kafka_console_consumer;
@@ -8,7 +9,10 @@ mod kafka_console_producer;
 mod kafka_consumer_groups;
 mod kafka_consumer_perf_test;
 mod kafka_dump_log;
+mod kafka_leader_election;
+mod kafka_log_dirs;
 mod kafka_producer_perf_test;
+mod kafka_reassign_partitions;
 mod kafka_topics;
 mod metrics;
 mod zk_cli;
@@ -37,6 +41,9 @@ static TOOLS: &[(&str, Run)] = &[
     ("kafka-broker-api-versions", kafka_broker_api_versions::run),
     ("kafka-configs", kafka_configs::run),
     ("kafka-dump-log", kafka_dump_log::run),
+    ("kafka-leader-election", kafka_leader_election::run),
+    ("kafka-log-dirs", kafka_log_dirs::run),
+    ("kafka-reassign-partitions", kafka_reassign_partitions::run),
 ];
 
 /// Runs the tool of a script's name (with or without `.sh`) or of a Java class, and gives its exit code; `None` if it is

@@ -69,6 +69,8 @@ Unknown keys warn, as in the originals.
   with a message that is not whole.
 - A folder `topic-N.<id>-future`, which a move between log directories has left, stays as it is, with a line that says so: moves are not
   served yet.
+- The tools for leader elections name the partitions that had the right leader already. The originals print those that were elected in
+  their place, which is mended since 3.0.
 - `kafka.request.logger` writes nothing, whatever its level: requests are not traced.
 - A topic whose znode would be longer than 1,047,551 bytes is refused at once. The original sends it to ZooKeeper again and
   again, which closes the connection each time; at millions of partitions it runs out of memory.
@@ -167,11 +169,11 @@ const COMMANDS: &[(&str, &str)] = &[
     ("kafka-delegation-tokens.sh", "later"),
     ("kafka-delete-records.sh", "later"),
     ("kafka-features.sh", "later"),
-    ("kafka-leader-election.sh", "later"),
-    ("kafka-log-dirs.sh", "later"),
+    ("kafka-leader-election.sh", "served"),
+    ("kafka-log-dirs.sh", "served"),
     ("kafka-mirror-maker.sh", "later"),
     ("kafka-preferred-replica-election.sh", "later"),
-    ("kafka-reassign-partitions.sh", "later"),
+    ("kafka-reassign-partitions.sh", "served"),
     ("kafka-replica-verification.sh", "later"),
     ("kafka-streams-application-reset.sh", "later"),
     ("kafka-verifiable-consumer.sh", "later"),

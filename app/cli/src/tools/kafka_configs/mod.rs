@@ -83,7 +83,8 @@ fn execute(arguments: &[OsString], console: &mut Console<'_>) -> Result<(), End>
         "Warning: --zookeeper is deprecated and will be removed in a future version of Kafka.\nUse --bootstrap-server \
          instead to specify a broker to connect to.",
     );
-    let file = options.tls_file()?.map(|path| load_properties(&path)).transpose()?.unwrap_or_default();
+    let file =
+        options.tls_file()?.map(|path| load_properties(&path)).transpose().map_err(Stop::from)?.unwrap_or_default();
     let tls = kafkas_zookeeper_tls(&file).map_err(Stop::failure)?;
     let mut zookeeper = KafkaZookeeper::connect(&servers, tls)?;
     if options.has("alter") {

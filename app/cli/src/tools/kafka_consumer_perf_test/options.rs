@@ -6,6 +6,7 @@ use config::Properties;
 
 use super::date_format::DateFormat;
 use crate::console::{Console, Stop, Thrown};
+use crate::kafka_admin::load_properties;
 use crate::options::{Parsed, Parser, Row};
 use crate::tools::client;
 
@@ -38,7 +39,7 @@ impl Options {
 
     fn read(parsed: &Parsed) -> Result<Self, Thrown> {
         let mut consumer = match parsed.value("consumer.config")? {
-            Some(path) => client::load(path)?,
+            Some(path) => load_properties(path)?,
             None => Properties::new(),
         };
         let text = |option| parsed.value(option).map(|value| value.unwrap_or_default().to_owned());

@@ -17,6 +17,7 @@ use super::client::{self, FOREVER, Signals};
 use super::metrics::Metrics;
 use crate::console::{Console, Stop, Thrown};
 use crate::driver::Driver;
+use crate::kafka_admin::load_properties;
 use options::Options;
 use stats::Stats;
 
@@ -49,7 +50,7 @@ pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i
 
 fn properties(options: &Options) -> Result<Properties, Thrown> {
     let mut properties = match &options.config_file {
-        Some(path) => client::load(path)?,
+        Some(path) => load_properties(path)?,
         None => Properties::new(),
     };
     for property in &options.properties {

@@ -3,20 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::Str;
-use kafka_client::{ClientError, To};
-use kafka_proto::messages::{
-    create_partitions, create_topics, delete_topics, describe_configs, list_partition_reassignments as reassignments,
-    metadata,
-};
+use kafka_client::{ClientError, To, TopicPartition};
+use kafka_proto::messages::{create_partitions, create_topics, delete_topics, describe_configs, metadata};
 use kafka_proto::{AnyResponse, ErrorCode};
 
 use super::options::TopicOptions;
-use super::{
-    NewTopic, PartitionDescription, Reassignment, TopicService, chosen, ensure_found, print_topic, replication_factor,
-};
+use super::{NewTopic, PartitionDescription, TopicService, chosen, ensure_found, print_topic, replication_factor};
 use crate::console::{Console, Stop, Thrown};
 use crate::java;
 use crate::kafka_admin::{KafkaAdmin, REQUEST_TIMEOUT_MS, mismatched, thrown};
+use crate::kafka_admin_calls::Reassignment;
 
 /// A resource of this type is a topic.
 const TOPIC_RESOURCE: i8 = 2;
@@ -24,7 +20,7 @@ const TOPIC_RESOURCE: i8 = 2;
 const DEFAULT_CONFIG: i8 = 5;
 const FACTOR_MAX: i32 = i16::MAX as i32;
 
-type Reassignments = BTreeMap<(Str, i32), Reassignment>;
+type Reassignments = BTreeMap<TopicPartition, Reassignment>;
 
 /// Topics through the brokers.
 pub(super) struct AdminTopics {
@@ -97,31 +93,21 @@ impl AdminTopics {
 
     /// The reassignments that go on; none where the broker tells nothing of them.
     fn reassignments(&mut self, topics: &[metadata::ResponseTopic]) -> Result<Reassignments, ClientError> {
-        let asked = |topic: &metadata::ResponseTopic| reassignments::RequestTopic {
-            name: topic.name.clone(),
-            partition_indexes: topic.partitions.iter().map(|partition| partition.partition_index).collect(),
+        let of = |topic: &metadata::ResponseTopic| {
+            let name = topic.name.clone();
+            let indexes: Vec<i32> = topic.partitions.iter().map(|partition| partition.partition_index).collect();
+            indexes.into_iter().map(move |index| TopicPartition::new(name.clone(), index))
         };
-        let request =
-            reassignments::Request { timeout_ms: REQUEST_TIMEOUT_MS, topics: Some(topics.iter().map(asked).collect()) };
-        let response = match self.admin.call("listPartitionReassignments", To::Controller, request) {
-            Ok(AnyResponse::ListPartitionReassignments(response)) => response,
-            Ok(_) => return Err(mismatched()),
-            Err(ClientError::UnsupportedApi(_) | ClientError::Unsupported(_)) => return Ok(Reassignments::new()),
-            Err(error) => return Err(error),
-        };
-        if [ErrorCode::CLUSTER_AUTHORIZATION_FAILED, ErrorCode::UNSUPPORTED_VERSION].contains(&response.error_code) {
-            return Ok(Reassignments::new());
-        }
-        ClientError::check_with(response.error_code, response.error_message.as_ref())?;
-        let mut going = Reassignments::new();
-        for topic in response.topics {
-            for partition in topic.partitions {
-                let (adding, removing) = (partition.adding_replicas, partition.removing_replicas);
-                let reassignment = Reassignment { replicas: partition.replicas, adding, removing };
-                going.insert((topic.name.clone(), partition.partition_index), reassignment);
+        let partitions: Vec<TopicPartition> = topics.iter().flat_map(of).collect();
+        match self.admin.reassignments(Some(&partitions)) {
+            Err(ClientError::UnsupportedApi(_) | ClientError::Unsupported(_)) => Ok(Reassignments::new()),
+            Err(ClientError::Broker { code, .. })
+                if [ErrorCode::CLUSTER_AUTHORIZATION_FAILED, ErrorCode::UNSUPPORTED_VERSION].contains(&code) =>
+            {
+                Ok(Reassignments::new())
             }
+            result => result,
         }
-        Ok(going)
     }
 }
 
@@ -253,8 +239,9 @@ fn describe_one(
     options: &TopicOptions,
     console: &mut Console<'_>,
 ) {
-    let reassignment =
-        |partition: &metadata::ResponsePartition| going.get(&(topic.name.clone(), partition.partition_index));
+    let reassignment = |partition: &metadata::ResponsePartition| {
+        going.get(&TopicPartition::new(topic.name.clone(), partition.partition_index))
+    };
     let only_overrides = options.has("topics-with-overrides");
     let set: Vec<(String, String)> = configs.iter().filter(|config| !config.is_default).map(shown).collect();
     if options.describes_all() && (!only_overrides || !set.is_empty()) {

@@ -10,8 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
 use crate::console::{Console, Stop, Thrown};
+use crate::kafka_admin_calls::Reassignment;
 use options::TopicOptions;
 pub(super) use options::config_names;
+pub(super) use zookeeper::assignment_error;
 
 const LOGGER: &str = "kafka.admin.TopicCommand$";
 const INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
@@ -127,14 +129,6 @@ struct PartitionDescription<'a> {
     /// What a reassignment is about to change, where that is known.
     reassignment: Option<&'a Reassignment>,
     marked_for_deletion: bool,
-}
-
-/// A reassignment that goes on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Reassignment {
-    replicas: Vec<i32>,
-    adding: Vec<i32>,
-    removing: Vec<i32>,
 }
 
 /// How many replicas a partition has when its reassignment is left out of account.

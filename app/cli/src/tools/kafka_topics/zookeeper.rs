@@ -38,7 +38,7 @@ impl ZookeeperTopics {
         let brokers = self.zookeeper.brokers()?;
         let with_rack = brokers.values().filter(|broker| broker.rack.is_some()).count();
         if rack_aware && with_rack > 0 && with_rack < brokers.len() {
-            return Err(admin_operation(
+            return Err(Thrown::admin_operation(
                 "Not all brokers have rack information. Add --disable-rack-aware in command line to make replica \
                  assignment without rack information.",
             ));
@@ -69,7 +69,7 @@ impl ZookeeperTopics {
                 let brokers = self.racks(topic.rack_aware)?;
                 let (partitions, factor) = (topic.partitions.unwrap_or(1), topic.replication_factor.unwrap_or(1));
                 assign_replicas(&brokers, partitions, factor, None, &mut self.random)
-                    .map_err(|error| assignment(&error))?
+                    .map_err(|error| assignment_error(&error))?
             }
         };
         self.check_new(&topic.name)?;
@@ -77,7 +77,7 @@ impl ZookeeperTopics {
         self.zookeeper.set_entity_config("topics", &topic.name, &EntityConfig(topic.configs.clone()))?;
         let written = self.zookeeper.create_topic(&topic.name, &TopicAssignment::of_replicas(partitions));
         written.map_err(|thrown| {
-            if thrown.class == NODE_EXISTS { exists(&topic.name) } else { admin_operation(thrown.to_string()) }
+            if thrown.class == NODE_EXISTS { exists(&topic.name) } else { Thrown::admin_operation(thrown.to_string()) }
         })
     }
 
@@ -136,14 +136,16 @@ impl ZookeeperTopics {
             let existing = Some((first.first().copied().unwrap_or(0), there as i32));
             let factor = first.len() as i32;
             assign_replicas(&brokers, to_add as i32, factor, existing, &mut self.random)
-                .map_err(|error| assignment(&error))?
+                .map_err(|error| assignment_error(&error))?
         } else {
             check_by_hand(&by_hand, first.len(), &brokers)?;
             by_hand
         };
         let settled = |replicas| ReplicaAssignment { replicas, ..ReplicaAssignment::default() };
         assigned.0.extend(added.into_iter().map(|(partition, replicas)| (partition, settled(replicas))));
-        self.zookeeper.set_assignment(topic, &assigned).map_err(|thrown| admin_operation(thrown.to_string()))?;
+        self.zookeeper
+            .set_assignment(topic, &assigned)
+            .map_err(|thrown| Thrown::admin_operation(thrown.to_string()))?;
         console.line("Adding partitions succeeded!");
         Ok(())
     }
@@ -244,7 +246,7 @@ impl TopicService for ZookeeperTopics {
         ensure_found(&topics, options)?;
         for topic in &topics {
             if is_internal(topic) {
-                return Err(admin_operation(format!(
+                return Err(Thrown::admin_operation(format!(
                     "Topic {topic} is a kafka internal topic and is not allowed to be marked for deletion."
                 )));
             }
@@ -256,7 +258,7 @@ impl TopicService for ZookeeperTopics {
                 Err(thrown) if thrown.class == NODE_EXISTS => {
                     console.line(format_args!("Topic {topic} is already marked for deletion."));
                 }
-                Err(_) => return Err(admin_operation(format!("Error while deleting topic {topic}"))),
+                Err(_) => return Err(Thrown::admin_operation(format!("Error while deleting topic {topic}"))),
             }
         }
         Ok(())
@@ -326,11 +328,8 @@ fn invalid_topic(message: impl std::fmt::Display) -> Thrown {
     Thrown::new("org.apache.kafka.common.errors.InvalidTopicException", message)
 }
 
-fn admin_operation(message: impl std::fmt::Display) -> Thrown {
-    Thrown::new("kafka.admin.AdminOperationException", message)
-}
-
-fn assignment(error: &AssignmentError) -> Thrown {
+/// The exception of replicas that cannot be assigned.
+pub(in crate::tools) fn assignment_error(error: &AssignmentError) -> Thrown {
     let class = match error {
         AssignmentError::Partitions | AssignmentError::TooManyPartitions { .. } => {
             "org.apache.kafka.common.errors.InvalidPartitionsException"
