@@ -7,30 +7,24 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::addresses::addresses;
+use crate::daemon::{self, Daemon, Kind, WAIT_MAX};
+use crate::disks::{FullDisk, SlowSyncs, SmallDisk};
 use crate::network::Network;
 use crate::originals::java;
-use crate::server::{binary, terminate};
-
-/// Which program a member runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Jackdaw.
-    Ours,
-    /// ZooKeeper 3.6.3.
-    Theirs,
-}
+use crate::server::binary;
 
 /// Servers that agree, numbered from 1. All are ended with it.
 pub struct Ensemble {
     members: Vec<Member>,
     disks: Vec<SmallDisk>,
-    network: Option<Network>,
+    network: Option<Arc<Network>>,
     folder: tempfile::TempDir,
 }
 
@@ -38,11 +32,9 @@ struct Member {
     id: usize,
     address: String,
     folder: PathBuf,
-    running: Option<Child>,
+    daemon: Daemon,
 }
 
-/// Nothing takes longer, on a busy machine with several JVMs that start.
-const WAIT_MAX: Duration = Duration::from_secs(60);
 const CLIENT_PORT: u16 = 2181;
 
 impl Ensemble {
@@ -53,25 +45,16 @@ impl Ensemble {
 
     /// The same, with observers behind the voters.
     pub fn with_observers(voters: usize, observers: usize, lines: &str) -> Result<Self> {
-        static SERIAL: AtomicU16 = AtomicU16::new(0);
-        let count = voters + observers;
-        // Addresses of this process and this ensemble: ports need not be looked for, and nobody else has them. Behind the 127
-        // stand 12 bits for the process, 9 for the ensemble, 3 for the member.
-        let serial = usize::from(SERIAL.fetch_add(1, Ordering::Relaxed));
-        let process = 16 + std::process::id() as usize % 4000;
-        let address = |id: usize| {
-            let number = process << 12 | serial << 3 | id;
-            format!("127.{}.{}.{}", number >> 16, number >> 8 & 0xff, number & 0xff)
-        };
-        if count > 7 || serial >= 1 << 9 {
-            bail!("no address is left");
-        }
-        Self::laid_out(&(1..=count).map(address).collect::<Vec<_>>(), voters, lines)
+        Self::laid_out(&addresses(voters + observers)?, voters, lines)
     }
 
     /// The same with members whose links can be cut and whose disks have so many bytes.
     pub fn with_faults(count: usize, lines: &str, disk_bytes: u64) -> Result<Self> {
-        let network = Network::new(count)?;
+        Self::within(Arc::new(Network::new(count)?), count, lines, disk_bytes)
+    }
+
+    /// The same as the first members of a network that has more.
+    pub(crate) fn within(network: Arc<Network>, count: usize, lines: &str, disk_bytes: u64) -> Result<Self> {
         let addresses: Vec<_> = (1..=count).map(|id| network.address(id)).collect();
         let mut ensemble = Self::laid_out(&addresses, count, lines)?;
         ensemble.network = Some(network);
@@ -101,7 +84,8 @@ impl Ensemble {
                 data.display()
             );
             fs::write(folder.join("zoo.cfg"), config)?;
-            members.push(Member { id, address, folder, running: None });
+            let daemon = Daemon::new(format!("server {id}"), folder.join("server.log"));
+            members.push(Member { id, address, folder, daemon });
         }
         Ok(Self { members, disks: Vec::new(), network: None, folder })
     }
@@ -144,9 +128,6 @@ impl Ensemble {
 
     /// The same with properties of Java's command line: `-Dname=value`.
     pub fn start_with(&mut self, id: usize, kind: Kind, properties: &[&str]) -> Result<()> {
-        if self.member(id)?.running.is_some() {
-            bail!("server {id} is running");
-        }
         let mut command = match kind {
             Kind::Ours => {
                 let mut command = Command::new(binary());
@@ -168,49 +149,28 @@ impl Ensemble {
         // The original's own command line has the properties already.
         command.env_remove("LOG_DIR").env("KAFKA_OPTS", properties.join(" "));
         let member = self.member_mut(id)?;
-        let log = File::options().create(true).append(true).open(member.log())?;
         command.arg(member.folder.join("zoo.cfg")).current_dir(&member.folder);
-        let errors = log.try_clone()?;
-        let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
-        member.running = Some(child.with_context(|| format!("can't start server {id} as {kind:?}"))?);
-        Ok(())
+        member.daemon.start(&mut command)
     }
 
     /// Ends a member as `kill -9` does.
     pub fn kill(&mut self, id: usize) -> Result<()> {
-        let mut child = self.member_mut(id)?.running.take().context("it does not run")?;
-        child.kill()?;
-        child.wait()?;
-        Ok(())
+        self.member_mut(id)?.daemon.kill()
     }
 
     /// Ends a member by SIGTERM and waits for its end.
     pub fn stop(&mut self, id: usize) -> Result<()> {
-        let mut child = self.member_mut(id)?.running.take().context("it does not run")?;
-        terminate(&mut child)
+        self.member_mut(id)?.daemon.stop()
     }
 
     /// SIGSTOP: the member does nothing more, until it goes on or is killed; its connections stay.
     pub fn freeze(&self, id: usize) -> Result<()> {
-        self.signal(id, "-STOP")
+        self.member(id)?.daemon.signal("-STOP")
     }
 
     /// SIGCONT.
     pub fn go_on(&self, id: usize) -> Result<()> {
-        self.signal(id, "-CONT")
-    }
-
-    fn signal(&self, id: usize, signal: &str) -> Result<()> {
-        let process = self.process(id)?;
-        let status = Command::new("kill").args([signal, &process.to_string()]).status()?;
-        if !status.success() {
-            bail!("can't signal process {process}");
-        }
-        Ok(())
-    }
-
-    fn process(&self, id: usize) -> Result<u32> {
-        Ok(self.member(id)?.running.as_ref().context("it does not run")?.id())
+        self.member(id)?.daemon.signal("-CONT")
     }
 
     /// Pulls the cable of a member.
@@ -225,27 +185,19 @@ impl Ensemble {
 
     /// Each sync of the member's log takes so much longer, until the guard is dropped.
     pub fn slow_syncs(&self, id: usize, delay: Duration) -> Result<SlowSyncs> {
-        let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"]);
-        command.arg("-e").arg(format!("inject=fdatasync,fsync:delay_enter={}", delay.as_micros()));
-        command.arg("-p").arg(self.process(id)?.to_string());
-        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
-        Ok(SlowSyncs(child.context("slow disks need Debian's package strace")?))
+        SlowSyncs::of(self.member(id)?.daemon.process()?, delay)
     }
 
     /// Leaves no byte free on a member's disk, until the guard is dropped.
     pub fn fill_disk(&self, id: usize) -> Result<FullDisk> {
-        FullDisk::fill(self.member(id)?.folder.join("data/ballast"))
+        FullDisk::fill(&self.data(id)?)
     }
 
     /// Waits until a member has ended by itself; its exit code.
     pub fn await_end(&mut self, id: usize) -> Result<Option<i32>> {
         let start = Instant::now();
         loop {
-            let member = self.member_mut(id)?;
-            let child = member.running.as_mut().context("it does not run")?;
-            if let Some(status) = child.try_wait()? {
-                member.running = None;
+            if let Some(status) = self.member_mut(id)?.daemon.ended()? {
                 return Ok(status.code());
             }
             if start.elapsed() > WAIT_MAX {
@@ -262,7 +214,7 @@ impl Ensemble {
 
     /// The resident memory of a member, in bytes.
     pub fn memory(&self, id: usize) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process(id)?))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.member(id)?.daemon.process()?))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
@@ -310,13 +262,13 @@ impl Ensemble {
 
     /// Those of all members that run, between commas.
     pub fn hosts(&self) -> String {
-        let running = self.members.iter().filter(|member| member.running.is_some());
+        let running = self.members.iter().filter(|member| member.daemon.is_running());
         running.map(|member| format!("{}:{CLIENT_PORT}", member.address)).collect::<Vec<_>>().join(",")
     }
 
     /// What a member has logged so far.
     pub fn log(&self, id: usize) -> Result<String> {
-        Ok(String::from_utf8_lossy(&fs::read(self.member(id)?.log())?).into_owned())
+        self.member(id)?.daemon.log()
     }
 
     /// Whether the member's transaction logs hold these bytes.
@@ -341,10 +293,10 @@ impl Ensemble {
     pub fn await_leader_without(&mut self, out_of_reach: usize) -> Result<usize> {
         let mut leader = 0;
         self.wait("a leader that all follow", |ensemble| {
-            let running = ensemble.members.iter().filter(|member| member.running.is_some());
+            let running = ensemble.members.iter().filter(|member| member.daemon.is_running());
             let modes: Vec<_> =
                 running.filter(|member| member.id != out_of_reach).map(|member| (member.id, member.mode())).collect();
-            let leaders: Vec<_> = modes.iter().filter(|(_, mode)| mode == "leader").collect();
+            let leaders: Vec<_> = modes.iter().filter(|(_, mode)| mode == "leader" || mode == "standalone").collect();
             let others = modes.iter().filter(|(_, mode)| mode == "follower" || mode == "observer").count();
             if let [(id, _)] = leaders.as_slice() {
                 leader = *id;
@@ -355,26 +307,18 @@ impl Ensemble {
     }
 
     /// Waits for a condition; a member that ends meanwhile, or the time that passes, is an error with the logs' ends.
-    pub fn wait(&mut self, what: &str, mut holds: impl FnMut(&Self) -> Result<bool>) -> Result<()> {
-        let start = Instant::now();
-        loop {
-            if holds(self)? {
-                return Ok(());
+    pub fn wait(&mut self, what: &str, holds: impl FnMut(&Self) -> Result<bool>) -> Result<()> {
+        daemon::wait(self, what, holds, Self::ended, Self::log_ends)
+    }
+
+    /// A member that has ended by itself.
+    fn ended(&mut self) -> Result<Option<String>> {
+        for member in &mut self.members {
+            if let Some(status) = member.daemon.ended()? {
+                return Ok(Some(format!("server {} ended with {status}", member.id)));
             }
-            let mut ended = None;
-            for member in &mut self.members {
-                if let Some(status) = member.running.as_mut().map(Child::try_wait).transpose()?.flatten() {
-                    ended = Some((member.id, status));
-                }
-            }
-            if let Some((id, status)) = ended {
-                bail!("server {id} ended with {status}, {what} was awaited\n{}", self.log_ends());
-            }
-            if start.elapsed() > WAIT_MAX {
-                bail!("{what} did not come within {WAIT_MAX:?}\n{}", self.log_ends());
-            }
-            std::thread::sleep(Duration::from_millis(50));
         }
+        Ok(None)
     }
 
     /// The lines of all logs that have this in them.
@@ -391,13 +335,7 @@ impl Ensemble {
 
     /// The last lines of all logs.
     pub fn log_ends(&self) -> String {
-        let end = |member: &Member| {
-            let log = fs::read(member.log()).unwrap_or_default();
-            let log = String::from_utf8_lossy(&log).into_owned();
-            let lines: Vec<_> = log.lines().rev().take(40).collect();
-            let lines: Vec<_> = lines.into_iter().rev().collect();
-            format!("--- server {} ({:?})\n{}\n", member.id, member.mode(), lines.join("\n"))
-        };
+        let end = |member: &Member| format!("{}({:?})\n", member.daemon.end_of_log(), member.mode());
         self.members.iter().map(end).collect()
     }
 
@@ -411,10 +349,6 @@ impl Ensemble {
 }
 
 impl Member {
-    fn log(&self) -> PathBuf {
-        self.folder.join("server.log")
-    }
-
     /// What `srvr` says it is; nothing while it does not serve.
     fn mode(&self) -> String {
         let text = self.word("srvr").unwrap_or_default();
@@ -429,67 +363,5 @@ impl Member {
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         Ok(text)
-    }
-}
-
-/// A file system of its own, in memory. Unmounted with it.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(folder: &Path, bytes: u64) -> Result<Self> {
-        let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(folder);
-        if !command.status().context("can't run mount")?.success() {
-            bail!("can't mount a small disk: that needs root");
-        }
-        Ok(Self(folder.to_owned()))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: what a killed server held open goes with it.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-/// See [`Ensemble::fill_disk`].
-pub struct FullDisk(PathBuf);
-
-impl FullDisk {
-    fn fill(path: PathBuf) -> Result<Self> {
-        let mut file = File::create(&path)?;
-        let full = Self(path);
-        for length in [1 << 16, 1] {
-            while file.write_all(&vec![0; length]).is_ok() {}
-        }
-        Ok(full)
-    }
-}
-
-impl Drop for FullDisk {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// See [`Ensemble::slow_syncs`].
-pub struct SlowSyncs(Child);
-
-impl Drop for SlowSyncs {
-    fn drop(&mut self) {
-        // It lets go of the server when it is asked to end.
-        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.running {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }

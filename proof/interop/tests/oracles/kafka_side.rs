@@ -1,16 +1,12 @@
 //! A broker of either kind beside a ZooKeeper of its kind, and a client that sends requests as they are given.
 
 use std::fs;
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use base::{Reader, Str};
-use bytes::{Bytes, BytesMut};
-use interop::{Original, OriginalKind, Server, free_port};
-use kafka_proto::messages::{api_versions, create_topics, find_coordinator, metadata, offset_fetch};
-use kafka_proto::{ApiKey, ErrorCode, Message, Request, frame};
+use interop::{Original, OriginalKind, Requests, Server, free_port};
+use kafka_proto::messages::{create_topics, find_coordinator, metadata, offset_fetch};
+use kafka_proto::{ApiKey, ErrorCode, Request};
 
 /// Lines of a `server.properties` that both brokers have.
 const SETTINGS: &str = "offsets.topic.num.partitions=3\noffsets.topic.replication.factor=1\ngroup.initial.rebalance.delay.ms=0\n\
@@ -84,9 +80,7 @@ impl Side {
 
     /// A client that waits so long for an answer.
     pub(crate) fn connect_with(&self, patience: Duration) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(patience)).unwrap();
-        Client { stream, correlation_id: 0 }
+        Client(Requests::connect(("127.0.0.1", self.port), patience).unwrap())
     }
 
     /// A text without what differs from run to run.
@@ -96,69 +90,21 @@ impl Side {
     }
 }
 
-pub(crate) struct Client {
-    stream: TcpStream,
-    correlation_id: i32,
-}
+pub(crate) struct Client(Requests);
 
 impl Client {
     /// The answer, or how there was none: `closed`, or what is wrong with it.
     pub(crate) fn try_ask<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response, String> {
-        self.correlation_id += 1;
-        let client_id = Str::from_static("script");
-        let bytes = frame::request_bytes(request, version, self.correlation_id, Some(&client_id));
-        self.stream.write_all(&bytes.map_err(|error| error.to_string())?).map_err(|_| "closed")?;
-        let reply = self.receive()?;
-        let mut reader = Reader::new(&reply);
-        let decoded = frame::ResponseHeader::decode(R::KEY.response_header_version(version), &mut reader)
-            .and_then(|header| Ok((header, R::Response::decode(version, &mut reader)?)));
-        let (header, response) = decoded.map_err(|error| error.to_string())?;
-        assert_eq!(header.correlation_id, self.correlation_id, "{:?} v{version}", R::KEY);
-        assert_eq!(reader.remaining(), 0, "{:?} v{version} has bytes behind it", R::KEY);
-        Ok(response)
+        self.0.ask(request, version)
     }
 
     pub(crate) fn ask<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
         self.try_ask(request, version).unwrap()
     }
 
-    /// Sends any bytes as a request's body, and a plain request behind it; `answered`, `closed`, or `nothing`.
+    /// See [`Requests::ask_bytes`].
     pub(crate) fn ask_bytes(&mut self, key: ApiKey, version: i16, body: &[u8]) -> String {
-        let mut header = BytesMut::new();
-        let fields = frame::RequestHeader {
-            api_key: key.code(),
-            api_version: version,
-            correlation_id: 1,
-            client_id: Some(Str::from_static("script")),
-        };
-        fields.encode(key.request_header_version(version), &mut header).unwrap();
-        let probe = frame::request_bytes(&api_versions::Request::default(), 0, 2, None).unwrap();
-        let len = (header.len() + body.len()) as u32;
-        let frame = [&len.to_be_bytes(), &header[..], body, &probe].concat();
-        if self.stream.write_all(&frame).is_err() {
-            return "closed".to_owned();
-        }
-        match self.receive() {
-            Ok(reply) if reply[..4] == [0, 0, 0, 2] => "nothing".to_owned(),
-            Ok(_) => match self.receive() {
-                Ok(_) => "answered".to_owned(),
-                Err(error) => format!("answered, then {error}"),
-            },
-            Err(error) => error,
-        }
-    }
-
-    /// A frame without its length.
-    fn receive(&mut self) -> Result<Bytes, String> {
-        let told = |error: std::io::Error| match error.kind() {
-            ErrorKind::WouldBlock => "no answer".to_owned(),
-            _ => "closed".to_owned(),
-        };
-        let mut length = [0; 4];
-        self.stream.read_exact(&mut length).map_err(told)?;
-        let mut reply = vec![0; u32::from_be_bytes(length) as usize];
-        self.stream.read_exact(&mut reply).map_err(told)?;
-        Ok(Bytes::from(reply))
+        self.0.ask_bytes(key, version, body).unwrap()
     }
 
     pub(crate) fn until<R: Request>(&mut self, request: &R, version: i16, done: impl Fn(&R::Response) -> bool) {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod kafka_clients;
+mod kafka_cluster;
 mod kafka_hostile;
 mod kafka_replies;
 mod kafka_side;
