@@ -61,8 +61,10 @@ pub(crate) type Replica = (i32, i32);
 /// How far the deletion of a topic is.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deletion {
-    /// Brokers were told: there is no way back.
+    /// Nothing has to be waited for any more, so the partitions need no leaders.
     pub(crate) begun: bool,
+    /// Brokers know that the topic goes.
+    pub(crate) told: bool,
     /// Replicas whose broker was told to delete them and has not answered.
     pub(crate) asked: BTreeSet<Replica>,
     /// Replicas that could not be deleted; tried again when a broker of the topic comes back.
@@ -97,7 +99,7 @@ impl Context {
         self.deletions.contains_key(topic)
     }
 
-    /// Whether brokers were told to delete the topic, so that its partitions need no leader any more.
+    /// Whether the topic goes without waiting for anything, so that its partitions need no leader any more.
     pub(crate) fn has_begun_deleting(&self, topic: &str) -> bool {
         self.deletions.get(topic).is_some_and(|deletion| deletion.begun)
     }

@@ -51,8 +51,9 @@ impl Controller {
             self.log(&format!("Removing Set({}) since delete topic is disabled", joined(&unwanted)), turn);
         }
         for topic in &wanted {
-            self.context.deletions.insert(topic.clone(), Deletion::default());
-            if self.context.is_reassigning(topic) {
+            let begun = !self.context.is_reassigning(topic);
+            self.context.deletions.insert(topic.clone(), Deletion { begun, ..Deletion::default() });
+            if !begun {
                 self.log_halted(topic, "topic reassignment in progress", turn);
             }
         }
@@ -103,10 +104,11 @@ impl Controller {
                 done.push(topic);
                 continue;
             }
-            if open.is_empty() && deletion.begun {
+            deletion.begun = true;
+            if open.is_empty() && deletion.told {
                 continue;
             }
-            deletion.begun = true;
+            deletion.told = true;
             deletion.asked.extend(open.iter().copied());
             stop.metadata(ids);
             for (number, broker) in &open {

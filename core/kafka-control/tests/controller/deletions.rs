@@ -82,6 +82,32 @@ fn a_new_controller_resumes_what_was_begun() {
     assert!(is_gone(&world, "t"));
 }
 
+/// The session ends between the removal of the states and that of the topic.
+#[test]
+fn a_topic_half_removed_gets_no_leaders_again() {
+    for steps in 0..30 {
+        let mut world = World::with_brokers(&[]);
+        world.create_topic("t", &[&[0], &[0]]);
+        delete(&mut world, "t");
+        let told = world.stopped(0).into_iter().filter(|stop| stop.delete);
+        let answer = told.map(|stop| (stop.partition, ErrorCode::NONE)).collect();
+        let broker_epoch = world.broker_epoch(0).unwrap();
+        let answer = kafka_control::BrokerAnswer::StopReplica(answer);
+        world.event(0, kafka_control::Event::Answered { broker: 0, broker_epoch, controller_epoch: 1, answer });
+        for _ in 0..steps {
+            world.step(0);
+        }
+        world.expire(0);
+        world.run();
+        world.register(0);
+        world.forget();
+        world.run();
+        assert!(world.led(0).is_empty() && !world.written.contains(&state_path("t", 0)), "after {steps} steps");
+        world.replicas_deleted(0, ErrorCode::NONE);
+        assert!(is_gone(&world, "t"), "after {steps} steps");
+    }
+}
+
 #[test]
 fn offline_replicas_are_waited_for() {
     let mut world = World::with_brokers(&[1]);
