@@ -268,6 +268,19 @@ fn brokers_may_die_meanwhile() {
     assert_eq!(world.brief("t", 0).0, NO_LEADER);
 }
 
+/// An unclean election leaves the target alone in sync: nobody will tell of another ISR.
+#[test]
+fn an_election_may_end_a_reassignment() {
+    let mut world = World::with_brokers(&[1, 2]);
+    world.create("/config/topics/t", r#"{"version":1,"config":{"unclean.leader.election.enable":"true"}}"#);
+    world.create_topic("t", &[&[1]]);
+    move_to(&mut world, "t", 0, &[2]);
+    world.stop(1);
+    world.run();
+    assert_eq!(world.brief("t", 0).2, [2]);
+    assert!(listed(&mut world).is_empty());
+}
+
 #[test]
 fn partitions_added_meanwhile_are_not_lost() {
     let mut world = World::with_brokers(&[1, 2]);
