@@ -1,6 +1,7 @@
 //! Real clients against Jackdaw. Run by `cargo xtask interop`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod cluster_page;
 mod kafka_clients;
 mod kafka_cluster;
 mod kafka_hostile;

@@ -252,19 +252,19 @@ impl PerformanceTest {
 }
 
 /// Holds the rate near `target` records a second (upstream: `ThroughputThrottler`).
-pub(super) struct Throttler {
+struct Throttler {
     target: i32,
     started: Instant,
     owed: Duration,
 }
 
 impl Throttler {
-    pub(super) fn new(target: i32) -> Self {
+    fn new(target: i32) -> Self {
         Self { target, started: Instant::now(), owed: Duration::ZERO }
     }
 
     /// How long to wait after the record of this number; forever with a target of 0.
-    pub(super) fn sleep_after(&mut self, number: i64) -> Option<Duration> {
+    fn sleep_after(&mut self, number: i64) -> Option<Duration> {
         let elapsed = self.started.elapsed().as_secs_f64();
         if self.target < 0 || elapsed <= 0.0 || number as f64 / elapsed <= f64::from(self.target) {
             return None;
