@@ -6,5 +6,6 @@ mod data;
 mod groups;
 mod hostile;
 mod loggers;
+mod replication;
 mod topics;
 mod world;
