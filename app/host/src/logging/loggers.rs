@@ -10,7 +10,7 @@ use super::{Level, Log};
 const ROOT: &str = "root";
 
 /// The loggers that a broker's lines come from. In the original a logger exists when its class is loaded.
-const OF_A_BROKER: [&str; 25] = [
+const OF_A_BROKER: [&str; 28] = [
     "kafka.Kafka$",
     "kafka.controller.KafkaController",
     "kafka.controller.TopicDeletionManager",
@@ -19,6 +19,8 @@ const OF_A_BROKER: [&str; 25] = [
     "kafka.log.LogConfig",
     "kafka.log.LogManager",
     "kafka.network.Acceptor",
+    "kafka.server.AlterIsrManager",
+    "kafka.server.BrokerToControllerRequestThread",
     "kafka.server.DynamicBrokerConfig",
     "kafka.server.DynamicConfigManager",
     "kafka.server.KafkaApis",
@@ -26,6 +28,7 @@ const OF_A_BROKER: [&str; 25] = [
     "kafka.server.KafkaServer",
     "kafka.server.KafkaServerStartable",
     "kafka.server.LogDirFailureChannel",
+    "kafka.server.ReplicaFetcherThread",
     "kafka.server.ReplicaManager",
     "kafka.zk.KafkaZkClient",
     "kafka.zk.KafkaZkClient$CheckedEphemeral",
@@ -143,6 +146,7 @@ mod tests {
             "core/kafka-control/src",
             "core/config/src/broker",
             "app/host/src/kafka.rs",
+            "app/host/src/guardian",
             "app/jackdaw/src/kafka_server.rs",
         ] {
             names_in(&root.join(place), &mut names);
