@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use config::Properties;
+use kafka_client::TopicPartition;
 use kafka_control::znode::{
-    self, BrokerRegistration, ConfigChange, EntityConfig, LeaderAndIsr, PartitionReassignment, TopicAssignment,
+    self, BrokerRegistration, ConfigChange, EntityConfig, LeaderAndIsr, PartitionReassignment, PreferredElection,
+    TopicAssignment,
 };
 use tls::Tls;
 use zk_client::{ClientConfig, ConnectString, Failure, ops};
@@ -199,6 +201,37 @@ impl KafkaZookeeper {
     /// ZooKeeper's; `NodeExistsException` while others are asked for.
     pub fn create_reassignment(&mut self, reassignment: &PartitionReassignment) -> Result<(), Thrown> {
         self.create(znode::REASSIGN_PARTITIONS, Some(reassignment.encode()))
+    }
+
+    /// Asks the controller to have preferred replicas lead.
+    ///
+    /// # Errors
+    /// ZooKeeper's; `NodeExistsException` while that is asked for others.
+    pub fn create_preferred_election(&mut self, election: &PreferredElection) -> Result<(), Thrown> {
+        self.create(znode::PREFERRED_ELECTION, Some(election.encode()))
+    }
+
+    /// The elections that are asked for; none if they cannot be read.
+    ///
+    /// # Errors
+    /// ZooKeeper's.
+    pub fn preferred_election(&mut self) -> Result<PreferredElection, Thrown> {
+        let data = self.data(znode::PREFERRED_ELECTION)?;
+        Ok(data.and_then(|data| PreferredElection::decode(&data).ok()).unwrap_or_default())
+    }
+
+    /// All partitions that have a node of their own.
+    ///
+    /// # Errors
+    /// ZooKeeper's.
+    pub fn partitions(&mut self) -> Result<Vec<TopicPartition>, Thrown> {
+        let mut partitions = Vec::new();
+        for topic in self.topics()? {
+            let indexes = self.children(&znode::partitions(&topic))?;
+            let indexes = indexes.iter().filter_map(|index| index.parse().ok());
+            partitions.extend(indexes.map(|index| TopicPartition::new(topic.as_str(), index)));
+        }
+        Ok(partitions)
     }
 
     /// The names below a node, sorted; none if it is not there.

@@ -1,5 +1,6 @@
 //! The command-line tools, one module for each upstream command, and what they are found and started by.
 
+mod argparse;
 pub mod console;
 pub mod driver;
 pub mod four_letter_word;

@@ -158,9 +158,15 @@ impl Parser {
     /// With `--help` and `--version`, as `CommandDefaultOptions` has them.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_help("Print usage information.", "Display Kafka version.")
+    }
+
+    /// With both, in the words of a tool of its own.
+    #[must_use]
+    pub fn with_help(help: &'static str, version: &'static str) -> Self {
         let mut parser = Self::bare();
-        parser.accepts("help", "Print usage information.").is_help = true;
-        parser.accepts("version", "Display Kafka version.").is_help = true;
+        parser.accepts("help", help).is_help = true;
+        parser.accepts("version", version).is_help = true;
         parser
     }
 

@@ -329,6 +329,7 @@ fn wrong_broker(response: &AnyResponse) -> Option<ErrorCode> {
         AnyResponse::ElectLeaders(response) => [response.error_code].into(),
         AnyResponse::AlterPartitionReassignments(response) => [response.error_code].into(),
         AnyResponse::ListPartitionReassignments(response) => [response.error_code].into(),
+        AnyResponse::UpdateFeatures(response) => [response.error_code].into(),
         AnyResponse::DescribeGroups(response) => response.groups.iter().map(|group| group.error_code).collect(),
         AnyResponse::DeleteGroups(response) => response.results.iter().map(|group| group.error_code).collect(),
         AnyResponse::OffsetFetch(response) => [response.error_code].into(),

@@ -43,6 +43,9 @@ pub enum ClientError {
     /// A record is larger than a setting allows.
     #[error("{0}")]
     TooLarge(String),
+    /// Nothing says where to begin reading a partition.
+    #[error("Undefined offset with no reset policy for partitions: [{0}]")]
+    NoOffset(crate::TopicPartition),
     /// An argument or a state that allows no such call.
     #[error("{0}")]
     Illegal(String),
@@ -84,6 +87,7 @@ impl ClientError {
             Self::TooLarge(_) => "RecordTooLargeException",
             Self::Decode(_) => return "org.apache.kafka.common.protocol.types.SchemaException".to_owned(),
             Self::Records(_) => return "org.apache.kafka.common.KafkaException".to_owned(),
+            Self::NoOffset(_) => return "org.apache.kafka.clients.consumer.NoOffsetForPartitionException".to_owned(),
             Self::Illegal(_) => return "java.lang.IllegalStateException".to_owned(),
         };
         format!("org.apache.kafka.common.errors.{class}")

@@ -9,11 +9,16 @@ mod kafka_console_producer;
 mod kafka_consumer_groups;
 mod kafka_consumer_perf_test;
 mod kafka_dump_log;
+mod kafka_features;
 mod kafka_leader_election;
 mod kafka_log_dirs;
+mod kafka_preferred_replica_election;
 mod kafka_producer_perf_test;
 mod kafka_reassign_partitions;
+mod kafka_replica_verification;
 mod kafka_topics;
+mod kafka_verifiable_consumer;
+mod kafka_verifiable_producer;
 mod metrics;
 mod zk_cli;
 mod zk_snap_shot_toolkit;
@@ -41,9 +46,14 @@ static TOOLS: &[(&str, Run)] = &[
     ("kafka-broker-api-versions", kafka_broker_api_versions::run),
     ("kafka-configs", kafka_configs::run),
     ("kafka-dump-log", kafka_dump_log::run),
+    ("kafka-features", kafka_features::run),
     ("kafka-leader-election", kafka_leader_election::run),
     ("kafka-log-dirs", kafka_log_dirs::run),
+    ("kafka-preferred-replica-election", kafka_preferred_replica_election::run),
     ("kafka-reassign-partitions", kafka_reassign_partitions::run),
+    ("kafka-replica-verification", kafka_replica_verification::run),
+    ("kafka-verifiable-consumer", kafka_verifiable_consumer::run),
+    ("kafka-verifiable-producer", kafka_verifiable_producer::run),
 ];
 
 /// Runs the tool of a script's name (with or without `.sh`) or of a Java class, and gives its exit code; `None` if it is

@@ -43,9 +43,8 @@ impl Consumer {
             OffsetReset::Earliest => EARLIEST,
             OffsetReset::Latest => LATEST,
             OffsetReset::None => {
-                let text = format!("Undefined offset with no reset policy for partitions: [{partition}]");
                 self.places.remove(partition);
-                return self.events.push_back(ConsumerEvent::Failed(ClientError::Illegal(text)));
+                return self.events.push_back(ConsumerEvent::Failed(ClientError::NoOffset(partition.clone())));
             }
         };
         self.replace(partition, None, Some(timestamp));

@@ -2,7 +2,10 @@
 
 use base::Str;
 use kafka_client::{Admin, AdminConfig, CallOptions, Interest, To, TopicPartition};
-use kafka_proto::messages::{create_topics, delete_groups, find_coordinator, list_offset, metadata};
+use kafka_proto::messages::{
+    alter_partition_reassignments, create_topics, delete_groups, elect_leaders, find_coordinator, list_offset,
+    list_partition_reassignments, metadata, update_features,
+};
 use kafka_proto::{AnyRequest, AnyResponse, ApiKey, ErrorCode};
 
 use crate::world::{Reply, World};
@@ -27,6 +30,40 @@ fn a_controller_that_moved_is_found_again() {
     let Some((_, Ok(AnyResponse::CreateTopics(response)))) = world.machine.next_result() else { panic!("no answer") };
     assert_eq!(response.topics[0].error_code, ErrorCode::NONE);
     assert_eq!(world.asked(ApiKey::CreateTopics).len(), 2);
+}
+
+/// Each answer says in its own place that its broker is no controller any more.
+#[test]
+fn what_the_controller_is_asked_is_asked_again() {
+    let code = ErrorCode::NOT_CONTROLLER;
+    let asked: [(AnyRequest, Reply); 4] = [
+        (
+            elect_leaders::Request::default().into(),
+            elect_leaders::Response { error_code: code, ..Default::default() }.into(),
+        ),
+        (
+            alter_partition_reassignments::Request::default().into(),
+            alter_partition_reassignments::Response { error_code: code, ..Default::default() }.into(),
+        ),
+        (
+            list_partition_reassignments::Request::default().into(),
+            list_partition_reassignments::Response { error_code: code, ..Default::default() }.into(),
+        ),
+        (
+            update_features::Request::default().into(),
+            update_features::Response { error_code: code, ..Default::default() }.into(),
+        ),
+    ];
+    for (request, refusal) in asked {
+        let key = request.key();
+        let mut refusals = vec![refusal];
+        let mut world =
+            world(move |request, _| (request.key() == key).then(|| refusals.pop().unwrap_or(Reply::Silence)));
+        world.machine.call(To::Controller, request, world.now);
+        world.run(1_000);
+        assert_eq!(world.asked(key).len(), 2, "{key:?}");
+        assert!(world.machine.next_result().is_none());
+    }
 }
 
 #[test]

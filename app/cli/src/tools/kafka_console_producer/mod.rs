@@ -16,6 +16,7 @@ use crate::console::{Console, Stop, Thrown};
 use crate::driver::Driver;
 use lines::{LineMessageReader, Lines, Next};
 use options::Options;
+pub(super) use options::are_valid;
 
 const CALLBACK: &str = "org.apache.kafka.clients.producer.internals.ErrorLoggingCallback";
 /// After so many records the network gets its turn though there is more to read.

@@ -100,7 +100,7 @@ impl Options {
 }
 
 /// Whether all of a list look like `host:port`.
-fn are_valid(servers: &str) -> bool {
+pub(in crate::tools) fn are_valid(servers: &str) -> bool {
     let port_of = |server: &str| server.rsplit_once(':').map(|(host, port)| (host.to_owned(), port.to_owned()));
     !servers.is_empty()
         && servers.split(',').all(|server| {

@@ -252,19 +252,19 @@ impl PerformanceTest {
 }
 
 /// Holds the rate near `target` records a second (upstream: `ThroughputThrottler`).
-struct Throttler {
+pub(super) struct Throttler {
     target: i32,
     started: Instant,
     owed: Duration,
 }
 
 impl Throttler {
-    fn new(target: i32) -> Self {
+    pub(super) fn new(target: i32) -> Self {
         Self { target, started: Instant::now(), owed: Duration::ZERO }
     }
 
     /// How long to wait after the record of this number; forever with a target of 0.
-    fn sleep_after(&mut self, number: i64) -> Option<Duration> {
+    pub(super) fn sleep_after(&mut self, number: i64) -> Option<Duration> {
         let elapsed = self.started.elapsed().as_secs_f64();
         if self.target < 0 || elapsed <= 0.0 || number as f64 / elapsed <= f64::from(self.target) {
             return None;

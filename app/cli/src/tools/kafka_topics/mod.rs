@@ -100,7 +100,7 @@ fn chosen(all: Vec<String>, options: &TopicOptions) -> Result<Vec<String>, Throw
 }
 
 /// A pattern for whole names; commas separate alternatives.
-fn topic_filter(raw: &str) -> Result<regex_lite::Regex, Thrown> {
+pub(super) fn topic_filter(raw: &str) -> Result<regex_lite::Regex, Thrown> {
     let pattern = raw.trim().replace(',', "|").replace(' ', "");
     let pattern = pattern.trim_matches(['"', '\'']);
     regex_lite::Regex::new(&format!("^(?:{pattern})$"))
