@@ -39,7 +39,7 @@ impl Controller {
                 Rule::ControlledShutdown
             } else {
                 stops.stop(broker, id.clone(), false);
-                Rule::Remove(vec![broker])
+                Rule::Remove(broker)
             };
             wishes.insert(id, rule);
         }

@@ -19,8 +19,10 @@ pub(crate) enum Rule {
     Preferred,
     /// Another replica leads, one that stays.
     ControlledShutdown,
-    /// These replicas leave the ISR.
-    Remove(Vec<i32>),
+    /// The replica leaves the ISR.
+    Remove(i32),
+    /// These replicas, which are to be deleted, leave the ISR; others must be left in it.
+    Drop(Vec<i32>),
     /// The leader learns of the partition's new replicas by a new epoch.
     RaiseEpoch,
     /// The reassignment's target replicas alone are in sync, and one of them leads.
@@ -48,7 +50,7 @@ impl Choice {
 impl Rule {
     /// Whether an ISR that is not known yet may be all that is missing for it.
     pub(crate) const fn hangs_on_isr(&self) -> bool {
-        matches!(self, Self::Preferred | Self::ControlledShutdown | Self::Remove(_))
+        matches!(self, Self::Preferred | Self::ControlledShutdown | Self::Remove(_) | Self::Drop(_))
     }
 
     /// The strategy's name upstream, as its messages give it.
@@ -57,7 +59,7 @@ impl Rule {
             Self::Settle { allow_unclean } => format!("OfflinePartitionLeaderElectionStrategy({allow_unclean})"),
             Self::Preferred => "PreferredReplicaPartitionLeaderElectionStrategy".to_owned(),
             Self::ControlledShutdown => "ControlledShutdownPartitionLeaderElectionStrategy".to_owned(),
-            Self::Remove(_) | Self::RaiseEpoch | Self::FinishReassignment => {
+            Self::Remove(_) | Self::Drop(_) | Self::RaiseEpoch | Self::FinishReassignment => {
                 "ReassignPartitionLeaderElectionStrategy".to_owned()
             }
         }
@@ -98,8 +100,24 @@ impl Context {
                 }
                 None => Choice::IMPOSSIBLE,
             },
-            Rule::Remove(gone) => remove(now, gone, next),
-            Rule::RaiseEpoch => Choice::write(next(now.leader, now.isr.clone())),
+            Rule::Remove(gone) => remove(now, *gone, next),
+            Rule::Drop(gone) => {
+                let isr: Vec<i32> = now.isr.iter().copied().filter(|replica| !gone.contains(replica)).collect();
+                if isr.is_empty() {
+                    return Choice::IMPOSSIBLE;
+                }
+                let stays = |replica: &&i32| may_lead(**replica) && !gone.contains(replica);
+                let leader = match gone.contains(&now.leader) {
+                    true => replicas.iter().find(stays).copied().unwrap_or(NO_LEADER),
+                    false => now.leader,
+                };
+                let unchanged = isr.len() == now.isr.len() && leader == now.leader;
+                if unchanged { Choice::UNCHANGED } else { Choice::write(next(leader, isr)) }
+            }
+            Rule::RaiseEpoch => {
+                let isr: Vec<i32> = now.isr.iter().copied().filter(|replica| replicas.contains(replica)).collect();
+                Choice::write(next(now.leader, if isr.is_empty() { now.isr.clone() } else { isr }))
+            }
             Rule::FinishReassignment => self.finish(id, partition, now, next),
         }
     }
@@ -185,9 +203,9 @@ impl Context {
 }
 
 /// The last one stays in the ISR, whatever becomes of it: it alone may lead again.
-fn remove(now: &LeaderAndIsr, gone: &[i32], next: impl Fn(i32, Vec<i32>) -> LeaderAndIsr) -> Choice {
-    let mut isr: Vec<i32> = now.isr.iter().copied().filter(|replica| !gone.contains(replica)).collect();
-    let leader = if gone.contains(&now.leader) { NO_LEADER } else { now.leader };
+fn remove(now: &LeaderAndIsr, gone: i32, next: impl Fn(i32, Vec<i32>) -> LeaderAndIsr) -> Choice {
+    let mut isr: Vec<i32> = now.isr.iter().copied().filter(|replica| *replica != gone).collect();
+    let leader = if now.leader == gone { NO_LEADER } else { now.leader };
     if isr.is_empty() {
         isr.clone_from(&now.isr);
     }

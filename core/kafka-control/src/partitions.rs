@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::context::VersionedState;
-use crate::controller::{Controller, Logger, Severity, Turn};
+use crate::controller::{Controller, Logger, Severity, Turn, step};
 use crate::elections::Rule;
 use crate::message::TopicPartition;
 use crate::operation::{CreateMode, Failure, Operation, Outcome, Reply};
@@ -55,7 +55,11 @@ impl Controller {
         turn: &mut Turn<'_>,
     ) {
         let wishes = ids.into_iter().map(|id| (id, Rule::Settle { allow_unclean: false })).collect();
-        self.change_states(wishes, outbox, turn, |_, _, _| {});
+        self.change_states(wishes, outbox, turn, |this, results, _| {
+            // The ISR that is left may be what a reassignment waited for.
+            let moving: Vec<_> = results.into_keys().filter(|id| this.context.reassigning.contains(id)).collect();
+            this.follow(vec![step(move |this, turn| this.complete_reassignments(moving, turn))]);
+        });
     }
 
     /// Chooses, writes and tells; then goes on with what became of each partition. `outbox` is sent with the first news.

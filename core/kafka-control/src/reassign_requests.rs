@@ -61,9 +61,9 @@ impl Controller {
         let plan = current.reassign_to(target);
         if plan.adding.iter().any(|replica| !self.context.is_live(*replica)) {
             return invalid(format!(
-                "Replica assignment has brokers that are not alive. Replica list: {}, live broker list: Set({})",
+                "Replica assignment has brokers that are not alive. Replica list: {}, live broker list: {}",
                 buffer(&plan.adding),
-                listed(self.context.live_brokers())
+                set(self.context.live_brokers().collect())
             ));
         }
         Ok(plan)
@@ -193,6 +193,12 @@ fn invalid_target(target: &[i32]) -> Option<String> {
 /// A list as Scala shows the buffer that it keeps it in.
 fn buffer(replicas: &[i32]) -> String {
     format!("ArrayBuffer({})", listed(replicas.iter().copied()))
+}
+
+/// As Scala names a set: one of more than four is another class. (Its order, which is that of hashes, is not worth the trouble.)
+fn set(brokers: BTreeSet<i32>) -> String {
+    let class = if brokers.len() > 4 { "HashSet" } else { "Set" };
+    format!("{class}({})", listed(brokers.into_iter()))
 }
 
 fn listed(things: impl Iterator<Item = i32>) -> String {

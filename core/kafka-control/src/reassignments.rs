@@ -68,44 +68,59 @@ impl Controller {
             self.log(&format!("Skipping reassignment of {id} since the topic is currently being deleted"), turn);
             return Some(unknown());
         }
-        let Some(partition) = self.context.partition(id) else { return Some(unknown()) };
-        // The original lets the last replicas with the data go; its successors refuse in these words.
-        let keeps_data = partition
-            .state
-            .as_ref()
-            .is_none_or(|state| state.leader_and_isr.isr.iter().any(|id| plan.replicas.contains(id)));
-        (!keeps_data).then(|| {
-            let words = format!(
-                "Unable to revert partition assignment for {}:{} because it would require an unclean leader election.",
-                id.topic, id.partition
-            );
-            Refusal::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, words)
-        })
+        current.is_none().then(unknown)
     }
 
-    /// Writes the plans to the topics' znodes, stops the replicas that an earlier plan had and these have not, and does what is next for each.
+    /// Takes replicas that an earlier plan had and these have not out of the ISRs, which must not lose the last one with the data by that; writes
+    /// the plans to the topics' znodes, has those replicas deleted, and does what is next for each partition.
     fn begin_reassignments(
         &mut self,
-        plans: Plans,
+        mut plans: Plans,
         turn: &mut Turn<'_>,
         then: impl FnOnce(&mut Self, Answers, &mut Turn<'_>) + Send + 'static,
     ) {
-        let assignment = |id: &TopicPartition| self.context.partition(id).map(|partition| partition.assignment.clone());
-        let mut removed = Removed::new();
-        let mut news = Plans::new();
+        let mut dropped = BTreeMap::new();
+        let mut wishes = Wishes::new();
         for (id, plan) in &plans {
-            let before = assignment(id).unwrap_or_default();
-            if before != *plan {
-                let gone = before.replicas.iter().copied().filter(|replica| !plan.replicas.contains(replica)).collect();
-                removed.push((id.clone(), gone));
-                news.insert(id.clone(), plan.clone());
+            let Some(partition) = self.context.partition(id) else { continue };
+            let before = partition.assignment.replicas.iter().copied();
+            let gone: Vec<i32> = before.filter(|replica| !plan.replicas.contains(replica)).collect();
+            if !gone.is_empty() {
+                if partition.state.is_some() {
+                    wishes.insert(id.clone(), Rule::Drop(gone.clone()));
+                }
+                dropped.insert(id.clone(), gone);
             }
         }
-        self.write_assignments(news, turn, move |this, failed, _| {
+        self.change_states(wishes, Outbox::default(), turn, move |this, results: Results, turn| {
             let mut answers = Answers::new();
+            for (id, _) in results.into_iter().filter(|(_, is_dropped)| !is_dropped) {
+                plans.remove(&id);
+                dropped.remove(&id);
+                let refusal = Refusal::new(ErrorCode::INVALID_REPLICA_ASSIGNMENT, would_lose_data(&id));
+                answers.insert(id, Err(refusal));
+            }
+            this.write_plans(plans, dropped, answers, turn, then);
+        });
+    }
+
+    fn write_plans(
+        &mut self,
+        plans: Plans,
+        mut dropped: BTreeMap<TopicPartition, Vec<i32>>,
+        mut answers: Answers,
+        turn: &mut Turn<'_>,
+        then: impl FnOnce(&mut Self, Answers, &mut Turn<'_>) + Send + 'static,
+    ) {
+        let is_news = |(id, plan): &(&TopicPartition, &ReplicaAssignment)| {
+            self.context.partition(id).is_some_and(|partition| partition.assignment != **plan)
+        };
+        let news = plans.iter().filter(is_news).map(|(id, plan)| (id.clone(), plan.clone())).collect();
+        self.write_assignments(news, turn, move |this, failed, turn| {
             let mut ids = Vec::new();
             for id in plans.into_keys() {
                 if failed.contains(&id.topic) {
+                    dropped.remove(&id);
                     answers.insert(id, Err(Refusal::of(ErrorCode::UNKNOWN_SERVER_ERROR)));
                 } else {
                     this.context.reassigning.insert(id.clone());
@@ -113,19 +128,12 @@ impl Controller {
                     answers.insert(id, Ok(()));
                 }
             }
-            removed.retain(|(id, gone)| !gone.is_empty() && !failed.contains(&id.topic));
+            this.stop_and_delete(&dropped.into_iter().collect(), turn);
             this.follow(vec![
-                step(move |this, turn| this.drop_replicas(removed, turn)),
                 step(move |this, turn| this.advance_reassignments(ids, turn)),
                 step(move |this, turn| then(this, answers, turn)),
             ]);
         });
-    }
-
-    /// Replicas that are no longer wanted leave the ISR and are deleted.
-    fn drop_replicas(&mut self, removed: Removed, turn: &mut Turn<'_>) {
-        let wishes: Wishes = removed.iter().map(|(id, gone)| (id.clone(), Rule::Remove(gone.clone()))).collect();
-        self.change_states(wishes, Outbox::default(), turn, move |this, _, turn| this.stop_and_delete(&removed, turn));
     }
 
     fn stop_and_delete(&self, removed: &Removed, turn: &mut Turn<'_>) {
@@ -362,6 +370,14 @@ struct Write {
 
 /// What follows when the topics' znodes are written; it is told which could not be.
 type AfterWrites = Box<dyn FnOnce(&mut Controller, BTreeSet<String>, &mut Turn<'_>) + Send>;
+
+/// Why replicas can't be dropped, in the words of the original's successors: it lets the last replicas with the data go.
+fn would_lose_data(id: &TopicPartition) -> String {
+    let TopicPartition { topic, partition } = id;
+    format!(
+        "Unable to revert partition assignment for {topic}:{partition} because it would require an unclean leader election."
+    )
+}
 
 fn shown(assignment: &ReplicaAssignment) -> String {
     let ReplicaAssignment { replicas, adding, removing } = assignment;

@@ -28,6 +28,7 @@ mod rate;
 mod replication;
 mod session_file;
 mod startup;
+mod stop;
 mod surroundings;
 #[cfg(test)]
 mod testing;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base::{Disk, Job, Next, Now, Slow, once};
 use base64::Engine;
 use config::{ApiVersion, BrokerSettings};
-use kafka_control::znode::{self, BrokerRegistration, ClusterId, EntityConfig};
+use kafka_control::znode::{self, BrokerRegistration, ClusterId, Endpoint, EntityConfig};
 use kafka_control::{CreateMode, Failure, Operation, Outcome, Reply};
 use kafka_log::{BrokerMetadata, Loading, LogConfig, ManagerConfig};
 use parking_lot::Mutex;
@@ -86,6 +86,16 @@ pub enum StartError {
     /// Another session holds the registration, and lives.
     #[error("KeeperErrorCode = NodeExists")]
     AlreadyRegistered,
+    /// Another broker advertises a configured endpoint.
+    #[error(
+        "requirement failed: Configured end points {endpoints} in advertised listeners are already registered by broker {broker}"
+    )]
+    EndpointTaken {
+        /// As `host:port`, several with commas.
+        endpoints: String,
+        /// Who has it.
+        broker: i32,
+    },
     /// No server answered within `zookeeper.connection.timeout.ms`, which the file sets.
     #[error("Timed out waiting for connection while in state: CONNECTING")]
     ConnectionTimeout,
@@ -114,7 +124,7 @@ impl StartError {
             Self::InconsistentMetadata { .. } => "kafka.common.InconsistentBrokerMetadataException",
             Self::ConnectionTimeout => "kafka.zookeeper.ZooKeeperClientTimeoutException",
             Self::AlreadyRegistered => "org.apache.zookeeper.KeeperException$NodeExistsException",
-            Self::ConnectString(_) => "java.lang.IllegalArgumentException",
+            Self::EndpointTaken { .. } | Self::ConnectString(_) => "java.lang.IllegalArgumentException",
             Self::MissingClusterId { .. } | Self::NoBrokerId | Self::Log(_) | Self::ZooKeeper { .. } => {
                 "org.apache.kafka.common.KafkaException"
             }
@@ -123,7 +133,7 @@ impl StartError {
 
     /// Whether the broker's id is certain by then: from there on the original puts it in front of its lines.
     pub const fn is_behind_id(&self) -> bool {
-        matches!(self, Self::Log(_) | Self::AlreadyRegistered | Self::ZooKeeper { .. })
+        matches!(self, Self::Log(_) | Self::AlreadyRegistered | Self::EndpointTaken { .. } | Self::ZooKeeper { .. })
     }
 }
 
@@ -179,42 +189,6 @@ impl Broker {
             });
         }
         Ok(())
-    }
-
-    /// Stops cleanly: logs are flushed, closed and marked so on a disk thread, then the session with ZooKeeper is closed and with it
-    /// the registration goes. [`Broker::zookeeper_is_over`] tells when it is done.
-    ///
-    /// The note of the session and the directories' locks stay until the session is closed: whoever starts after a stop that was
-    /// cut short ends the session by its note, and cannot meet a broker that is still registered.
-    pub fn stop(self: &Arc<Self>) {
-        let broker = self.clone();
-        self.host.submit(once(move |slow| {
-            broker.stop_following();
-            let locks = broker.logs().map(|logs| logs.shutdown(slow)).unwrap_or_default();
-            *broker.directory_locks.lock() = locks;
-            broker.zookeeper_close(broker.host.now());
-        }));
-    }
-
-    /// The session that a stop has closed is over, as far as this broker can know.
-    pub(crate) fn session_closed(self: &Arc<Self>) {
-        self.close_control_links();
-        // Without ZooKeeper's word it may live on: its note stays for the next start.
-        let confirmed = self.session_key().is_none();
-        if confirmed {
-            self.host.session_is(None);
-        }
-        let broker = self.clone();
-        self.host.submit(once(move |slow| {
-            let mut session_file = broker.session_file.lock();
-            if confirmed && let Some((disk, path)) = session_file.take() {
-                // A note that stays costs the next start a question to ZooKeeper.
-                let _ = disk.remove_file(&path, slow);
-            }
-            drop(session_file);
-            broker.directory_locks.lock().clear();
-            broker.zookeeper_ended();
-        }));
     }
 
     /// A session is there: the first one lets the start go on, a later one takes the place of one that expired.
@@ -402,10 +376,47 @@ impl Broker {
         match loaded {
             Ok(logs) => {
                 self.set_logs(logs);
-                self.register(session, now);
+                self.look_at_others(session);
             }
             Err(error) => self.host.fail(StartError::from(error).into()),
         }
+    }
+
+    /// Two brokers at one address would each be taken for the other: the start ends where another has registered one of this broker's.
+    fn look_at_others(self: &Arc<Self>, session: i64) {
+        let list = Operation::GetChildren { path: znode::BROKER_IDS.to_owned(), watch: false };
+        self.ask_zookeeper(vec![list], move |broker, outcomes, _| {
+            let names = match outcomes.into_iter().next() {
+                Some(Ok(Reply::Children(names))) => names,
+                _ => Vec::new(),
+            };
+            let others = names.iter().filter_map(|name| name.parse().ok()).filter(|id| *id != broker.id());
+            let others: Vec<i32> = others.collect();
+            let operations = others.iter().map(|id| read(&znode::broker(*id))).collect();
+            broker.ask_zookeeper(operations, move |broker, outcomes, now| {
+                let taken = others.into_iter().zip(outcomes).find_map(|(id, outcome)| broker.endpoints_of(id, outcome));
+                match taken {
+                    Some(taken) => broker.host.fail(taken.into()),
+                    None => broker.register(session, now),
+                }
+            });
+        });
+    }
+
+    /// Those of this broker's configured endpoints that another one has registered.
+    fn endpoints_of(&self, other: i32, outcome: Outcome) -> Option<StartError> {
+        let Ok(Reply::Data(content, _)) = outcome else { return None };
+        let registration = BrokerRegistration::decode(other, content.as_deref().unwrap_or_default()).ok()?;
+        let settings = self.settings();
+        // What is filled in later, the host's own name or a free port, is compared with nobody's.
+        let own = settings.listeners.advertised.iter().filter(|own| own.port != 0);
+        let own = own.filter(|own| {
+            let has = |endpoint: &Endpoint| Some(&endpoint.host) == own.host.as_ref() && endpoint.port == own.port;
+            registration.endpoints.iter().any(has)
+        });
+        let taken: Vec<String> =
+            own.map(|own| format!("{}:{}", own.host.as_deref().unwrap_or_default(), own.port)).collect();
+        (!taken.is_empty()).then(|| StartError::EndpointTaken { endpoints: taken.join(","), broker: other })
     }
 
     /// Writes the registration; also after each expiry of the session.

@@ -229,6 +229,23 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
         self.slots.iter().flatten().map(|slot| (slot.topic.clone(), slot.partition)).collect()
     }
 
+    /// Whether records were asked for and have not come: the leader may keep the request until there are some.
+    pub const fn is_waiting(&self) -> bool {
+        matches!(self.asked, Some(Asked::Fetch))
+    }
+
+    /// Takes out the partitions for which nothing but records is asked, each with its leader epoch, for another fetcher.
+    pub fn take_settled(&mut self) -> Vec<(Str, i32, L, i32)> {
+        let is_settled = |slot: &&Slot<L>| slot.is_ready();
+        let settled = self.slots.iter().flatten().filter(is_settled);
+        let settled: Vec<_> =
+            settled.map(|slot| (slot.topic.clone(), slot.partition, slot.log.clone(), slot.leader_epoch)).collect();
+        for (topic, partition, ..) in &settled {
+            self.remove(topic, *partition);
+        }
+        settled
+    }
+
     /// The versions of its questions.
     pub const fn versions(&self) -> FetcherVersions {
         self.settings.versions

@@ -60,6 +60,15 @@ Unknown keys warn, as in the originals.
   answers that there is no such topic.
 - A partition whose leader's log directory fails has no leader, as in the original; a failed directory is taken again at
   the next start.
+- When all in-sync replicas of a partition die at once, they all stay in its ISR, and whichever comes back first leads. The original's controller
+  takes them out one after the other, and waits for the last. A broker that asked for a controlled shutdown leads on where nobody in sync can
+  take over, until it is gone, also where another replica could lead uncleanly.
+- A reassignment is not given up or replaced where the replicas in sync are all among those that this would delete (INVALID_REPLICA_ASSIGNMENT, in
+  the words of later versions). The original deletes them. An empty or repeated replica list in `/admin/reassign_partitions` is refused as in the API.
+- Partitions that are added to a topic while its replicas move are kept: the controller writes the topic's znode with its version. The original
+  overwrites them.
+- AlterIsr from who does not lead, of another epoch, or with an ISR that is not part of the replicas is refused. The original looks at the znode's
+  version alone. A topic that waits for its replicas to be moved before it is deleted still gets leaders. More in decision 13.
 - What a request names twice is done and answered twice (Produce, Fetch, OffsetCommit, DeleteRecords and others). The original takes the
   last mention, and never answers an AlterConfigs with a resource twice, or a JoinGroup with a protocol twice, which here counts once.
 - Some requests that make the original answer with UNKNOWN_SERVER_ERROR by accident, or close the connection, are told what is wrong:

@@ -27,7 +27,7 @@ pub(crate) static KEYS: &[Key] = &[
     string("message.format.version").default("2.7-IV2").valid(&[Valid::ApiVersion]).medium().broker_key("log.message.format.version").doc("Version of Kafka whose record format is written."),
     string("message.timestamp.type").default("CreateTime").valid(&[Valid::OneOf(&["CreateTime", "LogAppendTime"])]).medium().broker_key("log.message.timestamp.type").doc("Whose clock stamps a record: the producer's (CreateTime) or the broker's (LogAppendTime)."),
     long("message.timestamp.difference.max.ms").default("9223372036854775807").valid(&[Valid::AtLeast("0")]).medium().broker_key("log.message.timestamp.difference.max.ms").doc("Milliseconds by which a producer's timestamp may differ from the broker's clock; more is refused. Unused with LogAppendTime."),
-    list("leader.replication.throttled.replicas").default("").valid(&[Valid::ThrottledReplicas]).medium().no_effect(REPLICATION).doc("Replicas whose reading by followers is throttled: partition:broker, separated by commas, or * for all."),
-    list("follower.replication.throttled.replicas").default("").valid(&[Valid::ThrottledReplicas]).medium().no_effect(REPLICATION).doc("Replicas whose fetching is throttled: partition:broker, separated by commas, or * for all."),
+    list("leader.replication.throttled.replicas").default("").valid(&[Valid::ThrottledReplicas]).medium().doc("Replicas whose reading by followers is throttled: partition:broker, separated by commas, or * for all."),
+    list("follower.replication.throttled.replicas").default("").valid(&[Valid::ThrottledReplicas]).medium().doc("Replicas whose fetching is throttled: partition:broker, separated by commas, or * for all."),
     boolean("message.downconversion.enable").default("true").broker_key("log.message.downconversion.enable").doc("Convert records for consumers that know older formats only; otherwise they get an error."),
 ];

@@ -210,6 +210,22 @@ fn the_last_data_is_not_given_up() {
     assert_eq!(listed(&mut world), ["t-0"]);
 }
 
+/// As above, and the leader has shrunk the ISR by itself and not told it yet.
+#[test]
+fn the_last_data_is_not_given_up_though_nobody_told_of_it() {
+    let mut world = World::with_brokers(&[1, 2, 3]);
+    world.create_topic("t", &[&[1]]);
+    move_to(&mut world, "t", 0, &[2, 3]);
+    grow_isr(&mut world, "t", 0, &[1, 2]);
+    world.ask(Request::ElectLeaders { election: kafka_control::ElectionType::Preferred, partitions: None });
+    assert_eq!(world.brief("t", 0), (2, 2, vec![1, 2]));
+    world.write_isr("t", 0, &[2]);
+    let answers = alter(&mut world, &[("t", 0, None)]);
+    assert_eq!(refusal(&answers, "t-0").0, ErrorCode::INVALID_REPLICA_ASSIGNMENT);
+    assert_eq!(world.brief("t", 0), (2, 2, vec![2]));
+    assert!(world.stopped(2).is_empty());
+}
+
 #[test]
 fn a_new_controller_goes_on_with_it() {
     let mut world = World::with_brokers(&[1, 2, 3]);
@@ -266,6 +282,19 @@ fn brokers_may_die_meanwhile() {
     world.stop(3);
     world.run();
     assert_eq!(world.brief("t", 0).0, NO_LEADER);
+}
+
+/// An unclean election leaves the target alone in sync: nobody will tell of another ISR.
+#[test]
+fn an_election_may_end_a_reassignment() {
+    let mut world = World::with_brokers(&[1, 2]);
+    world.create("/config/topics/t", r#"{"version":1,"config":{"unclean.leader.election.enable":"true"}}"#);
+    world.create_topic("t", &[&[1]]);
+    move_to(&mut world, "t", 0, &[2]);
+    world.stop(1);
+    world.run();
+    assert_eq!(world.brief("t", 0).2, [2]);
+    assert!(listed(&mut world).is_empty());
 }
 
 #[test]

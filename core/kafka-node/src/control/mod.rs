@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use self::channel::Channels;
 use self::inbox::Inbox;
 use self::upward::ControllerLink;
+pub(crate) use self::upward::NoAnswer;
 use crate::broker::Broker;
 
 /// The controller of this broker, and what goes from it and to it.

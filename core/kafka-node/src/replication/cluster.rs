@@ -1,5 +1,6 @@
 //! Several brokers in one thread, over logs in memory and links that are moved by hand; the tests speak for the controller.
 
+mod chance;
 mod rig;
 
 use base::Str;
@@ -240,4 +241,22 @@ fn a_throttled_follower_comes_up_no_faster_than_it_may() {
     assert!(soon < 20, "all of it came at once");
     cluster.advance_by_steps(30_000, 100);
     assert_eq!(cluster.offsets(1).log_end, 20);
+}
+
+#[test]
+fn a_new_leaders_follower_does_not_wait_for_the_end_of_another_fetch() {
+    let mut cluster = Cluster::new(3, "");
+    cluster.lead(0, 1, &[0, 1, 2]);
+    // Broker 2 waits at broker 1 for records of another partition.
+    cluster.lead_another(1, 1);
+    cluster.advance_by_steps(2000, 100);
+    cluster.cut_off(0);
+    cluster.lead(1, 2, &[1, 2]);
+    cluster.produce(1, &batch(&["a"]), -1);
+    cluster.settle();
+    assert_eq!(cluster.produced(1), Some((ErrorCode::NONE, 0)), "without any time going by");
+    cluster.advance_by_steps(1000, 100);
+    cluster.produce(1, &batch(&["b"]), -1);
+    cluster.settle();
+    assert_eq!(cluster.produced(1), Some((ErrorCode::NONE, 1)));
 }

@@ -1,4 +1,8 @@
 //! One fetcher at one leader, and its link.
+//!
+//! A leader keeps a fetch for up to `replica.fetch.wait.max.ms` if it has no records, and takes no other meanwhile. A partition that comes
+//! in that time, as all do when their leader has died, would wait for it; so it is fetched for on a second link until the first one
+//! has its answer.
 
 use std::sync::Arc;
 
@@ -23,13 +27,41 @@ pub(super) struct Lane {
 }
 
 struct Inner {
+    /// By [`MAIN`] and [`JOINING`].
+    strands: [Option<Strand>; 2],
+    endpoint: Endpoint,
+    settings: FetcherSettings,
+    is_closed: bool,
+}
+
+/// A fetcher with a link of its own.
+struct Strand {
     fetcher: Fetcher<Follower>,
     link: Arc<Peer>,
-    endpoint: Endpoint,
     /// Tells the answers of this link from those of one before.
     link_number: u64,
     alarm: Option<(Monotonic, TimerKey)>,
-    is_closed: bool,
+}
+
+/// The strand of all partitions in the end.
+const MAIN: usize = 0;
+/// The strand of those that came while the main one waits for an answer.
+const JOINING: usize = 1;
+
+impl Inner {
+    /// The main strand has its answer: it takes those that came meanwhile, as far as nothing but records is asked for them.
+    fn join(&mut self) {
+        let joined = self.strand(JOINING).map(|joining| joining.fetcher.take_settled()).unwrap_or_default();
+        if let Some(main) = self.strand(MAIN) {
+            for (topic, partition, log, leader_epoch) in joined {
+                main.fetcher.add(&topic, partition, log, leader_epoch);
+            }
+        }
+    }
+
+    fn strand(&mut self, which: usize) -> Option<&mut Strand> {
+        self.strands.get_mut(which)?.as_mut()
+    }
 }
 
 impl Lane {
@@ -42,40 +74,53 @@ impl Lane {
     ) -> Arc<Self> {
         let prefix =
             format!("[ReplicaFetcher replicaId={}, leaderId={leader}, fetcherId={number}] ", settings.replica_id);
-        let link = start_link(broker, leader, number, endpoint, &prefix);
-        let inner = Inner {
-            fetcher: Fetcher::new(settings),
-            link,
-            endpoint: endpoint.clone(),
-            link_number: 0,
-            alarm: None,
-            is_closed: false,
-        };
+        let inner = Inner { strands: [None, None], endpoint: endpoint.clone(), settings, is_closed: false };
         tracing::info!(target: "kafka.server.ReplicaFetcherThread", "{prefix}Starting");
-        Arc::new(Self { leader, number, prefix, inner: Mutex::new(inner) })
+        let lane = Self { leader, number, prefix, inner: Mutex::new(inner) };
+        lane.begin_strand(broker, &mut lane.inner.lock(), MAIN);
+        Arc::new(lane)
+    }
+
+    fn begin_strand(&self, broker: &Arc<Broker>, inner: &mut Inner, which: usize) {
+        let link = start_link(broker, self.leader, self.number, &inner.endpoint, &self.prefix);
+        let fetcher = Fetcher::new(inner.settings.clone());
+        if let Some(place) = inner.strands.get_mut(which) {
+            *place = Some(Strand { fetcher, link, link_number: 0, alarm: None });
+        }
     }
 
     /// Follows a partition.
-    pub(super) fn add(&self, topic: &Str, partition: i32, log: Follower, leader_epoch: i32) {
-        self.inner.lock().fetcher.add(topic, partition, log, leader_epoch);
+    pub(super) fn add(&self, broker: &Arc<Broker>, topic: &Str, partition: i32, log: Follower, leader_epoch: i32) {
+        let mut inner = self.inner.lock();
+        let is_waiting = inner.strand(MAIN).is_some_and(|main| main.fetcher.is_waiting());
+        let which = if is_waiting { JOINING } else { MAIN };
+        if inner.strand(which).is_none() {
+            self.begin_strand(broker, &mut inner, which);
+        }
+        if let Some(strand) = inner.strand(which) {
+            strand.fetcher.add(topic, partition, log, leader_epoch);
+        }
     }
 
     /// Follows a partition no more.
     pub(super) fn remove(&self, topic: &str, partition: i32) {
-        self.inner.lock().fetcher.remove(topic, partition);
+        let mut inner = self.inner.lock();
+        inner.strands.iter_mut().flatten().for_each(|strand| strand.fetcher.remove(topic, partition));
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.inner.lock().fetcher.is_empty()
+        self.inner.lock().strands.iter().flatten().all(|strand| strand.fetcher.is_empty())
     }
 
-    pub(super) fn set_settings(&self, settings: FetcherSettings) {
-        self.inner.lock().fetcher.set_settings(settings);
+    pub(super) fn set_settings(&self, settings: &FetcherSettings) {
+        let mut inner = self.inner.lock();
+        inner.settings = settings.clone();
+        inner.strands.iter_mut().flatten().for_each(|strand| strand.fetcher.set_settings(settings.clone()));
     }
 
     /// Looks again at what leaders are told of logs.
     pub(super) fn refresh(self: &Arc<Self>, broker: &Arc<Broker>, now: Now) {
-        self.inner.lock().fetcher.refresh();
+        self.inner.lock().strands.iter_mut().flatten().for_each(|strand| strand.fetcher.refresh());
         self.drive(broker, now);
     }
 
@@ -86,52 +131,61 @@ impl Lane {
             return;
         }
         inner.endpoint = endpoint.clone();
-        inner.link_number += 1;
-        let link = start_link(broker, self.leader, self.number, endpoint, &self.prefix);
-        let before = std::mem::replace(&mut inner.link, link);
-        // What was asked there is not answered any more.
-        inner.fetcher.unanswered(broker.host.now().monotonic);
+        let mut before = Vec::new();
+        for strand in inner.strands.iter_mut().flatten() {
+            strand.link_number += 1;
+            let link = start_link(broker, self.leader, self.number, endpoint, &self.prefix);
+            before.push(std::mem::replace(&mut strand.link, link));
+            // What was asked there is not answered any more.
+            strand.fetcher.unanswered(broker.host.now().monotonic);
+        }
         drop(inner);
-        before.close();
+        before.iter().for_each(|link| link.close());
     }
 
     /// Ends the lane; what is under way is passed over.
     pub(super) fn close(&self) {
         let mut inner = self.inner.lock();
         inner.is_closed = true;
-        let link = inner.link.clone();
+        let links: Vec<_> = inner.strands.iter().flatten().map(|strand| strand.link.clone()).collect();
         drop(inner);
-        link.close();
+        links.iter().for_each(|link| link.close());
         tracing::info!(target: "kafka.server.ReplicaFetcherThread", "{}Shutdown completed", self.prefix);
     }
 
-    /// Does what the fetcher wants done: asks, cuts logs, wakes those who wait for them.
+    /// Does what the fetchers want done: asks, cuts logs, wakes those who wait for them.
     pub(super) fn drive(self: &Arc<Self>, broker: &Arc<Broker>, now: Now) {
+        self.drive_strand(MAIN, broker, now);
+        self.drive_strand(JOINING, broker, now);
+    }
+
+    fn drive_strand(self: &Arc<Self>, which: usize, broker: &Arc<Broker>, now: Now) {
         let mut inner = self.inner.lock();
         if inner.is_closed {
             return;
         }
-        let question = inner.fetcher.next(now.monotonic);
-        let cuts = inner.fetcher.take_cuts();
-        let advanced = inner.fetcher.take_advanced();
-        let lines = inner.fetcher.take_lines();
-        inner.fetcher.take_failed();
-        let version = inner.fetcher.versions();
+        let Some(strand) = inner.strand(which) else { return };
+        let question = strand.fetcher.next(now.monotonic);
+        let cuts = strand.fetcher.take_cuts();
+        let advanced = strand.fetcher.take_advanced();
+        let lines = strand.fetcher.take_lines();
+        strand.fetcher.take_failed();
+        let versions = strand.fetcher.versions();
         if question.is_none() {
-            self.set_alarm(&mut inner, broker);
+            self.set_alarm(which, strand, broker);
         }
-        let (link, link_number) = (inner.link.clone(), inner.link_number);
+        let (link, link_number) = (strand.link.clone(), strand.link_number);
         drop(inner);
         if let Some(question) = question {
             let (request, version): (AnyRequest, i16) = match question {
-                Question::Fetch(request) => (request.into(), version.fetch),
-                Question::Epochs(request) => (request.into(), version.epochs.unwrap_or(0)),
-                Question::Offsets(request) => (request.into(), version.offsets),
+                Question::Fetch(request) => (request.into(), versions.fetch),
+                Question::Epochs(request) => (request.into(), versions.epochs.unwrap_or(0)),
+                Question::Offsets(request) => (request.into(), versions.offsets),
             };
             let timeout_ms = u64::try_from(broker.settings().replication.socket_timeout_ms).unwrap_or(0);
             let lane = self.clone();
             link.ask(request, version, timeout_ms, move |broker, answer, now| {
-                lane.answered(broker, link_number, answer, now);
+                lane.answered(which, broker, link_number, answer, now);
             });
         }
         for line in lines {
@@ -141,33 +195,35 @@ impl Lane {
             }
         }
         if !cuts.is_empty() {
-            self.cut(broker, cuts);
+            self.cut(which, broker, cuts);
         }
         for follower in advanced {
             follower.partition.wake(broker);
         }
     }
 
-    fn set_alarm(self: &Arc<Self>, inner: &mut Inner, broker: &Arc<Broker>) {
-        let Some(deadline) = inner.fetcher.deadline() else { return };
-        if inner.alarm.is_some_and(|(at, _)| at <= deadline) {
+    fn set_alarm(self: &Arc<Self>, which: usize, strand: &mut Strand, broker: &Arc<Broker>) {
+        let Some(deadline) = strand.fetcher.deadline() else { return };
+        if strand.alarm.is_some_and(|(at, _)| at <= deadline) {
             return;
         }
-        if let Some((_, key)) = inner.alarm.take() {
+        if let Some((_, key)) = strand.alarm.take() {
             broker.cancel(key);
         }
         let lane = Arc::downgrade(self);
         let key = broker.schedule(deadline, move |broker, now| {
-            if let Some(lane) = lane.upgrade() {
-                lane.inner.lock().alarm = None;
-                lane.drive(broker, now);
+            let Some(lane) = lane.upgrade() else { return };
+            if let Some(strand) = lane.inner.lock().strand(which) {
+                strand.alarm = None;
             }
+            lane.drive_strand(which, broker, now);
         });
-        inner.alarm = Some((deadline, key));
+        strand.alarm = Some((deadline, key));
     }
 
     fn answered(
         self: &Arc<Self>,
+        which: usize,
         broker: &Arc<Broker>,
         link_number: u64,
         answer: Result<AnyResponse, PeerError>,
@@ -175,10 +231,12 @@ impl Lane {
     ) {
         {
             let mut inner = self.inner.lock();
-            if inner.is_closed || inner.link_number != link_number {
+            let is_closed = inner.is_closed;
+            let Some(strand) = inner.strand(which).filter(|strand| strand.link_number == link_number && !is_closed)
+            else {
                 return;
-            }
-            let fetcher = &mut inner.fetcher;
+            };
+            let fetcher = &mut strand.fetcher;
             match answer {
                 Ok(AnyResponse::Fetch(response)) => fetcher.fetched(response, now.monotonic),
                 Ok(AnyResponse::OffsetForLeaderEpoch(response)) => fetcher.epochs_answered(response, now.monotonic),
@@ -190,12 +248,15 @@ impl Lane {
                     fetcher.unanswered(now.monotonic);
                 }
             }
+            if which == MAIN {
+                inner.join();
+            }
         }
         self.drive(broker, now);
     }
 
     /// Cuts logs on a disk thread, and lets their partitions go on.
-    fn cut(self: &Arc<Self>, broker: &Arc<Broker>, mut cuts: Vec<Cut<Follower>>) {
+    fn cut(self: &Arc<Self>, which: usize, broker: &Arc<Broker>, mut cuts: Vec<Cut<Follower>>) {
         // Changes of several partitions are held in one order.
         cuts.sort_by(|one, other| one.name.cmp(&other.name));
         let (lane, broker) = (self.clone(), broker.clone());
@@ -203,11 +264,13 @@ impl Lane {
             let done = cut_all(&broker, &cuts, slow);
             let now = broker.host.now();
             let mut inner = lane.inner.lock();
-            for (cut, is_done) in cuts.iter().zip(done) {
-                inner.fetcher.cut_done(&cut.name, cut.number, is_done, now.monotonic);
+            if let Some(strand) = inner.strand(which) {
+                for (cut, is_done) in cuts.iter().zip(done) {
+                    strand.fetcher.cut_done(&cut.name, cut.number, is_done, now.monotonic);
+                }
             }
             drop(inner);
-            lane.drive(&broker, now);
+            lane.drive_strand(which, &broker, now);
         }));
     }
 }

@@ -115,7 +115,7 @@ impl Broker {
     pub(crate) fn replication_settings_changed(self: &Arc<Self>, now: Now) {
         let mut lanes = self.replication.lanes.lock();
         let settings = fetcher_settings(self.id(), &self.settings());
-        lanes.lanes.values().for_each(|lane| lane.set_settings(settings.clone()));
+        lanes.lanes.values().for_each(|lane| lane.set_settings(&settings));
         let count = self.settings().replication.fetchers;
         let moves = lanes.places.iter().filter(|(name, place)| {
             place.lane.is_some_and(|(_, number)| number != fetcher_number(&name.0, name.1, count))
@@ -167,7 +167,7 @@ impl Broker {
             }
         };
         place.lane = Some(key);
-        lane.add(&name.0, name.1, Follower::new(self, place.partition.clone()), place.leader_epoch);
+        lane.add(self, &name.0, name.1, Follower::new(self, place.partition.clone()), place.leader_epoch);
     }
 
     /// Lets every lane ask for what it has got to ask for.
@@ -193,14 +193,13 @@ fn fetcher_number(topic: &str, partition: i32, count: i32) -> i32 {
 }
 
 fn fetcher_settings(replica_id: i32, settings: &BrokerSettings) -> FetcherSettings {
-    let replication = &settings.replication;
     FetcherSettings {
         replica_id,
-        wait_ms_max: replication.fetch_wait_ms_max,
-        bytes_min: replication.fetch_bytes_min,
-        response_bytes_max: replication.fetch_response_bytes_max,
-        partition_bytes_max: replication.fetch_bytes_max,
-        backoff_ms: u64::try_from(replication.fetch_backoff_ms).unwrap_or(0),
+        wait_ms_max: settings.replication.fetch_wait_ms_max,
+        bytes_min: settings.replication.fetch_bytes_min,
+        response_bytes_max: settings.replication.fetch_response_bytes_max,
+        partition_bytes_max: settings.replication.fetch_bytes_max,
+        backoff_ms: u64::try_from(settings.replication.fetch_backoff_ms).unwrap_or(0),
         versions: fetcher_versions(settings.inter_broker_protocol),
     }
 }

@@ -266,3 +266,110 @@ fn what_old_controllers_say_of_brokers_is_understood() {
         assert_eq!(partition.offline_replicas.is_empty(), version < 4, "v{version}");
     }
 }
+
+fn elect_preferred(world: &mut World, at: usize, version: i16) -> elect_leaders::Response {
+    let mut client = world.nodes[at].connect();
+    let request = elect_leaders::Request { topics: None, timeout_ms: 1000, ..elect_leaders::Request::default() };
+    world.ask(&mut client, &request, version)
+}
+
+#[test]
+fn a_broker_that_stops_hands_over_first_and_takes_part_again_when_it_is_back() {
+    let mut world = World::cluster(3, "auto.leader.rebalance.enable=false");
+    assert_eq!(create(&mut world, 0, "t", 3, 3), ErrorCode::NONE);
+    world.stop_node(2);
+    for at in [0, 1] {
+        let response = describe(&mut world, at);
+        for partition in &response.topics[0].partitions {
+            assert!([0, 1].contains(&partition.leader_id) && partition.error_code.is_none(), "{partition:?}");
+            assert_eq!(partition.isr_nodes.len(), 2, "{partition:?}");
+        }
+    }
+    world.start_node(2);
+    // Its followers catch up, and the leaders ask the controller, on their own broker or on another, to take them in.
+    for _ in 0..20 {
+        world.advance(500);
+    }
+    let response = describe(&mut world, 1);
+    assert!(response.topics[0].partitions.iter().all(|partition| partition.isr_nodes.len() == 3), "{response:?}");
+    // It leads again when it is asked for, and the answer waits for that.
+    let elected = elect_preferred(&mut world, 0, 2);
+    assert_eq!((elected.topics.len(), elected.topics[0].partitions.len()), (1, 1), "one was in want of it");
+    assert_eq!(elected.topics[0].partitions[0].error_code, ErrorCode::NONE);
+    let leaders: BTreeSet<i32> =
+        describe(&mut world, 2).topics[0].partitions.iter().map(|partition| partition.leader_id).collect();
+    assert_eq!(leaders, BTreeSet::from([0, 1, 2]));
+    assert!(elect_preferred(&mut world, 0, 1).topics.is_empty(), "nothing is left to do");
+}
+
+#[test]
+fn the_controller_hands_over_too_when_it_stops() {
+    let mut world = World::cluster(2, "");
+    assert_eq!(create(&mut world, 0, "t", 2, 2), ErrorCode::NONE);
+    world.stop_node(0);
+    world.advance(100);
+    let response = describe(&mut world, 1);
+    assert_eq!((ids(&response), response.controller_id), (vec![1], 1));
+    assert!(response.topics[0].partitions.iter().all(|partition| partition.leader_id == 1), "{response:?}");
+    assert_eq!(create(&mut world, 1, "u", 1, 1), ErrorCode::NONE);
+}
+
+#[test]
+fn replicas_are_moved_to_other_brokers() {
+    let mut world = World::cluster(3, "");
+    let topic = create_topics::RequestTopic {
+        name: Str::from_static("t"),
+        num_partitions: -1,
+        replication_factor: -1,
+        assignments: vec![create_topics::Assignment { partition_index: 0, broker_ids: vec![1] }],
+        ..create_topics::RequestTopic::default()
+    };
+    let request = create_topics::Request { topics: vec![topic], timeout_ms: 1000, ..create_topics::Request::default() };
+    let mut client = world.connect();
+    assert_eq!(world.ask(&mut client, &request, 5).topics[0].error_code, ErrorCode::NONE);
+    let partitions = vec![
+        alter_partition_reassignments::RequestPartition { partition_index: 0, replicas: Some(vec![2]) },
+        alter_partition_reassignments::RequestPartition { partition_index: 9, replicas: None },
+    ];
+    let topics = vec![alter_partition_reassignments::RequestTopic { name: Str::from_static("t"), partitions }];
+    let request = alter_partition_reassignments::Request { topics, ..Default::default() };
+    let answer = world.ask(&mut client, &request, 0);
+    let codes: Vec<_> =
+        answer.responses[0].partitions.iter().map(|one| (one.partition_index, one.error_code)).collect();
+    assert_eq!(codes, [(0, ErrorCode::NONE), (9, ErrorCode::NO_REASSIGNMENT_IN_PROGRESS)]);
+    for _ in 0..20 {
+        world.advance(500);
+    }
+    let left = world.ask(&mut client, &list_partition_reassignments::Request { topics: None, ..Default::default() }, 0);
+    assert!(left.topics.is_empty(), "{left:?}");
+    let response = describe(&mut world, 1);
+    let partition = &response.topics[0].partitions[0];
+    assert_eq!((partition.leader_id, partition.replica_nodes.as_slice()), (2, &[2][..]));
+    assert!(world.nodes[2].has_file("/kafka/t-0") && !world.nodes[1].has_file("/kafka/t-0"));
+}
+
+#[test]
+fn a_broker_at_the_address_of_another_does_not_start() {
+    let mut world = World::cluster(2, "");
+    let failure = world.start_further("listeners=PLAINTEXT://:9099\nadvertised.listeners=PLAINTEXT://localhost:9093");
+    assert_eq!(
+        failure.as_deref(),
+        Some(
+            "requirement failed: Configured end points localhost:9093 in advertised listeners are already registered by broker 1"
+        )
+    );
+    assert_eq!(ids(&describe(&mut world, 0)), [0, 1]);
+}
+
+#[test]
+fn a_broker_of_a_number_that_is_taken_gives_up_and_the_cluster_goes_on() {
+    let mut world = World::cluster(2, "zookeeper.session.timeout.ms=6000");
+    let failure = world.start_further("broker.id=0\nzookeeper.session.timeout.ms=6000");
+    assert_eq!(failure, None);
+    for _ in 0..100 {
+        world.advance(100);
+    }
+    assert_eq!(world.nodes[2].process.failed.lock().as_deref(), Some("KeeperErrorCode = NodeExists"));
+    world.nodes[2].is_down = true;
+    assert_eq!(create(&mut world, 0, "t", 1, 1), ErrorCode::NONE);
+}

@@ -94,7 +94,7 @@ pub(crate) struct Node {
     properties: String,
     index: usize,
     /// Its process has ended.
-    is_down: bool,
+    pub(crate) is_down: bool,
 }
 
 /// A link to another broker, and the connection there that it is connected to.
@@ -136,9 +136,9 @@ fn start_of_time() -> Now {
 }
 
 impl Node {
-    fn new(index: usize, lines: &str) -> Self {
+    fn new(index: usize, lines: &str, now: Now) -> Self {
         let properties = format!("broker.id={index}\nzookeeper.connect=localhost:2181\nlog.dirs=/kafka\n{lines}");
-        let (broker, process) = new_broker(&properties, index, start_of_time());
+        let (broker, process) = new_broker(&properties, index, now);
         let disk = MemDisk::new();
         Self { broker, process, disk, link: None, peers: Vec::new(), properties, index, is_down: false }
     }
@@ -234,7 +234,7 @@ impl World {
         };
         world.take_zookeeper(effects);
         for index in 0..count {
-            world.nodes.push(Node::new(index, lines));
+            world.nodes.push(Node::new(index, lines, start_of_time()));
             world.start(index);
         }
         world
@@ -244,6 +244,15 @@ impl World {
         self.nodes[index].start();
         self.settle();
         assert_eq!(*self.nodes[index].process.failed.lock(), None, "the broker starts");
+    }
+
+    /// Starts one more broker; why it failed, if it did.
+    pub(crate) fn start_further(&mut self, lines: &str) -> Option<String> {
+        let index = self.nodes.len();
+        self.nodes.push(Node::new(index, lines, self.process.now()));
+        self.nodes[index].start();
+        self.settle();
+        self.nodes[index].process.failed.lock().clone()
     }
 
     /// Stops the broker cleanly, and starts another on the same disk.

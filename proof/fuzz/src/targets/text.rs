@@ -4,8 +4,8 @@ use std::io;
 
 use config::{BrokerConfig, Properties, TopicSettings, ZooKeeperSettings};
 use kafka_control::znode::{
-    BrokerRegistration, ClusterId, ConfigChange, ControllerId, EntityConfig, LeaderAndIsr, TopicAssignment,
-    decode_epoch,
+    BrokerRegistration, ClusterId, ConfigChange, ControllerId, EntityConfig, Features, IsrChange, LeaderAndIsr,
+    LogDirEvent, PartitionReassignment, PreferredElection, TopicAssignment, decode_epoch,
 };
 
 pub(crate) fn znodes(input: &[u8]) {
@@ -25,6 +25,16 @@ pub(crate) fn znodes(input: &[u8]) {
         let encoded = entity.encode();
         EntityConfig::decode("/config/topics/t", &encoded).expect("what was encoded is read");
     }
+    if let Ok(features) = Features::decode(input) {
+        assert_eq!(Features::decode(&features.encode()).expect("what was encoded is read"), features);
+    }
+    if let Ok(change) = IsrChange::decode(input) {
+        assert_eq!(IsrChange::decode(&change.encode()).expect("what was encoded is read"), change);
+    }
+    if let Ok(moves) = PartitionReassignment::decode(input) {
+        assert_eq!(PartitionReassignment::decode(&moves.encode()).expect("what was encoded is read"), moves);
+    }
+    let _ = (LogDirEvent::decode(input), PreferredElection::decode(input));
     let _ = (ClusterId::decode(input), ControllerId::decode(input), decode_epoch(input), ConfigChange::decode(input));
 }
 
@@ -37,6 +47,9 @@ pub(crate) fn znode_seeds() -> Vec<Vec<u8>> {
         r#"{"version":2,"entity_path":"topics/t"}"#,
         r#"{"version":"1","id":"A-AAAAAAAAAAAAAAAAAAAA"}"#,
         r#"{"version":1,"brokerid":0,"timestamp":"1"}"#,
+        r#"{"features":{"f":{"min_version_level":1,"max_version_level":2}},"version":1,"status":1}"#,
+        r#"{"version":1,"partitions":[{"topic":"t","partition":0,"replicas":[1,2]}]}"#,
+        r#"{"version":1,"broker":1,"event":1}"#,
         "12",
     ];
     texts.map(|text| text.as_bytes().to_vec()).to_vec()

@@ -11,7 +11,6 @@ mod server;
 mod zookeeper;
 
 use crate::key::{Key, Valid, boolean, long};
-use reasons::REPLICATION;
 
 static TABLES: [&[Key]; 7] =
     [zookeeper::KEYS, server::KEYS, log::KEYS, replication::KEYS, coordination::KEYS, operation::KEYS, security::KEYS];
@@ -23,14 +22,12 @@ pub static DYNAMIC_ONLY: &[Key] = &[
         .valid(&[Valid::AtLeast("0")])
         .medium()
         .cluster_wide()
-        .no_effect(REPLICATION)
         .doc("Bytes in a second that followers may read of the throttled replicas this broker leads."),
     long("follower.replication.throttled.rate")
         .default("9223372036854775807")
         .valid(&[Valid::AtLeast("0")])
         .medium()
         .cluster_wide()
-        .no_effect(REPLICATION)
         .doc("Bytes in a second that this broker may fetch of its throttled replicas."),
     long("replica.alter.log.dirs.io.max.bytes.per.second")
         .default("9223372036854775807")

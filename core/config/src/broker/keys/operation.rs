@@ -50,7 +50,6 @@ pub(crate) static KEYS: &[Key] = &[
     int("replication.quota.window.num")
         .default("11")
         .valid(&[Valid::AtLeast("1")])
-        .no_effect(QUOTAS)
         .doc("Samples kept for replication quotas."),
     int("alter.log.dirs.replication.quota.window.num")
         .default("11")
@@ -69,7 +68,6 @@ pub(crate) static KEYS: &[Key] = &[
     int("replication.quota.window.size.seconds")
         .default("1")
         .valid(&[Valid::AtLeast("1")])
-        .no_effect(QUOTAS)
         .doc("Seconds of one sample of replication quotas."),
     int("alter.log.dirs.replication.quota.window.size.seconds")
         .default("1")

@@ -1,13 +1,12 @@
 //! Broker keys: replicas, leaders and the way between brokers.
 
-use super::reasons::{PURGATORY, REPLICATION, THREADS};
+use super::reasons::{PURGATORY, REPLICATION, SOCKET_BUFFERS};
 use crate::key::{Key, Valid, boolean, int, long, string};
 
 pub(crate) static KEYS: &[Key] = &[
     int("controller.socket.timeout.ms")
         .default("30000")
         .medium()
-        .no_effect(REPLICATION)
         .doc("Milliseconds that a request of the controller to a broker may take."),
     int("default.replication.factor")
         .default("1")
@@ -16,52 +15,38 @@ pub(crate) static KEYS: &[Key] = &[
     long("replica.lag.time.max.ms")
         .default("30000")
         .high()
-        .no_effect(REPLICATION)
         .doc("Milliseconds after which a follower that has not caught up leaves the in-sync replicas."),
-    int("replica.socket.timeout.ms")
-        .default("30000")
-        .high()
-        .no_effect(REPLICATION)
-        .doc("Milliseconds that a follower's request may take."),
+    int("replica.socket.timeout.ms").default("30000").high().doc("Milliseconds that a follower's request may take."),
     int("replica.socket.receive.buffer.bytes")
         .default("65536")
         .high()
-        .no_effect(REPLICATION)
+        .no_effect(SOCKET_BUFFERS)
         .doc("SO_RCVBUF of a follower's connection."),
     int("replica.fetch.max.bytes")
         .default("1048576")
         .valid(&[Valid::AtLeast("0")])
         .medium()
-        .no_effect(REPLICATION)
         .doc("Bytes that a follower asks of each partition."),
     int("replica.fetch.wait.max.ms")
         .default("500")
         .high()
-        .no_effect(REPLICATION)
         .doc("Milliseconds that a follower's request may wait for data."),
     int("replica.fetch.backoff.ms")
         .default("1000")
         .valid(&[Valid::AtLeast("0")])
         .medium()
-        .no_effect(REPLICATION)
         .doc("Milliseconds that a follower sleeps after an error of a partition."),
-    int("replica.fetch.min.bytes")
-        .default("1")
-        .high()
-        .no_effect(REPLICATION)
-        .doc("Bytes for which a follower's request waits."),
+    int("replica.fetch.min.bytes").default("1").high().doc("Bytes for which a follower's request waits."),
     int("replica.fetch.response.max.bytes")
         .default("10485760")
         .valid(&[Valid::AtLeast("0")])
         .medium()
-        .no_effect(REPLICATION)
         .doc("Bytes that a follower asks for in one request."),
     int("num.replica.fetchers")
         .default("1")
         .high()
         .cluster_wide()
-        .no_effect(THREADS)
-        .doc("Threads that fetch from one leader."),
+        .doc("Fetchers, each with a connection of its own, for the partitions of one leader."),
     long("replica.high.watermark.checkpoint.interval.ms")
         .default("5000")
         .high()
@@ -117,6 +102,5 @@ pub(crate) static KEYS: &[Key] = &[
     string("replica.selector.class")
         .valid(&[Valid::Classes(&["org.apache.kafka.common.replica.RackAwareReplicaSelector"])])
         .medium()
-        .no_effect(REPLICATION)
         .doc("Class that picks the replica a consumer reads from."),
 ];

@@ -128,6 +128,17 @@ impl Cluster {
         (0..self.nodes.len()).for_each(|id| self.tell(id));
     }
 
+    /// Another partition, `t-1`, is led by a broker that is in sync alone.
+    pub(super) fn lead_another(&mut self, leader: i32, leader_epoch: i32) {
+        let Some(mut state) = self.state.clone() else { return };
+        state.partition.partition = 1;
+        (state.leader_and_isr.leader, state.leader_and_isr.leader_epoch) = (leader, leader_epoch);
+        state.leader_and_isr.isr = vec![leader];
+        for node in &self.nodes {
+            node.broker.become_leader_or_follower(vec![state.clone()], self.now, &Slow::allowed());
+        }
+    }
+
     /// What the controller said last reaches a broker, unless it is cut off.
     pub(super) fn tell(&mut self, id: usize) {
         let node = &self.nodes[id];
@@ -242,6 +253,16 @@ impl Cluster {
         found
     }
 
+    /// The answers of all batches that came since this was asked last.
+    pub(super) fn all_produced(&mut self, id: usize) -> Vec<(ErrorCode, i64)> {
+        let mut all = Vec::new();
+        while let Some(response) = self.receive::<produce::Request>(id, 8) {
+            let partition = &response.topics[0].partitions[0];
+            all.push((partition.error_code, partition.base_offset));
+        }
+        all
+    }
+
     /// A client asks a broker and is answered.
     pub(super) fn ask<R: Request>(&mut self, id: usize, request: &R, version: i16) -> R::Response {
         self.clients.remove(&id);
@@ -266,7 +287,26 @@ impl Cluster {
         Some(R::Response::decode(version, &mut reader).unwrap())
     }
 
+    /// Time goes by, and everything that is due happens.
     pub(super) fn advance(&mut self, ms: u64) {
+        self.pass(ms);
+        self.settle();
+    }
+
+    /// A few things happen, in an order of chance.
+    pub(super) fn run_some(&mut self, random: &mut Random, count: usize) {
+        for _ in 0..count {
+            let place = random.below((self.nodes.len() + self.links.len() + 1) as u64) as usize;
+            match place.checked_sub(self.nodes.len()) {
+                None => _ = self.run_node(place),
+                Some(index) if index < self.links.len() => _ = self.run_link(index),
+                Some(_) => self.clients.values_mut().for_each(|wire| _ = wire.turn(self.now)),
+            }
+        }
+    }
+
+    /// Time goes by.
+    pub(super) fn pass(&mut self, ms: u64) {
         self.now.monotonic = self.now.monotonic.plus_ms(ms);
         self.now.wall_ms += ms as i64;
         for node in &self.nodes {
@@ -277,7 +317,6 @@ impl Cluster {
                 link.peer.tick(self.now);
             }
         }
-        self.settle();
     }
 
     pub(super) fn advance_by_steps(&mut self, ms: u64, step_ms: u64) {
