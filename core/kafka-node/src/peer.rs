@@ -50,13 +50,15 @@ pub(crate) struct PeerSettings {
     pub(crate) in_flight_max: usize,
     /// The longest response that is taken.
     pub(crate) response_bytes_max: usize,
-    /// How long an attempt to connect may take.
+    /// How long an attempt to connect may take; it doubles with each that failed, up to the second.
     pub(crate) setup_timeout_ms: u64,
+    pub(crate) setup_timeout_ms_max: u64,
 }
 
 impl PeerSettings {
     /// One request at a time from `own` to the broker `peer`, which listens at `endpoint`; responses of any length.
     pub(crate) fn new(own: &Broker, peer: i32, endpoint: &Endpoint) -> Self {
+        let settings = own.settings();
         Self {
             broker: peer,
             host: endpoint.host.clone(),
@@ -65,7 +67,8 @@ impl PeerSettings {
             log_prefix: String::new(),
             in_flight_max: 1,
             response_bytes_max: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
-            setup_timeout_ms: u64::try_from(own.settings().replication.connection_setup_timeout_ms).unwrap_or(0),
+            setup_timeout_ms: u64::try_from(settings.replication.connection_setup_timeout_ms).unwrap_or(0),
+            setup_timeout_ms_max: u64::try_from(settings.replication.connection_setup_timeout_ms_max).unwrap_or(0),
         }
     }
 }
@@ -137,6 +140,8 @@ struct Inner {
     correlation_id: i32,
     /// The pause before the next attempt to connect, if this one fails.
     backoff_ms: u64,
+    /// Attempts to connect that failed, one behind the other.
+    failures: u32,
     /// No attempt is made before.
     dial_at: Monotonic,
     /// How the other side is called in log lines: broker, name, address, port.
@@ -181,6 +186,7 @@ impl Peer {
             waker: Waker::noop().clone(),
             correlation_id: 0,
             backoff_ms: BACKOFF_MS_MIN,
+            failures: 0,
             dial_at: Monotonic::from_nanoseconds(0),
             node,
             is_closed: false,
@@ -267,6 +273,7 @@ impl Peer {
         let mut inner = self.inner.lock();
         if matches!(inner.socket, Socket::Dialling(_)) {
             inner.socket = Socket::Connected;
+            inner.failures = 0;
         }
     }
 
@@ -397,7 +404,9 @@ impl Inner {
     fn go_on(&mut self, settings: &PeerSettings, now: Now) {
         match self.socket {
             Socket::None if !self.waiting.is_empty() && self.dial_at <= now.monotonic => {
-                self.socket = Socket::Dialling(now.monotonic.plus_ms(settings.setup_timeout_ms));
+                let timeout_ms = settings.setup_timeout_ms.saturating_mul(1 << self.failures.min(16));
+                let timeout_ms = timeout_ms.min(settings.setup_timeout_ms_max.max(settings.setup_timeout_ms));
+                self.socket = Socket::Dialling(now.monotonic.plus_ms(timeout_ms));
                 match u16::try_from(settings.port) {
                     Ok(port) => self.effects.push(PeerEffect::Connect { host: settings.host.clone(), port }),
                     Err(_) => {
@@ -464,6 +473,7 @@ impl Inner {
             settings.log_prefix,
             self.node
         );
+        self.failures = self.failures.saturating_add(1);
         self.fail_all(&PeerError::Unreachable(self.node.clone()));
         self.back_off(now);
     }
@@ -637,8 +647,8 @@ mod tests {
         link.peer.inner.lock().dial_at = Monotonic::from_ms(1);
         link.ask(9);
         link.peer.take_effects();
-        assert_eq!(link.peer.deadline(), Some(Monotonic::from_ms(10_001)));
-        link.peer.tick(at(10_001));
+        assert_eq!(link.peer.deadline(), Some(Monotonic::from_ms(127_001)), "ten seconds, doubled and limited");
+        link.peer.tick(at(127_001));
         assert_eq!(link.peer.take_effects(), [PeerEffect::Disconnect]);
         assert!(matches!(link.told()[..], [(9, Err(PeerError::Unreachable(_)))]));
     }

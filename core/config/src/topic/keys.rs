@@ -1,6 +1,6 @@
 //! Topic configs: what a topic may set for itself, and the broker key that holds its default.
 
-use crate::broker::keys::reasons::{CLEANER, REPLICATION};
+use crate::broker::keys::reasons::CLEANER;
 use crate::key::{Key, Valid, boolean, double, int, list, long, string};
 
 pub(crate) static KEYS: &[Key] = &[
@@ -20,7 +20,7 @@ pub(crate) static KEYS: &[Key] = &[
     long("file.delete.delay.ms").default("60000").valid(&[Valid::AtLeast("0")]).medium().broker_key("log.segment.delete.delay.ms").doc("Milliseconds between the renaming and the removal of a deleted segment."),
     double("min.cleanable.dirty.ratio").default("0.5").valid(&[Valid::AtLeast("0"), Valid::AtMost("1")]).medium().broker_key("log.cleaner.min.cleanable.ratio").no_effect(CLEANER).doc("Share of the log that must be uncleaned before it is cleaned."),
     list("cleanup.policy").default("delete").valid(&[Valid::EachOneOf(&["compact", "delete"])]).medium().broker_key("log.cleanup.policy").doc("What happens to old segments: delete, compact, or both."),
-    boolean("unclean.leader.election.enable").default("false").medium().broker_key("unclean.leader.election.enable").no_effect(REPLICATION).doc("Let a replica that is not in sync become leader. Records are lost then."),
+    boolean("unclean.leader.election.enable").default("false").medium().broker_key("unclean.leader.election.enable").doc("Let a replica that is not in sync become leader. Records are lost then."),
     int("min.insync.replicas").default("1").valid(&[Valid::AtLeast("1")]).medium().broker_key("min.insync.replicas").doc("Replicas that must be in sync for a write with acks=all; with fewer the producer gets an error."),
     string("compression.type").default("producer").valid(&[Valid::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])]).medium().broker_key("compression.type").doc("Compression of the log: a codec, uncompressed, or producer for what the producer chose."),
     boolean("preallocate").default("false").medium().broker_key("log.preallocate").doc("Give a new segment its full size at once."),

@@ -77,15 +77,15 @@ impl Broker {
 
     fn controller_settings(&self) -> ControllerSettings {
         let settings = self.settings();
-        let replication = &settings.replication;
         ControllerSettings {
             broker: self.id(),
             delete_topic_enable: settings.topics.delete,
             unclean_leader_election_enable: settings.topic.unclean_leader_election,
             feature_versioning: settings.inter_broker_protocol >= ApiVersion::V2_7_IV0,
-            auto_leader_rebalance: replication.auto_rebalance_leaders,
-            imbalance_check_interval_s: u64::try_from(replication.leader_imbalance_check_interval_s).unwrap_or(0),
-            imbalance_percentage_max: u32::try_from(replication.leader_imbalance_percent).unwrap_or(0),
+            auto_leader_rebalance: settings.replication.auto_rebalance_leaders,
+            imbalance_check_interval_s: u64::try_from(settings.replication.leader_imbalance_check_interval_s)
+                .unwrap_or(0),
+            imbalance_percentage_max: u32::try_from(settings.replication.leader_imbalance_percent).unwrap_or(0),
         }
     }
 

@@ -1,24 +1,18 @@
 //! Broker keys: shutdown, groups, offsets, transactions and fetch sessions.
 
-use super::reasons::{REPLICATION, TRANSACTIONS};
+use super::reasons::TRANSACTIONS;
 use crate::key::{Key, Valid, boolean, int, long, short, string};
 
 pub(crate) static KEYS: &[Key] = &[
     int("controlled.shutdown.max.retries")
         .default("3")
         .medium()
-        .no_effect(REPLICATION)
         .doc("Times that a stopping broker tries to hand its leaderships over."),
     long("controlled.shutdown.retry.backoff.ms")
         .default("5000")
         .medium()
-        .no_effect(REPLICATION)
         .doc("Milliseconds between two of these tries."),
-    boolean("controlled.shutdown.enable")
-        .default("true")
-        .medium()
-        .no_effect(REPLICATION)
-        .doc("Hand leaderships over before stopping."),
+    boolean("controlled.shutdown.enable").default("true").medium().doc("Hand leaderships over before stopping."),
     int("group.min.session.timeout.ms")
         .default("6000")
         .medium()

@@ -4,7 +4,6 @@ pub(crate) const NO_SASL: &str = "SASL is not served yet, so nobody could pass t
 pub(crate) const ZK_SOCKET: &str = "one network layer serves plain text and TLS";
 pub(crate) const THREADS: &str = "event loops and disk threads are chosen by the number of processors and directories; there is no pool of that kind";
 pub(crate) const NO_MOVES: &str = "replicas are not moved between log directories yet";
-pub(crate) const REPLICATION: &str = "brokers do not replicate yet; it is read again when they do";
 pub(crate) const SOCKET_BUFFERS: &str = "the system sizes the buffers of connections between brokers";
 pub(crate) const NO_AUTHORIZER: &str =
     "an authorizer is not served yet: remove the key, or keep this node on the original until authorizers are served";

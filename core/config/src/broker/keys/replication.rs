@@ -1,6 +1,6 @@
 //! Broker keys: replicas, leaders and the way between brokers.
 
-use super::reasons::{PURGATORY, REPLICATION, SOCKET_BUFFERS};
+use super::reasons::{PURGATORY, SOCKET_BUFFERS};
 use crate::key::{Key, Valid, boolean, int, long, string};
 
 pub(crate) static KEYS: &[Key] = &[
@@ -69,23 +69,19 @@ pub(crate) static KEYS: &[Key] = &[
     boolean("auto.leader.rebalance.enable")
         .default("true")
         .high()
-        .no_effect(REPLICATION)
         .doc("Give leadership back to preferred replicas in the background."),
     int("leader.imbalance.per.broker.percentage")
         .default("10")
         .high()
-        .no_effect(REPLICATION)
         .doc("Share of partitions, in percent, whose leader may be another than the preferred one."),
     long("leader.imbalance.check.interval.seconds")
         .default("300")
         .high()
-        .no_effect(REPLICATION)
         .doc("Seconds between two looks for such partitions."),
     boolean("unclean.leader.election.enable")
         .default("false")
         .high()
         .cluster_wide()
-        .no_effect(REPLICATION)
         .doc("Let a replica that is not in sync become leader. Records are lost then."),
     string("security.inter.broker.protocol")
         .default("PLAINTEXT")

@@ -1,6 +1,6 @@
 //! Broker keys: identity, threads, listeners and limits of connections.
 
-use super::reasons::{NO_AUTHORIZER, NO_MOVES, QUEUES, REPLICATION, SASL_UNUSED, THREADS};
+use super::reasons::{NO_AUTHORIZER, NO_MOVES, QUEUES, SASL_UNUSED, THREADS};
 use crate::key::{Key, Valid, boolean, int, long, string};
 
 pub(crate) static KEYS: &[Key] = &[
@@ -16,7 +16,7 @@ pub(crate) static KEYS: &[Key] = &[
     long("queued.max.request.bytes").default("-1").medium().doc("Bytes of requests that may wait before reading from connections stops. -1: no limit.").no_effect(QUEUES),
     int("request.timeout.ms").default("30000").high().doc("Milliseconds that a request to another broker may take."),
     long("socket.connection.setup.timeout.ms").default("10000").medium().doc("Milliseconds that a connection to another broker may take. It doubles with each failure."),
-    long("socket.connection.setup.timeout.max.ms").default("127000").medium().no_effect(REPLICATION).doc("Most milliseconds that a connection to another broker may take."),
+    long("socket.connection.setup.timeout.max.ms").default("127000").medium().doc("Most milliseconds that a connection to another broker may take."),
     string("authorizer.class.name").default("").refused(NO_AUTHORIZER).doc("Class that decides who may do what."),
     int("port").default("9092").high().doc("Older name for the port to listen on; used when listeners is not set."),
     string("host.name").default("").high().doc("Older name for the address to listen on; used when listeners is not set. Empty: all addresses."),
