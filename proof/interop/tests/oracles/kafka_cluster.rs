@@ -2,11 +2,12 @@
 //! comes back.
 
 use interop::{Cluster, Kind, Traffic};
+use kafka_proto::messages::find_coordinator;
 
 use Kind::{Ours, Theirs};
 
 /// Three brokers of these kinds with a topic that each of them leads a partition of; broker 1 is the controller.
-fn cluster(kinds: [Kind; 3], zookeeper: Kind, lines: &str) -> Cluster {
+pub(crate) fn cluster(kinds: [Kind; 3], zookeeper: Kind, lines: &str) -> Cluster {
     let mut cluster = Cluster::new(3, &[zookeeper], &format!("min.insync.replicas=2\n{lines}")).unwrap();
     cluster.start_all(&kinds).unwrap();
     cluster.create("t", &[&[1, 2, 3], &[2, 3, 1], &[3, 1, 2]]).unwrap();
@@ -45,4 +46,104 @@ fn three_originals_live_through_stops_and_kills() {
 #[test]
 fn three_of_ours_live_through_stops_and_kills() {
     lives_through_stops_and_kills([Ours; 3], Ours);
+}
+
+#[test]
+fn two_of_ours_and_an_original_live_through_stops_and_kills() {
+    lives_through_stops_and_kills([Ours, Theirs, Ours], Ours);
+    lives_through_stops_and_kills([Theirs, Ours, Ours], Theirs);
+}
+
+#[test]
+fn one_of_ours_and_two_originals_live_through_stops_and_kills() {
+    lives_through_stops_and_kills([Ours, Theirs, Theirs], Theirs);
+    lives_through_stops_and_kills([Theirs, Theirs, Ours], Ours);
+}
+
+/// Each broker in turn is stopped and goes on as the other kind on the same log directories; then back again.
+fn are_replaced_and_back_under_load(zookeeper: Kind) {
+    let mut cluster = cluster([Theirs; 3], zookeeper, "");
+    let traffic = Traffic::begin(&cluster, "t").unwrap();
+    for kind in [Ours, Theirs] {
+        for id in 1..=3 {
+            cluster.stop(id).unwrap();
+            cluster.start(id, kind).unwrap();
+            cluster.await_brokers().unwrap();
+            cluster.await_all_in_sync().unwrap();
+            traffic.goes_on(&mut cluster, "a replacement").unwrap();
+        }
+        // Whoever is new leads, too.
+        cluster.elect_preferred("t").unwrap();
+        traffic.goes_on(&mut cluster, "a round").unwrap();
+    }
+    let account = traffic.account(&mut cluster).unwrap();
+    println!("{account:?}");
+}
+
+#[test]
+fn originals_are_replaced_and_back_under_load_on_their_zookeeper() {
+    are_replaced_and_back_under_load(Theirs);
+}
+
+#[test]
+fn originals_are_replaced_and_back_under_load_on_our_zookeeper() {
+    are_replaced_and_back_under_load(Ours);
+}
+
+/// The coordinator of a group is killed, and the next one: its static members keep their shares, the group its offsets.
+fn static_members_outlive_coordinators(kinds: [Kind; 3]) {
+    let mut cluster = cluster(kinds, kinds[0], "");
+    let traffic = Traffic::begin_with_static_members(&cluster, "t").unwrap();
+    cluster.await_in_sync("__consumer_offsets").unwrap();
+    for _ in 0..2 {
+        let find = find_coordinator::Request { key: "group-t".into(), key_type: 0 };
+        let id = cluster.ask(1, &find, 3).unwrap().node_id as usize;
+        cluster.kill(id).unwrap();
+        cluster.await_gone(id).unwrap();
+        traffic.goes_on(&mut cluster, "the end of a coordinator").unwrap();
+        cluster.start(id, kinds[id - 1]).unwrap();
+        cluster.await_brokers().unwrap();
+        cluster.await_in_sync("__consumer_offsets").unwrap();
+    }
+    let account = traffic.account(&mut cluster).unwrap();
+    println!("{account:?}");
+}
+
+#[test]
+fn static_members_outlive_their_coordinators() {
+    static_members_outlive_coordinators([Ours; 3]);
+    static_members_outlive_coordinators([Ours, Theirs, Ours]);
+}
+
+/// Brokers of both kinds that speak and write as an older release, before an upgrade's second round.
+fn speak_as(release: &str) {
+    let lines = format!("inter.broker.protocol.version={release}\nlog.message.format.version={release}\n");
+    let kinds = [Theirs, Ours, Ours];
+    let mut cluster = cluster(kinds, Theirs, &lines);
+    let begin = if release == "0.10.0" { Traffic::begin_with_old_messages } else { Traffic::begin };
+    let traffic = begin(&cluster, "t").unwrap();
+    for id in [1, 2] {
+        cluster.kill(id).unwrap();
+        cluster.await_gone(id).unwrap();
+        traffic.goes_on(&mut cluster, release).unwrap();
+        cluster.start(id, kinds[id - 1]).unwrap();
+        cluster.await_brokers().unwrap();
+        cluster.await_in_sync("t").unwrap();
+    }
+    let account = traffic.account(&mut cluster).unwrap();
+    println!("{release}: {account:?}");
+}
+
+#[test]
+fn brokers_speak_as_old_releases() {
+    for release in ["0.10.0", "0.11.0", "1.1"] {
+        speak_as(release);
+    }
+}
+
+#[test]
+fn brokers_speak_as_newer_releases() {
+    for release in ["2.0", "2.3", "2.6"] {
+        speak_as(release);
+    }
 }
