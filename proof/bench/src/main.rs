@@ -5,6 +5,7 @@
 //! numbers say as much about the machine.
 
 mod bare;
+mod cluster;
 mod ensemble;
 mod histogram;
 mod load;
@@ -21,8 +22,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::options::{HELP, Options, Section};
-use crate::sections::{Setting, ensemble as ensembles, kafka, latency, startup, tools, zookeeper};
+use crate::options::{HELP, Options, Page, Section};
+use crate::sections::{Setting, cluster as clusters, ensemble as ensembles, kafka, latency, startup, tools, zookeeper};
 use crate::servers::Programs;
 
 const METHOD: &str = "\
@@ -62,6 +63,16 @@ that of `benchmarks.md`, but for the order: the original comes first, since half
 Each server is a process of its own, on the same disk; generator and servers share the cores.
 ";
 
+const CLUSTER_METHOD: &str = "\
+# Benchmarks of a cluster
+
+Three brokers of Jackdaw beside three of the original (Kafka 2.7.1), made by `cargo xtask bench --only cluster`. The method is that
+of `benchmarks.md`. Each broker is a process of its own, on the same disk, with its kind's defaults: a broker of the original is
+missed after `zookeeper.session.timeout.ms`, 18 s. The ZooKeeper of either kind is one server of that kind, on the same machine. Generator,
+brokers and ZooKeeper share the cores. CPU and memory are those of the brokers, without ZooKeeper and without the guardians beside
+the brokers of Jackdaw.
+";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -97,6 +108,7 @@ fn run(options: Options) -> Result<()> {
             Section::Startup => startup::run(&setting),
             Section::Tools => tools::run(&setting),
             Section::Ensemble => ensembles::run(&setting),
+            Section::Cluster => clusters::run(&setting),
         };
         let chapter = chapter.with_context(|| format!("in section {section:?}"))?;
         println!("\n{chapter}");
@@ -107,13 +119,13 @@ fn run(options: Options) -> Result<()> {
     let others = format!("- other work on the machine during the run: {:.0} % of its CPU time\n", others * 100.0);
     println!("{machine}{others}{command}");
     let machine = format!("## Machine\n\n{machine}{others}{command}");
-    if setting.options.whole {
-        write("benchmarks.md", &format!("{METHOD}\n{machine}{chapters}"))?;
-    }
-    if setting.options.whole_ensemble {
-        write("benchmarks-ensemble.md", &format!("{ENSEMBLE_METHOD}\n{machine}{chapters}"))?;
-    }
-    Ok(())
+    let (name, method) = match setting.options.page {
+        Some(Page::All) => ("benchmarks.md", METHOD),
+        Some(Page::Ensemble) => ("benchmarks-ensemble.md", ENSEMBLE_METHOD),
+        Some(Page::Cluster) => ("benchmarks-cluster.md", CLUSTER_METHOD),
+        None => return Ok(()),
+    };
+    write(name, &format!("{method}\n{machine}{chapters}"))
 }
 
 /// Puts a report into `docs/`.

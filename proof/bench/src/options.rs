@@ -14,10 +14,10 @@ or --cases) is written to docs/benchmarks.md.
 
   --quick              the cases that matter most, one second each: some three minutes in all
   --seconds N          how long each case is measured (5; with --quick 1)
-  --only NAME,...      zookeeper, kafka, latency, startup, tools, ensemble. The last, alone and without --servers, --cases,
-                       --quick or --znodes, is written to docs/benchmarks-ensemble.md
+  --only NAME,...      zookeeper, kafka, latency, startup, tools, ensemble, cluster. Each of the last two, alone and without
+                       --servers, --cases, --quick or --znodes, is written to docs/benchmarks-ensemble.md or -cluster.md
   --servers NAME,...   jackdaw, jvm, bare
-  --cases TEXT         cases of zookeeper, kafka and ensemble with this in their names
+  --cases TEXT         cases of zookeeper, kafka, ensemble and cluster with this in their names
   --znodes N           size of the ensemble's tree, and its watches (1000000; with --quick 50000)
   --perf-tools         the performance tools of the JVM original too, as a user would run them
 ";
@@ -31,21 +31,44 @@ pub(crate) enum Section {
     Startup,
     Tools,
     Ensemble,
+    Cluster,
 }
 
 impl Section {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 7] = [
         ("zookeeper", Self::ZooKeeper),
         ("kafka", Self::Kafka),
         ("latency", Self::Latency),
         ("startup", Self::Startup),
         ("tools", Self::Tools),
         ("ensemble", Self::Ensemble),
+        ("cluster", Self::Cluster),
     ];
 
     /// Whether it takes long, and is run when it is asked for.
     const fn is_rare(self) -> bool {
-        matches!(self, Self::Tools | Self::Ensemble)
+        matches!(self, Self::Tools | Self::Ensemble | Self::Cluster)
+    }
+}
+
+/// A page whose figures are worth keeping: nothing of it was left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    All,
+    Ensemble,
+    Cluster,
+}
+
+impl Page {
+    /// What a run with these words is; `only` is none when every usual section runs.
+    fn of(only: Option<&[Section]>, is_quick: bool, has_tree_of_its_own: bool) -> Option<Self> {
+        match only {
+            None => Some(Self::All),
+            Some(_) if is_quick || has_tree_of_its_own => None,
+            Some([Section::Ensemble]) => Some(Self::Ensemble),
+            Some([Section::Cluster]) => Some(Self::Cluster),
+            Some(_) => None,
+        }
     }
 }
 
@@ -61,10 +84,8 @@ pub(crate) struct Options {
     pub(crate) span: Duration,
     /// Znodes of the ensemble's tree.
     pub(crate) znodes: u64,
-    /// Whether nothing is left out, so that the figures are worth keeping.
-    pub(crate) whole: bool,
-    /// The same of the ensemble's figures alone.
-    pub(crate) whole_ensemble: bool,
+    /// Where the figures go.
+    pub(crate) page: Option<Page>,
     /// As given, to be named with the figures.
     pub(crate) line: String,
 }
@@ -103,9 +124,7 @@ impl Options {
             }
         }
         let all_cases = kinds.is_none() && cases.is_empty();
-        let whole = only.is_none() && all_cases;
-        let is_ensemble = only.as_deref() == Some(&[Section::Ensemble]);
-        let whole_ensemble = is_ensemble && all_cases && znodes.is_none() && !quick;
+        let page = Page::of(only.as_deref(), quick, znodes.is_some()).filter(|_| all_cases);
         let mut sections = only.unwrap_or_else(|| {
             Section::ALL.map(|(_, section)| section).into_iter().filter(|section| !section.is_rare()).collect()
         });
@@ -117,7 +136,7 @@ impl Options {
         let kinds = kinds.unwrap_or_else(|| Kind::ALL.to_vec());
         let znodes = znodes.unwrap_or(if quick { 50_000 } else { 1_000_000 });
         let line = arguments.join(" ");
-        Ok(Self { sections, kinds, cases, quick, span, znodes, whole, whole_ensemble, line })
+        Ok(Self { sections, kinds, cases, quick, span, znodes, page, line })
     }
 }
 
@@ -137,12 +156,18 @@ mod tests {
     #[test]
     fn a_whole_run_leaves_out_the_slow_tools_alone() {
         let options = parse("").unwrap();
-        assert!(options.whole && !options.quick);
+        assert!(options.page == Some(Page::All) && !options.quick);
         assert_eq!(options.kinds, Kind::ALL);
         assert_eq!(options.sections.len(), 4);
-        assert!(parse("--only ensemble").unwrap().whole_ensemble && !options.whole_ensemble);
-        for line in ["--only ensemble,kafka", "--only ensemble --quick", "--only ensemble --cases get"] {
-            assert!(!parse(line).unwrap().whole_ensemble, "{line}");
+        assert_eq!(parse("--only ensemble").unwrap().page, Some(Page::Ensemble));
+        assert_eq!(parse("--only cluster --seconds 2").unwrap().page, Some(Page::Cluster));
+        for line in [
+            "--only ensemble,kafka",
+            "--only cluster --quick",
+            "--only cluster --cases all",
+            "--only ensemble --znodes 1",
+        ] {
+            assert_eq!(parse(line).unwrap().page, None, "{line}");
         }
         assert!(parse("--quick --perf-tools").unwrap().sections.contains(&Section::Tools));
     }
@@ -153,9 +178,9 @@ mod tests {
         assert_eq!(options.sections, [Section::ZooKeeper, Section::Startup]);
         assert_eq!(options.kinds, [Kind::Jackdaw, Kind::Bare]);
         assert_eq!(options.span, Duration::from_millis(500));
-        assert!(!options.whole);
+        assert_eq!(options.page, None);
         let options = parse("--cases 1x1").unwrap();
-        assert!(options.wants("create 1x1") && !options.wants("create 16x1") && !options.whole);
+        assert!(options.wants("create 1x1") && !options.wants("create 16x1") && options.page.is_none());
     }
 
     #[test]

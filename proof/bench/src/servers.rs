@@ -206,20 +206,38 @@ pub(crate) fn broker(kind: Kind, programs: &Programs, folder: &Path) -> Result<B
 
 /// The log directory of [`broker`] with the same folder.
 pub(crate) fn broker_logs(folder: &Path) -> PathBuf {
-    folder.join(BROKER).join(LOGS)
+    logs(&folder.join(BROKER))
+}
+
+/// The log directory of a broker with its data in `folder`.
+pub(crate) fn logs(folder: &Path) -> PathBuf {
+    folder.join(LOGS)
 }
 
 /// Starts a broker that uses a running ZooKeeper server.
 pub(crate) fn broker_alone(kind: Kind, programs: &Programs, folder: &Path, zookeeper_port: u16) -> Result<Server> {
-    let port = free_port()?;
+    broker_with(kind, programs, folder, BrokerAt { id: 0, port: free_port()?, zookeeper_port })?.wait()
+}
+
+/// Who a broker is and where it is found.
+#[derive(Clone, Copy)]
+pub(crate) struct BrokerAt {
+    pub(crate) id: i32,
+    pub(crate) port: u16,
+    pub(crate) zookeeper_port: u16,
+}
+
+/// Starts a broker with its data in `folder`, without waiting for it.
+pub(crate) fn broker_with(kind: Kind, programs: &Programs, folder: &Path, at: BrokerAt) -> Result<Starting> {
+    let BrokerAt { id, port, zookeeper_port } = at;
     std::fs::create_dir_all(folder)?;
     let file = folder.join("server.properties");
-    let logs = folder.join(LOGS);
+    let logs = logs(folder);
     let logs = logs.display();
     std::fs::write(
         &file,
         format!(
-            "broker.id=0\nlisteners=PLAINTEXT://127.0.0.1:{port}\nzookeeper.connect=127.0.0.1:{zookeeper_port}\n\
+            "broker.id={id}\nlisteners=PLAINTEXT://127.0.0.1:{port}\nzookeeper.connect=127.0.0.1:{zookeeper_port}\n\
              log.dirs={logs}\noffsets.topic.replication.factor=1\nlog.segment.delete.delay.ms=1000\n"
         ),
     )?;
@@ -231,7 +249,7 @@ pub(crate) fn broker_alone(kind: Kind, programs: &Programs, folder: &Path, zooke
         }
         _ => jackdaw(programs, "kafka-server-start"),
     };
-    start(command, &file, folder, port, System::Kafka)
+    Starting::new(command, &file, folder, port, System::Kafka)
 }
 
 fn jackdaw(programs: &Programs, name: &str) -> Command {
@@ -250,10 +268,6 @@ fn log_settings(folder: &Path) -> Result<String> {
          log4j.appender.stderr.layout.ConversionPattern=%d %p %m (%c)%n\n",
     )?;
     Ok(format!("-Dlog4j.configuration=file:{}", file.display()))
-}
-
-fn start(command: Command, file: &Path, folder: &Path, port: u16, system: System) -> Result<Server> {
-    Starting::new(command, file, folder, port, system)?.wait()
 }
 
 /// A server that was started and has not answered yet.

@@ -40,6 +40,14 @@ pub(crate) struct Measured {
     pub(crate) latencies: Histogram,
 }
 
+impl Measured {
+    /// The same, counted in records, of which each request has so many.
+    pub(crate) const fn in_records(mut self, records: usize) -> Self {
+        self.requests *= records as u64;
+        self
+    }
+}
+
 /// Runs one case to its end, the last answers included.
 pub(crate) fn run(load: Load) -> Result<Measured> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("epoll")?;

@@ -21,6 +21,8 @@ pub(crate) const FETCH_VERSION: i16 = 11;
 pub(crate) const FETCH_BYTES: usize = 1 << 20;
 const METADATA_VERSION: i16 = 5;
 const CLIENT: &str = "bench";
+/// How long a broker waits for a new topic's leaders before it answers: below a client's patience.
+const CREATION_MS: i32 = 10_000;
 
 /// Header (key, version, correlation id, client id), transactional id, acks, timeout, and the counts, name, index and
 /// length around the records.
@@ -133,40 +135,59 @@ impl Client {
 
     /// Whether the broker knows a controller and itself.
     pub(crate) fn names_a_controller(&mut self) -> Result<bool> {
+        let (controller, brokers) = self.brokers()?;
+        Ok(controller >= 0 && brokers > 0)
+    }
+
+    /// The controller's id, -1 if the broker knows of none, and how many brokers it knows.
+    pub(crate) fn brokers(&mut self) -> Result<(i32, usize)> {
         let request = metadata::Request { topics: Some(Vec::new()), ..Default::default() };
         let answer = self.call(&request, METADATA_VERSION)?;
-        Ok(answer.controller_id >= 0 && !answer.brokers.is_empty())
+        Ok((answer.controller_id, answer.brokers.len()))
+    }
+
+    /// A topic's partitions by index, as the broker knows them; none if it does not.
+    pub(crate) fn partitions(&mut self, topic: &str) -> Result<Vec<metadata::ResponsePartition>> {
+        let request = metadata::Request {
+            topics: Some(vec![metadata::RequestTopic { name: Str::from(topic) }]),
+            allow_auto_topic_creation: false,
+            ..Default::default()
+        };
+        let mut answer = self.call(&request, METADATA_VERSION)?;
+        let mut partitions = answer.topics.pop().context("no topic")?.partitions;
+        partitions.sort_unstable_by_key(|partition| partition.partition_index);
+        Ok(partitions)
     }
 
     /// Creates a topic and waits until each partition has a leader.
     pub(crate) fn create_topic(&mut self, name: &str, partitions: i32) -> Result<()> {
-        let topic = create_topics::RequestTopic {
-            name: Str::from(name),
-            num_partitions: partitions,
-            replication_factor: 1,
-            assignments: Vec::new(),
-            configs: Vec::new(),
-        };
-        let request = create_topics::Request { topics: vec![topic], timeout_ms: 30_000, validate_only: false };
-        let answer = self.call(&request, 3)?;
-        let error = answer.topics.first().context("no outcome")?.error_code;
-        ensure!(error == ErrorCode::NONE, "topic {name}: {error:?}");
-        let request = metadata::Request {
-            topics: Some(vec![metadata::RequestTopic { name: Str::from(name) }]),
-            allow_auto_topic_creation: false,
-            ..Default::default()
-        };
+        self.begin_topic(name, partitions, 1)?;
         let deadline = Instant::now() + Duration::from_secs(30);
         while Instant::now() < deadline {
-            let answer = self.call(&request, METADATA_VERSION)?;
-            let topic = answer.topics.first().context("no topic")?;
-            let led = topic.partitions.iter().filter(|partition| partition.leader_id >= 0);
-            if topic.error_code == ErrorCode::NONE && led.count() == usize::try_from(partitions)? {
+            let known = self.partitions(name)?;
+            let led = known.iter().filter(|partition| partition.leader_id >= 0);
+            if led.count() == usize::try_from(partitions)? {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(10));
         }
         bail!("topic {name} has no leaders")
+    }
+
+    /// Has the controller, which this broker is, create a topic. Its leaders may come later.
+    pub(crate) fn begin_topic(&mut self, name: &str, partitions: i32, replication_factor: i16) -> Result<()> {
+        let topic = create_topics::RequestTopic {
+            name: Str::from(name),
+            num_partitions: partitions,
+            replication_factor,
+            assignments: Vec::new(),
+            configs: Vec::new(),
+        };
+        let request = create_topics::Request { topics: vec![topic], timeout_ms: CREATION_MS, validate_only: false };
+        let answer = self.call(&request, 3)?;
+        let error = answer.topics.first().context("no outcome")?.error_code;
+        ensure!(matches!(error, ErrorCode::NONE | ErrorCode::REQUEST_TIMED_OUT), "topic {name}: {error:?}");
+        Ok(())
     }
 
     /// Deletes a topic, so that its data does not fill the disk.

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use super::Setting;
+use super::latency::{PACED_COLUMNS, row};
+use super::{Figures, Setting};
 use crate::ensemble::Ensemble;
-use crate::histogram::Histogram;
 use crate::load::{self, Load, Measured, Paced, paced};
 use crate::requests::zookeeper::{DATA_BYTES, ERROR_AT, Operation, Session, long_name};
 use crate::servers::{self, Kind};
@@ -65,26 +65,12 @@ struct Report {
     /// By operation: half of what the first kind did.
     rates: BTreeMap<&'static str, u32>,
     paced: Vec<Vec<String>>,
-    figures: Vec<Figure>,
-}
-
-/// One number of each kind.
-struct Figure {
-    name: String,
-    values: Vec<(Kind, f64)>,
+    figures: Figures,
 }
 
 impl Report {
     fn wants_tree(&self, setting: &Setting) -> bool {
         setting.options.wants(&tree_name(setting.options.znodes))
-    }
-
-    fn add(&mut self, name: &str, kind: Kind, value: f64) {
-        eprintln!("{:<8} {name}: {}", kind.name(), table::three_digits(value));
-        match self.figures.iter_mut().find(|figure| figure.name == name) {
-            Some(figure) => figure.values.push((kind, value)),
-            None => self.figures.push(Figure { name: name.to_owned(), values: vec![(kind, value)] }),
-        }
     }
 
     fn render(mut self, znodes: u64) -> String {
@@ -99,14 +85,7 @@ impl Report {
              a request was due.\n\n",
             PACED_SHAPE.0, PACED_SHAPE.1
         ));
-        text.push_str(&table::table(&[
-            "at a fixed rate",
-            "server",
-            "p50 ms",
-            "p99 ms",
-            "p99.9 ms",
-            "CPU µs a request",
-        ]));
+        text.push_str(&table::table(&PACED_COLUMNS));
         self.paced.sort_by(|left, right| left.first().cmp(&right.first()));
         self.paced.iter().for_each(|row| table::push(&mut text, row));
         text.push_str(&format!(
@@ -114,13 +93,7 @@ impl Report {
              then at the others; the median of {FAIL_OVERS}, or with a tree {FAIL_OVERS_OF_TREE}. The tree has {znodes} \
              znodes of {DATA_BYTES} bytes. Memory is a server's, the mean of the three.\n\n",
         ));
-        text.push_str(&table::table(&["figure", "jackdaw", "jvm", "jackdaw : jvm"]));
-        for Figure { name, values } in &self.figures {
-            let of = |wanted| values.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| *value);
-            let [jackdaw, jvm] = [Kind::Jackdaw, Kind::Jvm].map(of);
-            let text_of = |value: Option<f64>| value.map_or_else(table::dash, table::three_digits);
-            table::push(&mut text, &[name.clone(), text_of(jackdaw), text_of(jvm), table::ratio(jackdaw, jvm)]);
-        }
+        text.push_str(&self.figures.render());
         text
     }
 }
@@ -209,8 +182,8 @@ impl<'a> Part<'a> {
             return Ok(());
         }
         let (ensemble, start_up) = self.started(None)?;
-        report.add("start-up without data, ms", self.kind, start_up.as_secs_f64() * 1e3);
-        report.add("memory idle, MiB", self.kind, mebibytes(ensemble.memory()?));
+        report.figures.add("start-up without data, ms", self.kind, start_up.as_secs_f64() * 1e3);
+        report.figures.add("memory idle, MiB", self.kind, mebibytes(ensemble.memory()?));
         prepare(&ensemble)?;
         for operation in [Operation::Create, Operation::Get] {
             let span = options.server_warm_up() / 2;
@@ -248,9 +221,8 @@ impl<'a> Part<'a> {
         let (error_at, pids) = (ERROR_AT, ensemble.pids());
         let (histogram, cpu) = paced(&Paced { connections, error_at, requests_per_second: rate, warm_up, span, pids })?;
         let requests = (warm_up + span).as_secs_f64() * f64::from(rate);
-        let row = paced_row(operation, rate, self.kind, &histogram, cpu.as_secs_f64() * 1e6 / requests);
-        eprintln!("{}", row.join("  "));
-        Ok(row)
+        let case = format!("{}, {rate}/s", paced_case(operation));
+        Ok(row(&case, self.kind, &histogram, table::three_digits(cpu.as_secs_f64() * 1e6 / requests)))
     }
 
     fn fail_over(&mut self, report: &mut Report) -> Result<()> {
@@ -262,7 +234,7 @@ impl<'a> Part<'a> {
         for session in &mut ensemble.sessions(1)? {
             session.create("/fail-over")?;
         }
-        report.add(NAME, self.kind, fail_overs(&mut ensemble, FAIL_OVERS)?);
+        report.figures.add(NAME, self.kind, fail_overs(&mut ensemble, FAIL_OVERS)?);
         Ok(())
     }
 
@@ -277,9 +249,9 @@ impl<'a> Part<'a> {
         ];
         let (mut ensemble, start_up) = self.started(Some(tree))?;
         let (kind, [starts, memory, fails, joins, longest]) = (self.kind, names.each_ref());
-        report.add(starts, kind, start_up.as_secs_f64() * 1e3);
-        report.add(memory, kind, mebibytes(ensemble.memory()?));
-        report.add(fails, kind, fail_overs(&mut ensemble, FAIL_OVERS_OF_TREE)?);
+        report.figures.add(starts, kind, start_up.as_secs_f64() * 1e3);
+        report.figures.add(memory, kind, mebibytes(ensemble.memory()?));
+        report.figures.add(fails, kind, fail_overs(&mut ensemble, FAIL_OVERS_OF_TREE)?);
         let leader = ensemble.leader()?;
         let other = (leader + 1) % crate::ensemble::SERVERS;
         ensemble.stop_one(other)?;
@@ -294,8 +266,8 @@ impl<'a> Part<'a> {
             let write = writer.join().map_err(|_| anyhow!("the writer panicked"))??;
             Ok((joined?, write))
         })?;
-        report.add(joins, kind, joined.as_secs_f64() * 1e3);
-        report.add(longest, kind, write.as_secs_f64() * 1e3);
+        report.figures.add(joins, kind, joined.as_secs_f64() * 1e3);
+        report.figures.add(longest, kind, write.as_secs_f64() * 1e3);
         ensemble.stop()
     }
 
@@ -304,7 +276,7 @@ impl<'a> Part<'a> {
         if self.setting.options.wants(&sessions) {
             let (ensemble, _) = self.started(None)?;
             let open = ensemble.sessions(IDLE_SESSIONS)?;
-            report.add(&sessions, self.kind, mebibytes(ensemble.memory()?));
+            report.figures.add(&sessions, self.kind, mebibytes(ensemble.memory()?));
             drop(open);
         }
         let watched = self.setting.options.znodes / WATCHERS as u64;
@@ -324,17 +296,10 @@ impl<'a> Part<'a> {
                     watcher.watch((start..end).map(|number| format!("/watched/n{number:010}")))?;
                 }
             }
-            report.add(&watches, self.kind, mebibytes(ensemble.memory()?));
+            report.figures.add(&watches, self.kind, mebibytes(ensemble.memory()?));
         }
         Ok(())
     }
-}
-
-fn paced_row(operation: Operation, rate: u32, kind: Kind, histogram: &Histogram, cpu_micros: f64) -> Vec<String> {
-    let latency = |part| table::millis(histogram.quantile(part));
-    let case = format!("{}, {rate}/s", paced_case(operation));
-    let cpu = table::three_digits(cpu_micros);
-    vec![case, kind.name().to_owned(), latency(0.5), latency(0.99), latency(0.999), cpu]
 }
 
 /// Writes one after the other until it is over.

@@ -18,17 +18,17 @@ use crate::usage::resident_bytes;
 
 /// A produce case.
 #[derive(Clone, Copy)]
-struct Produce {
-    connections: usize,
-    window: usize,
-    records: usize,
-    record_bytes: usize,
-    acks: i16,
-    codec: Codec,
+pub(super) struct Produce {
+    pub(super) connections: usize,
+    pub(super) window: usize,
+    pub(super) records: usize,
+    pub(super) record_bytes: usize,
+    pub(super) acks: i16,
+    pub(super) codec: Codec,
 }
 
 /// Most producers do it so: a busy broker.
-const BUSY: Produce =
+pub(super) const BUSY: Produce =
     Produce { connections: 16, window: 5, records: 100, record_bytes: 100, acks: 1, codec: Codec::None };
 
 const FETCH_CONNECTIONS: usize = 16;
@@ -36,9 +36,9 @@ const FETCH_CONNECTIONS: usize = 16;
 const FETCHED_BATCHES: usize = 24;
 const FETCHED_RECORDS: usize = 60;
 /// A case ends when it has sent so much: what is written stays below the share of memory from which on Linux holds writers up.
-const CASE_BYTES_MAX: usize = 2 << 30;
+pub(super) const CASE_BYTES_MAX: usize = 2 << 30;
 /// More requests a second than any server answers.
-const RATE_MAX: f64 = 600_000.0;
+pub(super) const RATE_MAX: f64 = 600_000.0;
 /// How long a deleted topic's files may take to go.
 const DELETION_MAX: Duration = Duration::from_secs(60);
 
@@ -103,7 +103,7 @@ fn chosen(quick: bool) -> Vec<Produce> {
 }
 
 impl Produce {
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         let Self { connections, window, records, record_bytes, .. } = self;
         let acks = if self.acks < 0 { ", acks all" } else { "" };
         let codec = match self.codec {
@@ -137,20 +137,8 @@ impl Cases<'_> {
         client.create_topic(&name, i32::try_from(partitions)?)?;
         let result = run(self, &name)?;
         client.delete_topic(&name)?;
-        self.wait_until_gone(&name)?;
+        wait_until_gone(&self.logs, &name)?;
         Ok(result)
-    }
-
-    /// Waits until nothing of a deleted topic is on the disk, so that the next case does not pay for it.
-    fn wait_until_gone(&self, topic: &str) -> Result<()> {
-        let start = Instant::now();
-        let mut prefix = topic.to_owned();
-        prefix.push('-');
-        while folders(&self.logs)?.iter().any(|name| name.starts_with(&prefix)) {
-            ensure!(start.elapsed() < DELETION_MAX, "the files of {topic} do not go");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
     }
 
     fn produce(&mut self, case: Produce, warm_up: Duration, span: Duration) -> Result<Measured> {
@@ -211,6 +199,18 @@ impl Cases<'_> {
         }
         load::run(load)
     }
+}
+
+/// Waits until nothing of a deleted topic is on the disk, so that the next case does not pay for it.
+pub(super) fn wait_until_gone(logs: &Path, topic: &str) -> Result<()> {
+    let start = Instant::now();
+    let mut prefix = topic.to_owned();
+    prefix.push('-');
+    while folders(logs)?.iter().any(|name| name.starts_with(&prefix)) {
+        ensure!(start.elapsed() < DELETION_MAX, "the files of {topic} do not go");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 fn folders(parent: &Path) -> Result<Vec<String>> {

@@ -18,9 +18,12 @@ const END_TO_END_PER_SECOND: u32 = 500;
 /// Percentiles of the tail need many; a case runs at least so long.
 const SPAN_MIN: Duration = Duration::from_secs(4);
 
+pub(super) const PACED_COLUMNS: [&str; 6] =
+    ["at a fixed rate", "server", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs a request"];
+
 /// Runs both cases against each broker in turn; the bare loop has no consumers.
 pub(crate) fn run(setting: &Setting) -> Result<String> {
-    let mut text = table::table(&["at a fixed rate", "server", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs a request"]);
+    let mut text = table::table(&PACED_COLUMNS);
     let mut rows = Vec::new();
     setting.for_each_kind("latency", |kind, folder| {
         let broker = servers::broker(kind, &setting.programs, &folder)?;
@@ -51,7 +54,8 @@ pub(crate) fn run(setting: &Setting) -> Result<String> {
     ))
 }
 
-fn row(case: &str, kind: Kind, histogram: &Histogram, cpu: String) -> Vec<String> {
+/// The cells of a case, said at once.
+pub(super) fn row(case: &str, kind: Kind, histogram: &Histogram, cpu: String) -> Vec<String> {
     let latency = |part| table::millis(histogram.quantile(part));
     let row = vec![case.to_owned(), kind.name().to_owned(), latency(0.5), latency(0.99), latency(0.999), cpu];
     eprintln!("{}", row.join("  "));

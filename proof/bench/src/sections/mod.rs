@@ -1,5 +1,6 @@
 //! The parts of the benchmark; each gives its chapter of the report.
 
+pub(crate) mod cluster;
 pub(crate) mod ensemble;
 pub(crate) mod kafka;
 pub(crate) mod latency;
@@ -40,6 +41,36 @@ impl Setting {
             }
         }
         Ok(())
+    }
+}
+
+/// Numbers of either kind, beside one another.
+#[derive(Default)]
+struct Figures(Vec<Figure>);
+
+struct Figure {
+    name: String,
+    values: Vec<(Kind, f64)>,
+}
+
+impl Figures {
+    fn add(&mut self, name: &str, kind: Kind, value: f64) {
+        eprintln!("{:<8} {name}: {}", kind.name(), table::three_digits(value));
+        match self.0.iter_mut().find(|figure| figure.name == name) {
+            Some(figure) => figure.values.push((kind, value)),
+            None => self.0.push(Figure { name: name.to_owned(), values: vec![(kind, value)] }),
+        }
+    }
+
+    fn render(&self) -> String {
+        let mut text = table::table(&["figure", "jackdaw", "jvm", "jackdaw : jvm"]);
+        for Figure { name, values } in &self.0 {
+            let of = |wanted| values.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| *value);
+            let [jackdaw, jvm] = [Kind::Jackdaw, Kind::Jvm].map(of);
+            let text_of = |value: Option<f64>| value.map_or_else(table::dash, table::three_digits);
+            table::push(&mut text, &[name.clone(), text_of(jackdaw), text_of(jvm), table::ratio(jackdaw, jvm)]);
+        }
+        text
     }
 }
 
