@@ -75,6 +75,8 @@ class Writer:
         self.book = open(f"{folder}/{name}", "w", buffering=1)
         self.producer = Producer({
             **CONNECTION, **SETTINGS[name], "linger.ms": 5, "message.timeout.ms": 0, "retry.backoff.ms": 50,
+            # A broker that has just started knows no topic, until it is told: nothing is to be given up for that.
+            "topic.metadata.propagation.max.ms": 3600000,
             "queue.buffering.max.messages": 20000, "error_cb": self.on_error,
         })
         self.thread = threading.Thread(target=guarded(self.run), name=name, daemon=True)
