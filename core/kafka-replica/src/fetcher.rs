@@ -16,7 +16,7 @@ mod truncation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use base::{Monotonic, Str, Timers};
 use kafka_proto::ErrorCode;
@@ -187,9 +187,9 @@ pub struct Line {
 #[derive(Debug)]
 enum Asked {
     Fetch,
-    /// The partitions by number, each with its leader epoch then.
-    Epochs(Vec<(usize, u64)>),
-    Offsets(Vec<(usize, u64)>),
+    /// The partitions by their places, each with its serial then.
+    Epochs(BTreeMap<usize, u64>),
+    Offsets(BTreeMap<usize, u64>),
 }
 
 impl<L: FollowerLog + Clone> Fetcher<L> {

@@ -1,5 +1,7 @@
 //! Where a follower's log parts from its leader's, and what is asked to find out (KIP-101, KIP-279, KIP-320).
 
+use std::collections::BTreeMap;
+
 use base::Monotonic;
 use kafka_proto::ErrorCode;
 use kafka_proto::messages::{list_offset, offset_for_leader_epoch as epochs};
@@ -70,10 +72,10 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
 
     fn ask_epochs(&mut self, indexes: Vec<usize>) -> Question {
         let mut topics: Vec<epochs::RequestTopic> = Vec::new();
-        let mut asked = Vec::with_capacity(indexes.len());
+        let mut asked = BTreeMap::new();
         for index in indexes {
             let Some(slot) = self.slot(index) else { continue };
-            asked.push((index, slot.serial));
+            asked.insert(index, slot.serial);
             let entry = epochs::RequestPartition {
                 partition_index: slot.partition,
                 current_leader_epoch: slot.leader_epoch,
@@ -90,11 +92,11 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
 
     fn ask_offsets(&mut self, indexes: Vec<usize>) -> Question {
         let mut topics: Vec<list_offset::RequestTopic> = Vec::new();
-        let mut asked = Vec::with_capacity(indexes.len());
+        let mut asked = BTreeMap::new();
         for index in indexes {
             let Some(slot) = self.slot(index) else { continue };
             let Phase::OutOfRange { leader_end } = &slot.phase else { continue };
-            asked.push((index, slot.serial));
+            asked.insert(index, slot.serial);
             let entry = list_offset::RequestPartition {
                 partition_index: slot.partition,
                 current_leader_epoch: slot.leader_epoch,
@@ -147,14 +149,14 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
     }
 
     /// The partition that an answer names, if it was asked for and has not been replaced since.
-    fn find_asked(&self, asked: &[(usize, u64)], topic: &str, partition: i32) -> Option<usize> {
+    fn find_asked(&self, asked: &BTreeMap<usize, u64>, topic: &str, partition: i32) -> Option<usize> {
         let index = self.find(topic, partition)?;
         let slot = self.slot(index)?;
-        (slot.is_unsettled() && asked.contains(&(index, slot.serial))).then_some(index)
+        (slot.is_unsettled() && asked.get(&index) == Some(&slot.serial)).then_some(index)
     }
 
     /// Those that are still to be settled: the next step's, at once; those that the answer left out, after a pause.
-    fn ask_again(&mut self, asked: &[(usize, u64)], now: Monotonic) {
+    fn ask_again(&mut self, asked: &BTreeMap<usize, u64>, now: Monotonic) {
         for (index, serial) in asked {
             let left_out = |slot: &&super::Slot<L>| {
                 slot.serial == *serial
