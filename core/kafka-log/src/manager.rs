@@ -391,7 +391,13 @@ impl LogManager {
 
     fn run_for(&self, task: Task, log: &Log, now: Now, slow: &Slow) {
         match task {
-            Task::Retention => self.told(log, &log.delete_old_segments(now, slow)),
+            Task::Retention => {
+                let start = log.offsets().log_start;
+                self.told(log, &log.delete_old_segments(now, slow));
+                if log.offsets().log_start > start {
+                    self.0.shared.surroundings.start_moved(log.partition());
+                }
+            }
             // An error is reported where it was met.
             Task::Flush => _ = log.flush(now, slow),
             Task::Producers => log.expire_producers(now),

@@ -162,6 +162,11 @@ pub trait Surroundings: Send + Sync {
         let _ = (partition, offset);
     }
 
+    /// Retention moved the start of a log: followers are to hear of it.
+    fn start_moved(&self, partition: &TopicPartition) {
+        let _ = partition;
+    }
+
     /// A line for the broker's log.
     fn say(&self, level: Level, line: String);
 }

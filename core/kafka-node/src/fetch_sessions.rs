@@ -2,17 +2,24 @@
 //! changed.
 //!
 //! A session keeps its partitions in an order in which those that were answered go to the end, so that a small answer
-//! limit starves none. The cache has a bounded number of slots; one that was not used for two minutes gives way, and
+//! limit starves none. In a follower's session those of which it has everything rest: they are not looked at before something happens
+//! to them, and the session's [`FetchClock`] says for all of them when the follower fetched last. The cache has a bounded number of slots; one that was not used for two minutes gives way, and
 //! a larger session or a follower's displaces a smaller one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use base::{Monotonic, Random, Str};
 use kafka_proto::ErrorCode;
 use kafka_proto::messages::fetch::{ForgottenTopic, RequestPartition, RequestTopic, ResponsePartition};
+use kafka_replica::{Available, FetchClock, FetchWait, WaitingList, available_in_all};
 use parking_lot::Mutex;
 
+use crate::api::fetch::{Seen, WaitingFetch, Watched};
+use crate::partitions::Partition;
+
+/// `replica_id` of who follows nobody; the original has other negative ones for its tools.
+const CONSUMER: i32 = -1;
 /// Not in a session.
 const NO_SESSION: i32 = 0;
 /// Epoch of a request that begins a session.
@@ -44,7 +51,7 @@ pub(crate) enum FetchContext {
     Sessionless(Vec<Wanted>),
     /// Answered in full; begins a session.
     Full(Vec<Wanted>),
-    /// Answered with what changed.
+    /// Answered with what changed: the session, its epoch, and what does not rest there.
     Incremental(Arc<Mutex<Session>>, i32, Vec<Wanted>),
 }
 
@@ -53,16 +60,30 @@ pub(crate) struct Session {
     id: i32,
     /// Epoch that the next request must bear.
     epoch: i32,
-    privileged: bool,
+    /// The broker that follows, [`CONSUMER`] for none.
+    replica_id: i32,
+    news: Arc<News>,
     created: Monotonic,
     last_used: Monotonic,
     partitions: Partitions,
+}
+
+/// What has happened to the partitions that rest in a session.
+#[derive(Default)]
+pub(crate) struct News {
+    clock: Arc<FetchClock>,
+    /// They rest no more, as soon as the session is asked.
+    stirred: Mutex<Vec<Name>>,
+    /// The session's fetch, while it waits.
+    pub(crate) fetches: WaitingList<WaitingFetch>,
 }
 
 /// Partitions in their order: the next to be answered first.
 #[derive(Default)]
 struct Partitions {
     by_turn: BTreeMap<u64, Cached>,
+    /// Those that rest; each keeps its turn.
+    resting: HashMap<Name, Resting>,
     turns: HashMap<Name, u64>,
     next_turn: u64,
 }
@@ -73,6 +94,16 @@ struct Cached {
     request: RequestPartition,
     high_watermark: i64,
     log_start_offset: i64,
+}
+
+/// A partition that rests.
+struct Resting {
+    turn: u64,
+    cached: Cached,
+    /// A session that nobody uses any more keeps no replica that is gone.
+    partition: Weak<Partition>,
+    /// Where the follower's log ends.
+    wait: FetchWait,
 }
 
 /// All sessions of a broker.
@@ -93,6 +124,7 @@ impl FetchSessions {
     pub(crate) fn context(
         &self,
         (id, epoch): (i32, i32),
+        replica_id: i32,
         topics: Vec<RequestTopic>,
         forgotten: &[ForgottenTopic],
         now: Monotonic,
@@ -109,41 +141,47 @@ impl FetchSessions {
             return FetchContext::Error(ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
         };
         let mut session = shared.lock();
+        if session.replica_id != replica_id.max(CONSUMER) {
+            // Another's fetches say nothing of how far this one is.
+            return FetchContext::Error(ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
+        }
         if session.epoch != epoch {
             return FetchContext::Error(ErrorCode::INVALID_FETCH_SESSION_EPOCH);
         }
         cache.forget_keys(&session);
         for one in &wanted {
-            session.partitions.ask(one);
+            session.ask(one);
         }
         for topic in forgotten {
             for partition in &topic.partitions {
-                session.partitions.remove(&Name { topic: topic.topic.clone(), partition: *partition });
+                session.forget(&Name { topic: topic.topic.clone(), partition: *partition });
             }
         }
-        if session.partitions.by_turn.is_empty() {
+        if session.partitions.turns.is_empty() {
             cache.sessions.remove(&id);
             return FetchContext::Sessionless(wanted);
         }
         session.last_used = now;
         session.epoch = next_epoch(session.epoch);
         cache.note_keys(&session, now);
-        let all = session.partitions.wanted();
+        let awake = session.wanted();
         let epoch = session.epoch;
         drop(session);
-        FetchContext::Incremental(shared, epoch, all)
+        FetchContext::Incremental(shared, epoch, awake)
     }
 
     /// Begins a session with what was just asked and answered; 0 if there is no place for it.
     pub(crate) fn begin(
         &self,
-        privileged: bool,
+        replica_id: i32,
         answered: impl ExactSizeIterator<Item = (Wanted, i64, i64)>,
         slots: usize,
         random: &mut Random,
         now: Monotonic,
     ) -> i32 {
         let mut cache = self.0.lock();
+        let replica_id = replica_id.max(CONSUMER);
+        let privileged = replica_id > CONSUMER;
         if cache.sessions.len() >= slots && !cache.evict(privileged, answered.len(), now) {
             return NO_SESSION;
         }
@@ -161,10 +199,17 @@ impl FetchSessions {
             }
         }
         let epoch = next_epoch(INITIAL_EPOCH);
-        let session = Session { id, epoch, privileged, created: now, last_used: now, partitions };
+        let news = Arc::default();
+        let session = Session { id, epoch, replica_id, news, created: now, last_used: now, partitions };
         cache.note_keys(&session, now);
         cache.sessions.insert(id, Arc::new(Mutex::new(session)));
         id
+    }
+
+    /// How many partitions the next fetches of all sessions look at.
+    #[cfg(test)]
+    pub(crate) fn awake(&self) -> usize {
+        self.0.lock().sessions.values().map(|session| session.lock().wanted().len()).sum()
     }
 }
 
@@ -176,6 +221,62 @@ impl Session {
     /// Whether no other request has gone on with the session since `epoch` was given.
     pub(crate) const fn is_at(&self, epoch: i32) -> bool {
         self.epoch == epoch
+    }
+
+    /// What is to be looked at now: all that does not rest.
+    pub(crate) fn wanted(&mut self) -> Vec<Wanted> {
+        let stirred = std::mem::take(&mut *self.news.stirred.lock());
+        stirred.iter().for_each(|name| self.stir(name));
+        self.partitions.wanted()
+    }
+
+    /// What happens to its partitions, if it is a follower's.
+    pub(crate) fn news(&self) -> Option<&Arc<News>> {
+        self.is_privileged().then_some(&self.news)
+    }
+
+    /// All that does not rest was taken in, from a fetch at this time.
+    pub(crate) fn taken_in(&self, now: Monotonic) {
+        self.news.clock.fetched(now);
+    }
+
+    /// What there is in partitions that rested when the fetch that waits came.
+    pub(crate) fn available(&self) -> Available {
+        let stirred = self.news.stirred.lock();
+        let resting = stirred.iter().filter_map(|name| self.partitions.resting.get(name));
+        let watched: Option<Vec<Watched>> =
+            resting.map(|one| Some(Watched::to_the_end(one.partition.upgrade()?, one.wait))).collect();
+        watched.map_or(Available::Now, |watched| available_in_all(watched.iter()))
+    }
+
+    /// Lets a partition rest that was answered, if the follower has everything and nothing has happened since it was seen.
+    pub(crate) fn let_rest(&mut self, name: &Name, seen: &Seen) {
+        let Some(turn) = self.partitions.turns.get(name).copied() else { return };
+        if !seen.partition.let_rest(self.replica_id, seen, &self.news) {
+            return;
+        }
+        if let Some(cached) = self.partitions.by_turn.remove(&turn) {
+            let resting = Resting { turn, cached, partition: Arc::downgrade(&seen.partition), wait: seen.wait };
+            self.partitions.resting.insert(name.clone(), resting);
+        }
+    }
+
+    fn stir(&mut self, name: &Name) {
+        let Some(resting) = self.partitions.resting.remove(name) else { return };
+        if let Some(partition) = resting.partition.upgrade() {
+            partition.stir(self.replica_id, &self.news.clock);
+        }
+        self.partitions.by_turn.insert(resting.turn, resting.cached);
+    }
+
+    fn ask(&mut self, wanted: &Wanted) {
+        self.stir(&wanted.name);
+        self.partitions.ask(wanted);
+    }
+
+    fn forget(&mut self, name: &Name) {
+        self.stir(name);
+        self.partitions.remove(name);
     }
 
     /// Whether a partition's answer must be sent: it has records or an error, or the client's offsets are stale. If `take`, it
@@ -201,6 +302,17 @@ impl Session {
             }
         }
         must
+    }
+}
+
+impl News {
+    pub(crate) const fn clock(&self) -> &Arc<FetchClock> {
+        &self.clock
+    }
+
+    /// Something happened to a partition that rests.
+    pub(crate) fn tell(&self, name: Name) {
+        self.stirred.lock().push(name);
     }
 }
 
@@ -271,7 +383,7 @@ impl Cache {
         self.last_used.insert((session.last_used, session.id));
         let is_old = now.since(session.created).as_millis() > u128::from(EVICTION_MS);
         let key = session.worth();
-        if !session.privileged || is_old {
+        if !session.is_privileged() || is_old {
             self.evictable_by_privileged.insert(key);
         }
         if is_old {
@@ -287,8 +399,12 @@ impl Cache {
 }
 
 impl Session {
+    const fn is_privileged(&self) -> bool {
+        self.replica_id > CONSUMER
+    }
+
     fn worth(&self) -> (bool, usize, i32) {
-        (self.privileged, self.partitions.by_turn.len(), self.id)
+        (self.is_privileged(), self.partitions.turns.len(), self.id)
     }
 }
 
@@ -321,9 +437,9 @@ mod tests {
     }
 
     fn begin(sessions: &FetchSessions, partitions: &[i32], slots: usize, now: Monotonic) -> i32 {
-        let FetchContext::Full(wanted) = sessions.context((0, 0), topics(partitions), &[], now) else { panic!() };
+        let FetchContext::Full(wanted) = sessions.context((0, 0), -1, topics(partitions), &[], now) else { panic!() };
         let answered = wanted.into_iter().map(|one| (one, 10, 0));
-        sessions.begin(false, answered, slots, &mut Random::from_seed(now.ms()), now)
+        sessions.begin(-1, answered, slots, &mut Random::from_seed(now.ms()), now)
     }
 
     fn answer(index: i32, high_watermark: i64, records: usize) -> ResponsePartition {
@@ -341,7 +457,8 @@ mod tests {
         let sessions = FetchSessions::default();
         let now = Monotonic::from_ms(1);
         let id = begin(&sessions, &[0, 1, 2], 10, now);
-        let FetchContext::Incremental(session, epoch, wanted) = sessions.context((id, 1), Vec::new(), &[], now) else {
+        let FetchContext::Incremental(session, epoch, wanted) = sessions.context((id, 1), -1, Vec::new(), &[], now)
+        else {
             panic!()
         };
         assert_eq!(wanted.iter().map(|one| one.name.partition).collect::<Vec<_>>(), [0, 1, 2]);
@@ -353,7 +470,9 @@ mod tests {
             assert!(!session.must_send(&topic, &answer(1, 10, 0), true), "nothing new");
             assert!(session.must_send(&topic, &answer(2, 11, 0), false), "a new high watermark, only looked at");
         }
-        let FetchContext::Incremental(_, _, wanted) = sessions.context((id, 2), Vec::new(), &[], now) else { panic!() };
+        let FetchContext::Incremental(_, _, wanted) = sessions.context((id, 2), -1, Vec::new(), &[], now) else {
+            panic!()
+        };
         assert_eq!(wanted.iter().map(|one| one.name.partition).collect::<Vec<_>>(), [1, 2, 0]);
     }
 
@@ -362,7 +481,7 @@ mod tests {
         let sessions = FetchSessions::default();
         let now = Monotonic::from_ms(1);
         let id = begin(&sessions, &[0], 10, now);
-        let error = |id, epoch| match sessions.context((id, epoch), Vec::new(), &[], now) {
+        let error = |id, epoch| match sessions.context((id, epoch), -1, Vec::new(), &[], now) {
             FetchContext::Error(error) => Some(error),
             _ => None,
         };
@@ -379,11 +498,11 @@ mod tests {
         let now = Monotonic::from_ms(1);
         let id = begin(&sessions, &[0], 10, now);
         let forgotten = [ForgottenTopic { topic: Str::from("t"), partitions: vec![0] }];
-        assert!(matches!(sessions.context((id, 1), Vec::new(), &forgotten, now), FetchContext::Sessionless(_)));
-        assert!(matches!(sessions.context((id, 2), Vec::new(), &[], now), FetchContext::Error(_)));
+        assert!(matches!(sessions.context((id, 1), -1, Vec::new(), &forgotten, now), FetchContext::Sessionless(_)));
+        assert!(matches!(sessions.context((id, 2), -1, Vec::new(), &[], now), FetchContext::Error(_)));
         let id = begin(&sessions, &[0], 10, now);
-        assert!(matches!(sessions.context((id, -1), topics(&[0]), &[], now), FetchContext::Sessionless(_)));
-        assert!(matches!(sessions.context((id, 1), Vec::new(), &[], now), FetchContext::Error(_)));
+        assert!(matches!(sessions.context((id, -1), -1, topics(&[0]), &[], now), FetchContext::Sessionless(_)));
+        assert!(matches!(sessions.context((id, 1), -1, Vec::new(), &[], now), FetchContext::Error(_)));
     }
 
     #[test]
@@ -395,6 +514,6 @@ mod tests {
         assert_eq!(begin(&sessions, &[0], 1, start.plus_ms(1000)), 0, "no place");
         let later = start.plus_ms(EVICTION_MS + 1);
         assert_ne!(begin(&sessions, &[0], 1, later), 0, "a stale session gives way");
-        assert!(matches!(sessions.context((first, 1), Vec::new(), &[], later), FetchContext::Error(_)));
+        assert!(matches!(sessions.context((first, 1), -1, Vec::new(), &[], later), FetchContext::Error(_)));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use base::{Now, Slow, Str};
 use kafka_control::{BrokerAnswer, PartitionState};
@@ -13,16 +13,17 @@ use kafka_log::validate::{Append, Checked, InvalidRecords};
 use kafka_log::{AppendInfo, Log, LogError, LogManager, Offsets, Origin, TopicPartition};
 use kafka_proto::ErrorCode;
 use kafka_replica::{
-    AckPartition, Acknowledged, AppendFailure, Fetched, FetchedFrom, IsrAnswer, IsrChange, LeaderAndIsr,
+    AckPartition, Acknowledged, AppendFailure, FetchClock, Fetched, FetchedFrom, IsrAnswer, IsrChange, LeaderAndIsr,
     ReadableFollower, Replica, ReplicaError, WaitingList,
 };
 use parking_lot::{Mutex, RwLock};
 
 use crate::api::delete_records::WaitingDelete;
-use crate::api::fetch::{Complete as _, WaitingFetch};
+use crate::api::fetch::{Complete as _, Seen, WaitingFetch};
 use crate::api::produce::{Complete as _, WaitingProduce};
 use crate::broker::Broker;
 use crate::errors;
+use crate::fetch_sessions::{Name, News};
 use crate::groups::{WaitingAppend, end_wait};
 use crate::host::Fatal;
 use crate::metadata::GROUP_METADATA_TOPIC;
@@ -39,6 +40,8 @@ pub(crate) struct Partition {
     pub(crate) fetches: WaitingList<WaitingFetch>,
     pub(crate) group_appends: WaitingList<WaitingAppend>,
     pub(crate) deletes: WaitingList<WaitingDelete>,
+    /// Sessions of followers in which it rests: told of the next thing that happens.
+    resting: Mutex<Vec<Weak<News>>>,
 }
 
 /// All replicas on this broker, by topic, then number.
@@ -162,6 +165,40 @@ impl Partition {
         self.group_appends.wake(|append| end_wait(broker, append));
         self.fetches.wake(|fetch| fetch.complete(broker));
         self.deletes.wake(WaitingDelete::complete);
+        self.tell_sessions(broker);
+    }
+
+    /// Something happened that a follower is to hear of: its sessions look at the partition again. [`Partition::wake`] does this
+    /// and more. Never call it with a lock held.
+    pub(crate) fn tell_sessions(&self, broker: &Arc<Broker>) {
+        let resting = std::mem::take(&mut *self.resting.lock());
+        for news in resting.iter().filter_map(Weak::upgrade) {
+            news.tell(Name { topic: self.name.topic.clone(), partition: self.name.partition });
+            news.fetches.wake(|fetch| fetch.complete(broker));
+        }
+    }
+
+    /// Lets the partition rest in a follower's session, which is told of what happens next. False if something has happened already
+    /// since it was seen, or the follower's own fetches are waited for.
+    pub(crate) fn let_rest(&self, broker: i32, seen: &Seen, news: &Arc<News>) -> bool {
+        {
+            // First of all: whatever happens after it was looked at below is told.
+            let mut resting = self.resting.lock();
+            resting.retain(|one| one.strong_count() > 0);
+            if !resting.iter().any(|one| std::ptr::eq(one.as_ptr(), Arc::as_ptr(news))) {
+                resting.push(Arc::downgrade(news));
+            }
+        }
+        let mut replica = self.replica.write();
+        let offsets = self.log.offsets();
+        let now = (replica.leader_epoch(), offsets.log_start, offsets.high_watermark, offsets.log_end);
+        now == (seen.leader_epoch, seen.log_start, seen.high_watermark, seen.log_end)
+            && replica.rest(broker, seen.log_end, news.clock())
+    }
+
+    /// Ends what [`Partition::let_rest`] began.
+    pub(crate) fn stir(&self, broker: i32, clock: &Arc<FetchClock>) {
+        self.replica.write().stir(broker, clock);
     }
 
     /// Leads from now on. The caller holds `changes`.
@@ -404,6 +441,7 @@ impl Broker {
             fetches: WaitingList::default(),
             group_appends: WaitingList::default(),
             deletes: WaitingList::default(),
+            resting: Mutex::default(),
         });
         self.partitions.insert(name, Hosted::Online(partition.clone()));
         Ok(partition)

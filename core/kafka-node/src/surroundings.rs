@@ -49,6 +49,14 @@ impl Surroundings for LogSurroundings {
         }
     }
 
+    fn start_moved(&self, name: &TopicPartition) {
+        if let Some(broker) = self.broker.upgrade()
+            && let Ok(partition) = broker.partitions.get(&broker, &name.topic, name.partition)
+        {
+            partition.tell_sessions(&broker);
+        }
+    }
+
     fn say(&self, level: Level, line: String) {
         match level {
             Level::Info => tracing::info!(target: "kafka.log.LogManager", "{line}"),

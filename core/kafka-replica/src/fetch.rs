@@ -39,10 +39,22 @@ pub fn available(start: &Position, end: &Position, bytes_max: u32) -> Available 
     }
 }
 
-/// A partition as a waiting fetch sees it.
+/// A partition as a waiting fetch sees it, or several of them.
 pub trait FetchPartition {
     /// What is there for this fetch now: the checks of a fetch (leader, epoch, diverging epochs), then [`available`].
-    fn available(&self, wait: &FetchWait) -> Available;
+    fn available(&self) -> Available;
+}
+
+/// What several partitions have together.
+pub fn available_in_all<'a, P: FetchPartition + 'a>(partitions: impl Iterator<Item = &'a P>) -> Available {
+    let mut bytes = 0_u64;
+    for partition in partitions {
+        match partition.available() {
+            Available::Now => return Available::Now,
+            Available::Bytes(more) => bytes = bytes.saturating_add(more),
+        }
+    }
+    Available::Bytes(bytes)
 }
 
 /// One partition of a fetch request.
@@ -62,8 +74,8 @@ pub struct FetchWait {
 /// answer; then it is read again. `R` is what that needs.
 #[derive(Clone, Debug)]
 pub struct DelayedFetch<P, R> {
-    /// The partitions in the request's order.
-    pub waits: Vec<(P, FetchWait)>,
+    /// The partitions.
+    pub waits: Vec<P>,
     /// `fetch.min.bytes`.
     pub bytes_min: u64,
     /// For the answer.
@@ -72,13 +84,9 @@ pub struct DelayedFetch<P, R> {
 
 impl<P: FetchPartition, R> Delayed for DelayedFetch<P, R> {
     fn is_ready(&mut self) -> bool {
-        let mut bytes = 0_u64;
-        for (partition, wait) in &self.waits {
-            match partition.available(wait) {
-                Available::Now => return true,
-                Available::Bytes(more) => bytes = bytes.saturating_add(more),
-            }
+        match available_in_all(self.waits.iter()) {
+            Available::Now => true,
+            Available::Bytes(bytes) => bytes >= self.bytes_min,
         }
-        bytes >= self.bytes_min
     }
 }

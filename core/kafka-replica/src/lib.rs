@@ -22,11 +22,11 @@ mod purgatory;
 mod purgatory_tests;
 mod replica;
 
-pub use fetch::{Available, DelayedFetch, FetchPartition, FetchWait, Position, available};
+pub use fetch::{Available, DelayedFetch, FetchPartition, FetchWait, Position, available, available_in_all};
 pub use fetcher::{
     AppendFailure, Cut, EpochEnd, Fetched, Fetcher, FetcherSettings, FetcherVersions, FollowerLog, Line, Question,
 };
-pub use follower::{FetchedFrom, Follower};
+pub use follower::{FetchClock, FetchedFrom, Follower};
 pub use isr::{IsrAnswer, IsrChange, IsrState};
 pub use produce::{AckPartition, Acknowledged, DelayedProduce, ProduceWait};
 pub use purgatory::{Delayed, Park, Purgatory, Ticket, WaitingList};

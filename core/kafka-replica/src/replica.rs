@@ -1,11 +1,12 @@
 //! One partition's replica on this broker (upstream: `kafka.cluster.Partition`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base::Monotonic;
 
 use crate::ReplicaError;
-use crate::follower::{FetchedFrom, Follower};
+use crate::follower::{FetchClock, FetchedFrom, Follower};
 use crate::isr::{IsrAnswer, IsrChange, IsrState};
 use crate::produce::Acknowledged;
 
@@ -230,6 +231,26 @@ impl Replica {
             _ => None,
         };
         Ok(FetchEffect { moved, expand: expand.map(|pending| self.propose(pending)) })
+    }
+
+    /// Lets a follower rest that has all up to `log_end`, the leader's: until [`Replica::stir`] each fetch that `clock` tells of
+    /// counts as one from there. False if its fetches are still waited for: it is not in the ISR, or that is about to change.
+    pub fn rest(&mut self, broker: i32, log_end: i64, clock: &Arc<FetchClock>) -> bool {
+        let is_settled = matches!(&self.isr, IsrState::Committed(isr) if isr.contains(&broker));
+        match self.followers.get_mut(&broker) {
+            Some(follower) if self.state.leader == self.local && is_settled && follower.log_end() == log_end => {
+                follower.rest(clock);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends what [`Replica::rest`] began.
+    pub fn stir(&mut self, broker: i32, clock: &Arc<FetchClock>) {
+        if let Some(follower) = self.followers.get_mut(&broker) {
+            follower.stir(clock);
+        }
     }
 
     /// Removes the replicas from the ISR that have not been caught up for `replica.lag.time.max.ms`. Called now and

@@ -257,9 +257,11 @@ fn retention_by_time_size_and_start() {
         world.broker.lines.lock().unwrap().iter().filter(|line| line.contains("cleanup.policy=compact")).count(),
         1
     );
+    world.broker.starts_moved.lock().unwrap().clear();
     log.set_config(LogConfig { retention_ms: 1_000_000, ..small() });
     world.advance(400_000);
     assert_eq!(log.offsets().log_start, 61);
+    assert_eq!(*world.broker.starts_moved.lock().unwrap(), [log.partition().clone()], "followers are to hear of it");
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(crate) struct Broker {
     jobs: Mutex<VecDeque<Box<dyn Job>>>,
     pub(crate) lines: Mutex<Vec<String>>,
     pub(crate) failed: Mutex<Vec<PathBuf>>,
+    pub(crate) starts_moved: Mutex<Vec<TopicPartition>>,
 }
 
 impl Surroundings for Broker {
@@ -31,6 +32,10 @@ impl Surroundings for Broker {
     fn directory_failed(&self, dir: &Path, error: &LogError) {
         self.lines.lock().unwrap().push(error.to_string());
         self.failed.lock().unwrap().push(dir.to_owned());
+    }
+
+    fn start_moved(&self, partition: &TopicPartition) {
+        self.starts_moved.lock().unwrap().push(partition.clone());
     }
 
     fn say(&self, _: Level, line: String) {

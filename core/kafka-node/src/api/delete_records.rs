@@ -123,5 +123,6 @@ fn delete(context: &Context<'_>, topic: &Str, one: &RequestPartition) -> Result<
         offset => offset,
     };
     partition.log.increment_log_start_offset(offset).map_err(|error| errors::of_log(&error))?;
+    partition.tell_sessions(context.broker);
     Ok((partition, offset))
 }

@@ -5,6 +5,7 @@
 //! Ranges of log files go to the socket as they are, except for clients before version 4, for whom newer batches are
 //! converted (KIP-31, KIP-98). Sessions: KIP-227.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base::{Part, Str, once};
@@ -24,7 +25,7 @@ use crate::answer::{Answer, Slot};
 use crate::broker::Broker;
 use crate::dispatch::Context;
 use crate::errors;
-use crate::fetch_sessions::{FetchContext, Wanted};
+use crate::fetch_sessions::{FetchContext, News, Session, Wanted};
 use crate::partitions::Partition;
 use crate::preferred_replica;
 
@@ -37,12 +38,35 @@ const FETCHED_AHEAD_AT_ONCE: usize = 256 << 10;
 /// A fetch that waits for records.
 pub(crate) type WaitingFetch = DelayedFetch<Watched, Arc<Fetch>>;
 
-/// A partition that a fetch waits for, read up to `bound`.
-pub(crate) struct Watched {
-    partition: Arc<Partition>,
-    bound: Bound,
-    /// A follower out of sync that gets nothing for now: what is there does not end the wait.
-    is_throttled: bool,
+/// What a fetch waits for.
+pub(crate) enum Watched {
+    /// A partition, read up to `bound`.
+    Partition {
+        partition: Arc<Partition>,
+        wait: FetchWait,
+        bound: Bound,
+        /// A follower out of sync that gets nothing for now: what is there does not end the wait.
+        is_throttled: bool,
+    },
+    /// All that rested in the follower's session.
+    Resting(Arc<parking_lot::Mutex<Session>>),
+}
+
+impl Watched {
+    /// A partition as a follower reads it.
+    pub(crate) const fn to_the_end(partition: Arc<Partition>, wait: FetchWait) -> Self {
+        Self::Partition { partition, wait, bound: Bound::LogEnd, is_throttled: false }
+    }
+}
+
+/// A partition of which a follower has everything, as it was when it was read and answered.
+pub(crate) struct Seen {
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) leader_epoch: i32,
+    pub(crate) log_start: i64,
+    pub(crate) high_watermark: i64,
+    pub(crate) log_end: i64,
+    pub(crate) wait: FetchWait,
 }
 
 /// A fetch: what it wants and where its answer goes.
@@ -65,13 +89,22 @@ pub(crate) struct Fetch {
 enum SessionPart {
     None,
     Begin,
-    Goes(Arc<parking_lot::Mutex<crate::fetch_sessions::Session>>, i32),
+    Goes(Arc<parking_lot::Mutex<Session>>, i32),
+}
+
+/// What came of reading a partition.
+struct Looked {
+    answer: ResponsePartition,
+    /// What a follower's session may let rest.
+    seen: Option<Seen>,
 }
 
 /// One pass over all partitions.
 struct Pass {
-    results: Vec<ResponsePartition>,
-    waits: Vec<(Watched, FetchWait)>,
+    results: Vec<Looked>,
+    waits: Vec<Watched>,
+    /// Where the fetch waits.
+    lists: Vec<Arc<Partition>>,
     /// Partitions in which something moved since a follower fetched, and changes of ISRs that follow from it.
     moved: Vec<Arc<Partition>>,
     changes: Vec<(Arc<Partition>, IsrChange)>,
@@ -91,7 +124,8 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let rack = preferred_replica::rack(&settings, context.version, &request);
     let session_key = (request.session_id, request.session_epoch);
     let now = context.now.monotonic;
-    let fetch_context = broker.fetch_sessions.context(session_key, request.topics, &request.forgotten_topics, now);
+    let fetch_context =
+        broker.fetch_sessions.context(session_key, request.replica_id, request.topics, &request.forgotten_topics, now);
     let (wanted, session) = match fetch_context {
         FetchContext::Error(error_code) => return answer.send(&Response { error_code, ..Response::default() }),
         FetchContext::Sessionless(wanted) => (wanted, SessionPart::None),
@@ -118,7 +152,10 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     });
     let min_bytes = u64::from(request.min_bytes.clamp(0, max_bytes).unsigned_abs());
     let max_wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
-    let mut pass = fetch.read(broker, true, true);
+    let mut pass = fetch.read(broker, &fetch.wanted, true, true);
+    if let SessionPart::Goes(session, _) = &fetch.session {
+        session.lock().taken_in(now);
+    }
     let after = After::of(&mut pass);
     fetch.answer_or_wait(context, pass, min_bytes, max_wait_ms);
     after.tell(broker);
@@ -151,29 +188,34 @@ pub(crate) trait Complete {
 impl Complete for WaitingFetch {
     fn complete(self, broker: &Arc<Broker>) {
         let fetch = self.reply;
-        let pass = fetch.read(broker, true, false);
+        let wanted = fetch.wanted_now();
+        let pass = fetch.read(broker, &wanted, true, false);
         if pass.is_cold {
-            return fetch.finish_on_disk_thread(broker);
+            return fetch.clone().finish_on_disk_thread(broker);
         }
-        fetch.answer(broker, pass.results);
+        fetch.answer(broker, &wanted, pass.results);
     }
 }
 
 impl FetchPartition for Watched {
-    fn available(&self, wait: &FetchWait) -> Available {
+    fn available(&self) -> Available {
+        let (partition, wait, bound, is_throttled) = match self {
+            Self::Partition { partition, wait, bound, is_throttled } => (partition, wait, *bound, *is_throttled),
+            Self::Resting(session) => return session.lock().available(),
+        };
         let epoch = wait.leader_epoch.unwrap_or(-1);
-        if self.partition.check_epoch(epoch, false).is_err() {
+        if partition.check_epoch(epoch, false).is_err() {
             return Available::Now;
         }
-        if self.is_throttled {
+        if is_throttled {
             return Available::Bytes(0);
         }
-        let offsets = self.partition.log.offsets();
-        let end = end_of(self.bound, &offsets);
+        let offsets = partition.log.offsets();
+        let end = end_of(bound, &offsets);
         if end == wait.start.offset {
             return Available::Bytes(0);
         }
-        match self.partition.log.position_of(end) {
+        match partition.log.position_of(end) {
             Ok(end) => {
                 let end = Position { offset: end.offset, segment: end.segment, byte: end.position };
                 available(&wait.start, &end, wait.bytes_max)
@@ -185,19 +227,25 @@ impl FetchPartition for Watched {
 
 impl Fetch {
     /// Answers now, or when there is enough.
-    fn answer_or_wait(self: Arc<Self>, context: &Context<'_>, pass: Pass, min_bytes: u64, max_wait_ms: u64) {
+    fn answer_or_wait(self: Arc<Self>, context: &Context<'_>, mut pass: Pass, min_bytes: u64, max_wait_ms: u64) {
         let broker = context.broker;
         if pass.is_cold {
             return self.finish_on_disk_thread(broker);
         }
-        if max_wait_ms == 0 || self.wanted.is_empty() || pass.bytes >= min_bytes || pass.has_error {
-            return self.answer(broker, pass.results);
+        let resting = self.resting();
+        let is_empty = self.wanted.is_empty() && resting.is_none();
+        if max_wait_ms == 0 || is_empty || pass.bytes >= min_bytes || pass.has_error {
+            return self.answer(broker, &self.wanted, pass.results);
         }
         let deadline = context.now.monotonic.plus_ms(max_wait_ms);
-        let lists: Vec<Arc<Partition>> = pass.waits.iter().map(|(watched, _)| watched.partition.clone()).collect();
         let slot = self.answer_slot();
+        let news = resting.map(|(session, news)| {
+            pass.waits.push(Watched::Resting(session));
+            news
+        });
         let delayed = DelayedFetch { waits: pass.waits, bytes_min: min_bytes, reply: self };
-        let lists = lists.iter().map(|partition| -> &WaitingList<WaitingFetch> { &partition.fetches });
+        let lists = pass.lists.iter().map(|partition| -> &WaitingList<WaitingFetch> { &partition.fetches });
+        let lists = lists.chain(news.iter().map(|news| &news.fetches));
         match broker.fetches.park(delayed, deadline, lists) {
             Park::Ready(delayed) => delayed.complete(broker),
             Park::Waiting(ticket) => {
@@ -213,21 +261,37 @@ impl Fetch {
         self.replica_id >= 0
     }
 
+    /// The session in which partitions may rest, if it is a follower's, and what happens to them there.
+    fn resting(&self) -> Option<(Arc<parking_lot::Mutex<Session>>, Arc<News>)> {
+        let SessionPart::Goes(session, _) = &self.session else { return None };
+        let news = session.lock().news().cloned()?;
+        Some((session.clone(), news))
+    }
+
+    /// What is to be read now: as the request came, and what has ceased to rest since.
+    fn wanted_now(&self) -> Cow<'_, [Wanted]> {
+        match self.resting() {
+            Some((session, _)) => Cow::Owned(session.lock().wanted()),
+            None => Cow::Borrowed(&self.wanted),
+        }
+    }
+
     /// Reads every partition in turn, within the limits. With `takes_in`, leaders learn how far their follower is.
-    fn read(&self, broker: &Arc<Broker>, cached_only: bool, takes_in: bool) -> Pass {
+    fn read(&self, broker: &Arc<Broker>, wanted: &[Wanted], cached_only: bool, takes_in: bool) -> Pass {
         let mut left = self.max_bytes;
         // Versions before 3 get no more than they asked for, even if that is not one whole batch.
         let mut at_least_one = self.version > 2;
         let mut pass = Pass {
-            results: Vec::with_capacity(self.wanted.len()),
+            results: Vec::with_capacity(wanted.len()),
             waits: Vec::new(),
+            lists: Vec::new(),
             moved: Vec::new(),
             changes: Vec::new(),
             bytes: 0,
             has_error: false,
             is_cold: false,
         };
-        for wanted in &self.wanted {
+        for wanted in wanted {
             let read = self.read_one(broker, wanted, left, at_least_one, cached_only);
             let read = match read {
                 Ok(read) if takes_in && self.is_follower() => self.take_in(broker, wanted, read, &mut pass),
@@ -235,26 +299,12 @@ impl Fetch {
             };
             let read = read.map(|read| self.throttled(broker, read));
             match read {
-                Ok(Read { partition, fetched, answer, .. }) => {
-                    let size = answer.records.as_ref().map_or(0, Records::len);
+                Ok(read) => {
+                    let size = self.note(wanted, read, &mut pass);
                     if size > 0 {
                         at_least_one = false;
                     }
                     left = left.saturating_sub(u32::try_from(size).unwrap_or(u32::MAX));
-                    pass.bytes += size as u64;
-                    let position = fetched.position;
-                    let start =
-                        Position { offset: position.offset, segment: position.segment, byte: position.position };
-                    let epoch = wanted.request.current_leader_epoch;
-                    let wait = FetchWait {
-                        start,
-                        bytes_max: wanted.request.partition_max_bytes.max(0).unsigned_abs(),
-                        leader_epoch: (epoch >= 0).then_some(epoch),
-                        last_fetched_epoch: None,
-                    };
-                    let is_throttled = size == 0 && fetched.records.iter().any(|part| !part.is_empty());
-                    pass.waits.push((Watched { partition, bound: self.bound, is_throttled }, wait));
-                    pass.results.push(answer);
                 }
                 Err(Refusal::Cold) => {
                     pass.is_cold = true;
@@ -262,15 +312,46 @@ impl Fetch {
                 }
                 Err(Refusal::AtOnce(answer)) => {
                     pass.has_error = true;
-                    pass.results.push(*answer);
+                    pass.results.push(Looked { answer: *answer, seen: None });
                 }
                 Err(Refusal::Code(error_code)) => {
                     pass.has_error = true;
-                    pass.results.push(failed(wanted.name.partition, error_code));
+                    let answer = failed(wanted.name.partition, error_code);
+                    pass.results.push(Looked { answer, seen: None });
                 }
             }
         }
         pass
+    }
+
+    /// Takes what was read into the pass; how many bytes it has.
+    fn note(&self, wanted: &Wanted, read: Read, pass: &mut Pass) -> usize {
+        let Read { partition, fetched, answer, leader_epoch } = read;
+        let size = answer.records.as_ref().map_or(0, Records::len);
+        pass.bytes += size as u64;
+        let position = fetched.position;
+        let epoch = wanted.request.current_leader_epoch;
+        let wait = FetchWait {
+            start: Position { offset: position.offset, segment: position.segment, byte: position.position },
+            bytes_max: wanted.request.partition_max_bytes.max(0).unsigned_abs(),
+            leader_epoch: (epoch >= 0).then_some(epoch),
+            last_fetched_epoch: None,
+        };
+        let is_throttled = size == 0 && fetched.records.iter().any(|part| !part.is_empty());
+        let log_end = fetched.offsets.log_end;
+        let has_all = self.is_follower() && wanted.request.fetch_offset == log_end;
+        let seen = has_all.then(|| Seen {
+            partition: partition.clone(),
+            leader_epoch,
+            log_start: answer.log_start_offset,
+            high_watermark: answer.high_watermark,
+            log_end,
+            wait,
+        });
+        pass.lists.push(partition.clone());
+        pass.waits.push(Watched::Partition { partition, wait, bound: self.bound, is_throttled });
+        pass.results.push(Looked { answer, seen });
+        size
     }
 
     fn read_one(
@@ -387,12 +468,12 @@ impl Fetch {
     fn finish_on_disk_thread(self: Arc<Self>, broker: &Arc<Broker>) {
         let own = broker.clone();
         broker.host.submit_for_request(once(move |_| {
-            let mut pass = self.read(&own, false, true);
+            let wanted = self.wanted_now();
+            let mut pass = self.read(&own, &wanted, false, true);
             let after = After::of(&mut pass);
-            for part in pass.results.iter().filter_map(|result| result.records.as_ref()).flat_map(Records::parts) {
-                fetch_ahead(part);
-            }
-            self.answer(&own, pass.results);
+            let records = pass.results.iter().filter_map(|looked| looked.answer.records.as_ref());
+            records.flat_map(Records::parts).for_each(fetch_ahead);
+            self.answer(&own, &wanted, pass.results);
             after.tell(&own);
         }));
     }
@@ -402,16 +483,15 @@ impl Fetch {
         self.answer.lock().as_ref().and_then(Answer::slot)
     }
 
-    fn answer(&self, broker: &Broker, results: Vec<ResponsePartition>) {
+    fn answer(&self, broker: &Broker, wanted: &[Wanted], results: Vec<Looked>) {
         let Some(answer) = self.answer.lock().take() else { return };
         let mut response = Response::default();
-        let named = self.wanted.iter().map(|wanted| &wanted.name.topic).zip(results);
+        let named = wanted.iter().zip(results);
         match &self.session {
-            SessionPart::None => response.topics = grouped(named.collect()),
+            SessionPart::None => response.topics = grouped(named.map(told).collect()),
             SessionPart::Begin => {
-                let results: Vec<_> = named.collect();
-                let answered = self
-                    .wanted
+                let results: Vec<_> = named.map(told).collect();
+                let answered = wanted
                     .iter()
                     .cloned()
                     .zip(&results)
@@ -420,7 +500,7 @@ impl Fetch {
                 let now = broker.host.now().monotonic;
                 let answered: Vec<_> = answered.collect();
                 response.session_id = broker.with_random(|random| {
-                    broker.fetch_sessions.begin(self.is_follower(), answered.into_iter(), slots, random, now)
+                    broker.fetch_sessions.begin(self.replica_id, answered.into_iter(), slots, random, now)
                 });
                 response.topics = grouped(results);
             }
@@ -428,8 +508,16 @@ impl Fetch {
                 let mut session = session.lock();
                 response.session_id = session.id();
                 if session.is_at(*epoch) {
-                    let changed: Vec<_> =
-                        named.filter(|(topic, result)| session.must_send(topic, result, true)).collect();
+                    let mut changed = Vec::new();
+                    for (Wanted { name, .. }, Looked { answer, seen }) in named {
+                        let must_send = session.must_send(&name.topic, &answer, true);
+                        if let Some(seen) = seen {
+                            session.let_rest(name, &seen);
+                        }
+                        if must_send {
+                            changed.push((&name.topic, answer));
+                        }
+                    }
                     response.topics = grouped(changed);
                 } else {
                     response.error_code = ErrorCode::INVALID_FETCH_SESSION_EPOCH;
@@ -536,6 +624,11 @@ fn send_nearer(broker: &Broker, partition: &Partition, wanted: &Wanted, rack: &s
         records: Some(Records::EMPTY),
         ..ResponsePartition::default()
     })))
+}
+
+/// A result under its topic's name.
+fn told((wanted, looked): (&Wanted, Looked)) -> (&Str, ResponsePartition) {
+    (&wanted.name.topic, looked.answer)
 }
 
 fn failed(partition_index: i32, error_code: ErrorCode) -> ResponsePartition {

@@ -260,3 +260,46 @@ fn a_new_leaders_follower_does_not_wait_for_the_end_of_another_fetch() {
     cluster.settle();
     assert_eq!(cluster.produced(1), Some((ErrorCode::NONE, 1)));
 }
+
+#[test]
+fn what_a_follower_has_all_of_costs_nothing_and_stays_in_sync() {
+    let mut cluster = Cluster::new(2, "");
+    cluster.lead(0, 1, &[0, 1]);
+    cluster.lead_more(50);
+    cluster.advance_by_steps(2000, 100);
+    assert_eq!(cluster.awake(0), 0);
+    cluster.advance_by_steps(100_000, 500);
+    // The follower hears of a record as soon as it is there.
+    cluster.produce(0, &batch(&["a"]), -1);
+    cluster.settle();
+    assert_eq!(cluster.produced(0), Some((ErrorCode::NONE, 0)));
+    assert_eq!(cluster.awake(0), 1);
+    cluster.advance_by_steps(1000, 100);
+    assert_eq!((cluster.offsets(1).high_watermark, cluster.awake(0)), (1, 0));
+    cluster.advance_by_steps(100_000, 500);
+    // Though nobody looked at it for long, it is in sync until it has not fetched for replica.lag.time.max.ms.
+    cluster.cut_off(1);
+    cluster.produce(0, &batch(&["b"]), -1);
+    cluster.advance_by_steps(29_000, 500);
+    assert_eq!((cluster.wanted_isr(0), cluster.produced(0)), (vec![0, 1], None));
+    cluster.advance_by_steps(17_000, 500);
+    assert_eq!(cluster.wanted_isr(0), [0]);
+}
+
+#[test]
+fn what_rests_hears_of_a_new_epoch() {
+    let mut cluster = Cluster::new(2, "");
+    cluster.lead(0, 1, &[0, 1]);
+    cluster.advance_by_steps(2000, 100);
+    assert_eq!(cluster.awake(0), 0);
+    cluster.lead(0, 2, &[0, 1]);
+    cluster.produce(0, &batch(&["a"]), -1);
+    cluster.advance_by_steps(2000, 100);
+    assert_eq!(cluster.produced(0), Some((ErrorCode::NONE, 0)));
+    assert_eq!((cluster.offsets(1).log_end, cluster.awake(0)), (1, 0));
+    cluster.lead(1, 3, &[0, 1]);
+    cluster.produce(1, &batch(&["b"]), -1);
+    cluster.advance_by_steps(2000, 100);
+    assert_eq!(cluster.produced(1), Some((ErrorCode::NONE, 1)));
+    assert_eq!(cluster.bytes(0), cluster.bytes(1));
+}

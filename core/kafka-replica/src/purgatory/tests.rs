@@ -120,15 +120,15 @@ fn the_list_of_an_idle_partition_does_not_grow() {
 }
 
 /// A partition with one segment of ten bytes a record.
-struct Records(Arc<AtomicI64>);
+struct Records(Arc<AtomicI64>, FetchWait);
 
 fn position(offset: i64, segment: i64) -> Position {
     Position { offset, segment, byte: (offset - segment) as u64 * 10 }
 }
 
 impl FetchPartition for Records {
-    fn available(&self, wait: &FetchWait) -> Available {
-        available(&wait.start, &position(self.0.load(Ordering::SeqCst), 0), wait.bytes_max)
+    fn available(&self) -> Available {
+        available(&self.1.start, &position(self.0.load(Ordering::SeqCst), 0), self.1.bytes_max)
     }
 }
 
@@ -137,7 +137,7 @@ fn a_fetch_waits_for_its_bytes_over_all_partitions() {
     let (purgatory, list) = (Purgatory::default(), WaitingList::default());
     let ends = [Arc::new(AtomicI64::new(5)), Arc::new(AtomicI64::new(5))];
     let wait = FetchWait { start: position(5, 0), bytes_max: 25, leader_epoch: None, last_fetched_epoch: None };
-    let waits = ends.iter().map(|end| (Records(Arc::clone(end)), wait)).collect();
+    let waits = ends.iter().map(|end| Records(Arc::clone(end), wait)).collect();
     let fetch = DelayedFetch { waits, bytes_min: 30, reply: () };
     assert!(matches!(purgatory.park(fetch, Monotonic::from_ms(500), [&list]), Park::Waiting(_)));
     let mut completed = 0;

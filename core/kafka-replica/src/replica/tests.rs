@@ -194,3 +194,53 @@ fn the_low_watermark_counts_living_brokers() {
     assert_eq!(replica.low_watermark(5, |_| true), 1);
     assert_eq!(replica.low_watermark(5, |broker| broker != 3), 3);
 }
+
+#[test]
+fn a_follower_that_rests_is_caught_up_as_of_its_sessions_last_fetch() {
+    let mut replica = leader(&[1, 2], 10);
+    let clock = Arc::new(FetchClock::default());
+    fetch(&mut replica, 2, 10, 10, 10, 2000);
+    assert!(replica.rest(2, 10, &clock));
+    clock.fetched(at(500_000));
+    // A record comes; the follower's last fetch before it was one from the end.
+    assert_eq!(replica.shrink_isr(11, at(500_000 + LAG_MS)), None);
+    let change = replica.clone().shrink_isr(11, at(500_001 + LAG_MS)).unwrap();
+    assert_eq!(change.isr, [1]);
+    // From the end of then, and no further: it was caught up then.
+    fetch(&mut replica, 2, 10, 11, 10, 510_000);
+    clock.fetched(at(600_000));
+    assert_eq!(replica.shrink_isr(11, at(500_000 + LAG_MS)), None);
+    assert!(replica.shrink_isr(11, at(500_001 + LAG_MS)).is_some(), "the session's later fetches say nothing of it");
+}
+
+#[test]
+fn a_rest_ends_with_what_its_own_session_knew() {
+    let mut replica = leader(&[1, 2], 10);
+    let [old, new] = [(); 2].map(|()| Arc::new(FetchClock::default()));
+    fetch(&mut replica, 2, 10, 10, 10, 2000);
+    assert!(replica.rest(2, 10, &old));
+    old.fetched(at(100_000));
+    fetch(&mut replica, 2, 10, 10, 10, 150_000);
+    assert!(replica.rest(2, 10, &new));
+    replica.stir(2, &old);
+    new.fetched(at(200_000));
+    assert_eq!(replica.shrink_isr(11, at(200_000 + LAG_MS)), None, "it rests in the new session");
+    replica.stir(2, &new);
+    new.fetched(at(300_000));
+    assert!(replica.shrink_isr(11, at(200_001 + LAG_MS)).is_some());
+}
+
+#[test]
+fn only_who_is_in_the_isr_and_has_everything_rests() {
+    let mut replica = leader(&[1, 2], 10);
+    let clock = Arc::new(FetchClock::default());
+    fetch(&mut replica, 2, 9, 10, 9, 2000);
+    assert!(!replica.rest(2, 10, &clock), "it is behind");
+    assert!(!replica.rest(4, 10, &clock), "it is no replica");
+    fetch(&mut replica, 2, 10, 10, 9, 2001);
+    assert!(fetch(&mut replica, 3, 10, 10, 10, 2002).expand.is_some());
+    assert!(!replica.rest(3, 10, &clock), "it is to join first");
+    assert!(!replica.rest(2, 10, &clock), "who is in sync is about to change");
+    replica.become_follower(&state(2, 5, &[1, 2]));
+    assert!(!replica.rest(2, 10, &clock), "this broker leads no more");
+}

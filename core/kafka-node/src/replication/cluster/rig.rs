@@ -128,6 +128,25 @@ impl Cluster {
         (0..self.nodes.len()).for_each(|id| self.tell(id));
     }
 
+    /// More partitions, from `t-1` on, each as `t-0`.
+    pub(super) fn lead_more(&mut self, count: i32) {
+        let Some(state) = self.state.clone() else { return };
+        let more = (1..=count).map(|number| {
+            let mut state = state.clone();
+            state.partition.partition = number;
+            state
+        });
+        let more: Vec<_> = more.collect();
+        for node in &self.nodes {
+            node.broker.become_leader_or_follower(more.clone(), self.now, &Slow::allowed());
+        }
+    }
+
+    /// How many partitions the followers' next fetches at a broker look at.
+    pub(super) fn awake(&self, id: usize) -> usize {
+        self.nodes[id].broker.fetch_sessions.awake()
+    }
+
     /// Another partition, `t-1`, is led by a broker that is in sync alone.
     pub(super) fn lead_another(&mut self, leader: i32, leader_epoch: i32) {
         let Some(mut state) = self.state.clone() else { return };
