@@ -493,6 +493,20 @@ mod tests {
     }
 
     #[test]
+    fn a_session_is_its_owners() {
+        let sessions = FetchSessions::default();
+        let now = Monotonic::from_ms(1);
+        let FetchContext::Full(wanted) = sessions.context((0, 0), 2, topics(&[0]), &[], now) else { panic!() };
+        let answered = wanted.into_iter().map(|one| (one, 10, 0));
+        let id = sessions.begin(2, answered, 10, &mut Random::from_seed(1), now);
+        for other in [-1, 1] {
+            let context = sessions.context((id, 1), other, Vec::new(), &[], now);
+            assert!(matches!(context, FetchContext::Error(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)), "{other}");
+        }
+        assert!(matches!(sessions.context((id, 1), 2, Vec::new(), &[], now), FetchContext::Incremental(..)));
+    }
+
+    #[test]
     fn a_session_ends_when_asked_or_empty() {
         let sessions = FetchSessions::default();
         let now = Monotonic::from_ms(1);

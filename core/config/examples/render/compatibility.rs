@@ -71,6 +71,7 @@ Unknown keys warn, as in the originals.
   version alone. A topic that waits for its replicas to be moved before it is deleted still gets leaders. More in decision 13.
 - What a request names twice is done and answered twice (Produce, Fetch, OffsetCommit, DeleteRecords and others). The original takes the
   last mention, and never answers an AlterConfigs with a resource twice, or a JoinGroup with a protocol twice, which here counts once.
+- A fetch session is its owner's: a fetch with another replica id gets FETCH_SESSION_ID_NOT_FOUND. The original does not look. Decision 15.
 - Some requests that make the original answer with UNKNOWN_SERVER_ERROR by accident, or close the connection, are told what is wrong:
   unknown operations and keys of IncrementalAlterConfigs, null values in AlterConfigs, names of topics that no path can have,
   `log.cleaner.threads=0`.
