@@ -13,7 +13,7 @@ use crate::requests::kafka::Client;
 use crate::requests::zookeeper::Session;
 
 /// A server that takes longer does not come.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_secs(180);
 const STOP_MAX: Duration = Duration::from_secs(60);
 /// A broker's folder, and its log directory in it.
 const BROKER: &str = "kafka";
