@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use base::{Now, Slow, Str};
-use kafka_control::{BrokerAnswer, PartitionState};
+use kafka_control::{CreateMode, Failure, Operation, PartitionState, znode};
 use kafka_log::validate::{Append, Checked, InvalidRecords};
 use kafka_log::{AppendInfo, Log, LogError, LogManager, Offsets, Origin, TopicPartition};
 use kafka_proto::ErrorCode;
@@ -402,13 +402,21 @@ impl Partitions {
 }
 
 impl Broker {
-    /// Tells the controller of replicas that this broker can't serve. Until controllers of other brokers can be told, this one's
-    /// own is.
-    fn replicas_offline(self: &Arc<Self>, partitions: Vec<kafka_control::TopicPartition>, now: Now) {
-        if !partitions.is_empty() {
-            let failed = |partition| (partition, ErrorCode::KAFKA_STORAGE_ERROR);
-            self.answer_controller(BrokerAnswer::LeaderAndIsr(partitions.into_iter().map(failed).collect()), now);
-        }
+    /// Tells the controller, wherever it is, that a log directory failed: it asks about all replicas of this broker then, and is told which
+    /// can't be served (upstream: `KafkaZkClient.propagateLogDirEvent`).
+    fn announce_failed_directory(self: &Arc<Self>) {
+        let event = Operation::Create {
+            path: format!("{}/log_dir_event_", znode::LOG_DIR_EVENTS),
+            data: Some(znode::LogDirEvent { broker: self.id() }.encode()),
+            mode: CreateMode::PersistentSequential,
+        };
+        self.ask_zookeeper(vec![event], |broker, outcomes, _| match outcomes.first() {
+            Some(Err(Failure::SessionExpired)) => broker.announce_failed_directory(),
+            Some(Err(failure)) => {
+                tracing::error!(target: "kafka.server.ReplicaManager", "the controller was not told of a failed log directory: {failure}");
+            }
+            _ => {}
+        });
     }
 
     /// Topics of which this broker has no log, and so knows no settings.
@@ -464,7 +472,6 @@ impl Broker {
             self.id(),
             dir.display()
         );
-        let mut partitions = Vec::new();
         let names = logs.directory_offline(dir);
         self.unfollow(names.iter().map(|name| (name.topic.clone(), name.partition)));
         for name in names {
@@ -473,10 +480,9 @@ impl Broker {
             if let Some(offline) = offline {
                 offline.wake(self);
             }
-            partitions.push(kafka_control::TopicPartition { topic: name.topic.to_string(), partition: name.partition });
         }
         self.close_idle_lanes();
-        self.replicas_offline(partitions, self.host.now());
+        self.announce_failed_directory();
         if logs.directories().iter().all(|(_, online)| !online) {
             let reason = format!("Shutdown broker because all log dirs in {} have failed", dir.display());
             self.host.fail(Fatal::Halted(reason));

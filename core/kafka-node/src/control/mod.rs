@@ -17,8 +17,8 @@ use std::sync::Arc;
 use base::{Monotonic, Now, TimerKey};
 use config::ApiVersion;
 use kafka_control::{
-    Answer, BrokerAnswer, BrokerMessage, Controller, ControllerSettings, Effects, Event, LogLine, Logger, Outcome,
-    Request, RequestId, Severity,
+    Answer, BrokerMessage, Controller, ControllerSettings, Effects, Event, LogLine, Logger, Outcome, Request,
+    RequestId, Severity,
 };
 use kafka_proto::ErrorCode;
 use parking_lot::Mutex;
@@ -182,13 +182,6 @@ impl Broker {
                 broker.controller_event(event, now);
             }
         });
-    }
-
-    /// Tells the controller of this broker, if it holds the office, of this broker's replicas.
-    pub(crate) fn answer_controller(self: &Arc<Self>, answer: BrokerAnswer, now: Now) {
-        let Some(controller_epoch) = self.active_controller_epoch() else { return };
-        let event = Event::Answered { broker: self.id(), broker_epoch: self.epoch(), controller_epoch, answer };
-        self.controller_event(event, now);
     }
 
     fn wake_controller_at(self: &Arc<Self>, at: Monotonic) {
