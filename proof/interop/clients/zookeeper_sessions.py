@@ -105,7 +105,8 @@ class Story:
 
     def now(self):
         """The last transaction, once the host has all."""
-        assert self.witness.do(SYNC, text("/"))[1] == 0
+        answer = self.witness.do(SYNC, text("/"))
+        assert answer[1] == 0, answer
         return self.witness.do(EXISTS, text("/") + b"\0")[0]
 
     def tell(self, what, *told):

@@ -1,5 +1,6 @@
 //! Whole ensembles in one thread under one seed: the shipped [`zk_node::Server`] over disks in memory, with simulated
-//! connections, clocks and clients; crashes, cuts, stalls and failing disks; and the rules that must hold (`invariants/`).
+//! connections, clocks and clients; crashes, cuts, stalls and failing disks; and the rules that must hold (`invariants/`). Clusters of brokers
+//! are in [`cluster`].
 //!
 //! | to find | see |
 //! |---|---|
@@ -15,6 +16,7 @@
 
 mod client;
 mod clock;
+pub mod cluster;
 mod faults;
 mod invariants;
 mod network;

@@ -1,37 +1,69 @@
 //! Runs seeds until time is up or a rule is broken, or one seed alone.
 
+mod tell;
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use sim::{Fault, Plan, Seen, run};
+use sim::{Fault, Plan, Seen, cluster, run};
 
 const HELP: &str = "\
-sim [--minutes N] [--servers N] [--seed FIRST] [--seeds COUNT] [--faults-ms N] [--only FAULT] [--tell]
+sim [--minutes N] [--servers N | --brokers N] [--seed FIRST] [--seeds COUNT] [--faults-ms N] [--only FAULT] [--tell]
 
   --minutes    runs seed after seed for so long (1 unless --seed or --seeds is given)
-  --servers    of this size only (3, 5 and 7 in turn)
+  --servers    ensembles of this size only (3, 5 and 7 in turn)
+  --brokers    clusters of this size in place of ensembles
   --seed       the first seed (0); alone, this one is run and no other
   --seeds      so many seeds
   --faults-ms  how long things go wrong in a run (5000)
   --only       of what goes wrong, this alone: power kill stop cut split break slow-network slow-disk stall clock client
-               failed-disk full-disk
+               failed-disk full-disk; of clusters: kill power stop cut cut-zookeeper break slow-network slow-disk stall clock
   --tell       prints what happens
 ";
 
 struct Options {
     minutes: Option<u64>,
     servers: Option<u64>,
+    brokers: Option<i32>,
     seed: Option<u64>,
     seeds: Option<u64>,
     faults_ms: u64,
-    only: Option<Fault>,
+    only: Option<String>,
     tells: bool,
 }
 
+impl Options {
+    /// One seed of what is wanted, and how it is run again.
+    fn run(&self, seed: u64) -> Result<(Result<Seen, String>, String)> {
+        let (faults_ms, tells) = (self.faults_ms, self.tells);
+        let unknown = || format!("no fault '{}'\n{HELP}", self.only.as_deref().unwrap_or_default());
+        Ok(match self.brokers {
+            Some(brokers) => {
+                let named = self.only.as_deref().map(|name| cluster::Fault::parse(name).with_context(unknown));
+                let only = named.transpose()?;
+                (cluster::run(cluster::Plan { seed, brokers, faults_ms, only, tells }), format!("--brokers {brokers}"))
+            }
+            None => {
+                let only = self.only.as_deref().map(|name| Fault::parse(name).with_context(unknown)).transpose()?;
+                let servers = self.servers.unwrap_or(3 + 2 * (seed % 3));
+                (run(Plan { seed, servers, faults_ms, only, tells }), format!("--servers {servers}"))
+            }
+        })
+    }
+}
+
 fn options() -> Result<Option<Options>> {
-    let mut options =
-        Options { minutes: None, servers: None, seed: None, seeds: None, faults_ms: 5_000, only: None, tells: false };
+    let mut options = Options {
+        minutes: None,
+        servers: None,
+        brokers: None,
+        seed: None,
+        seeds: None,
+        faults_ms: 5_000,
+        only: None,
+        tells: false,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || -> Result<u64> {
@@ -41,14 +73,11 @@ fn options() -> Result<Option<Options>> {
         match argument.as_str() {
             "--minutes" => options.minutes = Some(number()?),
             "--servers" => options.servers = Some(number()?),
+            "--brokers" => options.brokers = Some(i32::try_from(number()?).context("--brokers")?),
             "--seed" => options.seed = Some(number()?),
             "--seeds" => options.seeds = Some(number()?),
             "--faults-ms" => options.faults_ms = number()?,
-            "--only" => {
-                let name = arguments.next().unwrap_or_default();
-                let fault = Fault::parse(&name);
-                options.only = Some(fault.with_context(|| format!("no fault '{name}'\n{HELP}"))?);
-            }
+            "--only" => options.only = arguments.next(),
             "--tell" => options.tells = true,
             "--help" | "-h" => return Ok(None),
             other => bail!("no option '{other}'\n{HELP}"),
@@ -62,6 +91,9 @@ fn main() -> Result<ExitCode> {
         print!("{HELP}");
         return Ok(ExitCode::SUCCESS);
     };
+    if options.tells {
+        tell::events();
+    }
     let first = options.seed.unwrap_or(0);
     let count = options.seeds.or((options.seed.is_some() && options.minutes.is_none()).then_some(1));
     let minutes = options.minutes.or(count.is_none().then_some(1));
@@ -72,13 +104,13 @@ fn main() -> Result<ExitCode> {
         if is_over || count.is_some_and(|count| seed - first >= count) {
             break;
         }
-        let servers = options.servers.unwrap_or(3 + 2 * (seed % 3));
         runs += 1;
-        match run(Plan { seed, servers, faults_ms: options.faults_ms, only: options.only, tells: options.tells }) {
+        let (result, what) = options.run(seed)?;
+        match result {
             Ok(seen) => seen.into_iter().for_each(|(what, times)| *all.entry(what).or_default() += times),
             Err(broken) => {
                 failed += 1;
-                println!("--servers {servers} --faults-ms {} --seed {seed}: {broken}", options.faults_ms);
+                println!("{what} --faults-ms {} --seed {seed}: {broken}", options.faults_ms);
             }
         }
     }

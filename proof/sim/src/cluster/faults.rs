@@ -1,0 +1,209 @@
+//! What goes wrong in a cluster, one thing after the other.
+
+use super::settings::BrokerId;
+use super::world::World;
+use super::zookeeper::ZOOKEEPER;
+use crate::network::{CLIENTS, Node};
+use crate::settings::one_of;
+
+const MS: u64 = 1000;
+
+/// Something that goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A process is killed; what it has written stays.
+    Kill,
+    /// The power of a machine goes off while all others are well: what is not durable is lost.
+    Power,
+    /// A broker is asked to stop.
+    Stop,
+    /// A broker is cut off from some others or all, in one direction or both.
+    Cut,
+    /// A broker does not reach ZooKeeper.
+    CutZooKeeper,
+    /// Connections break.
+    Break,
+    /// Bytes take longer.
+    SlowNetwork,
+    /// A disk takes longer.
+    SlowDisk,
+    /// A process stands still, perhaps for longer than its session.
+    Stall,
+    /// A wall clock is set.
+    Clock,
+}
+
+/// All of them, by name, and how often each is drawn.
+const FAULTS: [(Fault, &str, u64); 10] = [
+    (Fault::Kill, "kill", 3),
+    (Fault::Power, "power", 2),
+    (Fault::Stop, "stop", 1),
+    (Fault::Cut, "cut", 3),
+    (Fault::CutZooKeeper, "cut-zookeeper", 2),
+    (Fault::Break, "break", 2),
+    (Fault::SlowNetwork, "slow-network", 1),
+    (Fault::SlowDisk, "slow-disk", 1),
+    (Fault::Stall, "stall", 2),
+    (Fault::Clock, "clock", 1),
+];
+/// How often the network heals, among them.
+const HEALS: u64 = 4;
+
+impl Fault {
+    /// The fault of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        FAULTS.iter().find(|(_, of, _)| *of == name).map(|(fault, _, _)| *fault)
+    }
+}
+
+/// A power loss, alone in its time: whoever loses what is not durable is no clean replica until it has caught up, and while another is
+/// down, or was a moment ago, it may be the last one in sync. Who keeps it apart from other faults has nothing lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PowerLoss {
+    None,
+    /// It comes when all has been well since then for [`CALM_US`].
+    Awaited(BrokerId, u64),
+    /// It is over when all has been well since then for [`CALM_US`].
+    Past(u64),
+}
+
+/// Longer than a session and a lag together.
+const CALM_US: u64 = 3_000 * MS;
+
+impl World {
+    /// The next thing goes wrong, unless a power loss wants to be alone.
+    pub(super) fn fault_or_wait(&mut self) {
+        let is_well = self.all_in_sync();
+        match self.power {
+            PowerLoss::None => self.fault(),
+            PowerLoss::Awaited(id, _) if !is_well => self.power = PowerLoss::Awaited(id, self.now_us),
+            PowerLoss::Past(_) if !is_well => self.power = PowerLoss::Past(self.now_us),
+            PowerLoss::Awaited(id, since_us) if self.now_us >= since_us + CALM_US => {
+                self.power = PowerLoss::Past(self.now_us);
+                self.crash(id, true);
+            }
+            PowerLoss::Past(since_us) if self.now_us >= since_us + CALM_US => self.power = PowerLoss::None,
+            PowerLoss::Awaited(..) | PowerLoss::Past(_) => {}
+        }
+    }
+
+    /// Something goes wrong, or right again.
+    fn fault(&mut self) {
+        let drawn: Vec<(Fault, u64)> = FAULTS
+            .iter()
+            .filter(|(fault, _, _)| self.only.is_none_or(|only| only == *fault))
+            .map(|(fault, _, weight)| (*fault, *weight))
+            .collect();
+        let mut at = self.random.below(drawn.iter().map(|(_, weight)| weight).sum::<u64>() + HEALS);
+        for (fault, weight) in drawn {
+            if at < weight {
+                return self.goes_wrong(fault);
+            }
+            at -= weight;
+        }
+        self.noted("heal", || "the network heals".into());
+        self.network.heal();
+    }
+
+    fn goes_wrong(&mut self, fault: Fault) {
+        let id = 1 + self.random.below(self.machines.len() as u64) as BrokerId;
+        match fault {
+            Fault::Kill => self.crash(id, false),
+            Fault::Power => {
+                self.tell(|| format!("--- the power of broker {id} is to go off when all is well"));
+                self.network.heal();
+                self.machines.values_mut().for_each(|machine| machine.stalled_us = 0);
+                self.power = PowerLoss::Awaited(id, self.now_us);
+            }
+            Fault::Stop => self.stop(id),
+            Fault::Cut => self.cut(id),
+            Fault::CutZooKeeper => {
+                self.noted("cut from ZooKeeper", || format!("broker {id} does not reach ZooKeeper"));
+                self.network.cut(node(id), ZOOKEEPER);
+                self.network.cut(ZOOKEEPER, node(id));
+            }
+            Fault::Break => {
+                self.noted("break", || "connections break".into());
+                for _ in 0..=self.random.below(4) {
+                    self.network.break_one(&mut self.random);
+                }
+            }
+            Fault::SlowNetwork => {
+                let us = one_of(&mut self.random, [0, 1, 5]);
+                self.noted("slow network", || format!("{us} us for each byte"));
+                self.network.slow_down(us, &mut self.random);
+            }
+            Fault::SlowDisk => {
+                let us = one_of(&mut self.random, [500, 5 * MS, 60 * MS, 400 * MS]);
+                self.noted("slow disk", || format!("the disk of broker {id} takes up to {us} us"));
+                self.machine(id).disk_us = us;
+            }
+            Fault::Stall => {
+                let until_us = self.now_us + self.random.below(3_000 * MS);
+                self.noted("stall", || format!("broker {id} stalls until {}", until_us / MS));
+                self.machine(id).stalled_us = until_us;
+            }
+            Fault::Clock => {
+                self.noted("clock", || format!("the clock of broker {id} is set"));
+                let mut random = base::Random::from_seed(self.random.next_u64());
+                self.machine(id).clock.set_wall(&mut random);
+            }
+        }
+    }
+
+    pub(super) fn noted(&mut self, what: &'static str, text: impl FnOnce() -> String) {
+        self.onlooker.count(what);
+        self.tell(|| format!("--- {}", text()));
+    }
+
+    fn crash(&mut self, id: BrokerId, power_is_off: bool) {
+        if !self.machine(id).is_up() {
+            return;
+        }
+        self.noted(if power_is_off { "power off" } else { "kill" }, || format!("broker {id} is gone, {power_is_off}"));
+        self.process_ends(id, power_is_off);
+        let longest = if self.chance(3) { 3_000 } else { 400 };
+        let after_us = self.random.below(longest * MS);
+        self.start_later(id, after_us);
+    }
+
+    fn cut(&mut self, id: BrokerId) {
+        let how = self.random.below(3);
+        self.noted("cut", || format!("broker {id} is cut off in the way {how}"));
+        let others: Vec<BrokerId> = self.machines.keys().copied().filter(|other| *other != id).collect();
+        for other in others {
+            if how == 0 && self.chance(2) {
+                continue;
+            }
+            if how != 1 {
+                self.network.cut(node(id), node(other));
+            }
+            if how != 2 {
+                self.network.cut(node(other), node(id));
+            }
+        }
+        if self.chance(2) {
+            for index in 0..self.clients.len() as u64 {
+                self.network.cut(CLIENTS + index, node(id));
+            }
+        }
+    }
+
+    /// Everything works from now on.
+    pub(crate) fn heal(&mut self) {
+        self.tell(|| "=== everything works from now on".into());
+        self.network.heal();
+        let ids: Vec<BrokerId> = self.machines.keys().copied().collect();
+        for id in ids {
+            let machine = self.machine(id);
+            machine.disk_us = 500;
+            machine.stalled_us = 0;
+            self.start_later(id, 1);
+        }
+    }
+}
+
+/// A broker's name in the network.
+pub(crate) const fn node(id: BrokerId) -> Node {
+    id.unsigned_abs() as Node
+}

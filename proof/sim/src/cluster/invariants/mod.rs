@@ -1,0 +1,32 @@
+//! What must hold in a cluster whatever happens: a file for each rule.
+
+pub(crate) mod acknowledged;
+pub(crate) mod leaders;
+pub(crate) mod progress;
+pub(crate) mod reads;
+pub(crate) mod replicas;
+
+use std::collections::BTreeMap;
+
+/// Who sees everything.
+#[derive(Default)]
+pub(crate) struct Onlooker {
+    pub(crate) acknowledged: acknowledged::Acknowledged,
+    pub(crate) leaders: leaders::Leaders,
+    pub(crate) reads: reads::Reads,
+    /// What the run went through, to know that it tests what it should.
+    pub(crate) seen: BTreeMap<&'static str, u64>,
+    pub(crate) tells: bool,
+}
+
+impl Onlooker {
+    pub(crate) fn count(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
+        if self.tells {
+            println!("          {}", what());
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A run: some seconds in which everything goes wrong, then everything works, then all is quiet and what is left is looked at.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::faults::Fault;
+use super::invariants::progress::State;
+use super::invariants::replicas;
+use super::logs::{self, ReplicaLog};
+use super::settings::BrokerId;
+use super::world::World;
+use crate::invariants::Verdict;
+use crate::run::Seen;
+
+const MS: u64 = 1000;
+/// How often logs are looked at while the run goes on.
+const LOGS_US: u64 = 400 * MS;
+/// How long nothing may be under way before the replicas are compared.
+const QUIET_MS: u64 = 1_500;
+
+/// What is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Decides everything.
+    pub seed: u64,
+    /// Brokers of the cluster.
+    pub brokers: i32,
+    /// How long things go wrong; 0 for a run in which nothing does.
+    pub faults_ms: u64,
+    /// Nothing else goes wrong; `None`: everything does.
+    pub only: Option<Fault>,
+    /// Whether what happens is printed.
+    pub tells: bool,
+}
+
+/// Runs a plan.
+///
+/// # Errors
+/// Which rule was broken, and how. A panic of a broker is one, too.
+pub fn run(plan: Plan) -> Result<Seen, String> {
+    let mut world = World::new(&plan).map_err(|error| format!("{error:#}"))?;
+    match catch_unwind(AssertUnwindSafe(|| go_through(&mut world, plan))) {
+        Ok(verdict) => verdict?,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            return Err(format!("a panic: {}", text.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default()));
+        }
+    }
+    let onlooker = &mut world.onlooker;
+    let counts = [
+        ("acknowledged", onlooker.acknowledged.count() as u64),
+        ("read", onlooker.reads.count() as u64),
+        ("epochs", onlooker.leaders.count()),
+    ];
+    for (what, times) in counts {
+        onlooker.seen.insert(what, times);
+    }
+    Ok(std::mem::take(&mut onlooker.seen))
+}
+
+fn go_through(world: &mut World, plan: Plan) -> Verdict {
+    // Nothing goes wrong before there is a topic.
+    progress(world)?;
+    world.begin_faults();
+    let faults_us = world.now_us + if plan.faults_ms == 0 { 3_000 * MS } else { plan.faults_ms * MS };
+    step_until(world, faults_us)?;
+    world.heal();
+    progress(world)?;
+    world.tell(|| "=== producers rest".into());
+    world.clients.iter_mut().for_each(|client| client.rests = true);
+    progress_of(world, |state| state.out_of_sync.is_empty() && state.down.is_empty(), true)?;
+    let quiet_us = world.now_us + QUIET_MS * MS;
+    step_until(world, quiet_us)?;
+    look_at_what_is_left(world)
+}
+
+/// Lets time pass, and looks into the logs now and then.
+fn step_until(world: &mut World, until_us: u64) -> Verdict {
+    let mut logs_us = world.now_us + LOGS_US;
+    while world.now_us < until_us {
+        world.step()?;
+        if world.now_us >= logs_us {
+            logs_us = world.now_us + LOGS_US;
+            look_at_logs(world)?;
+        }
+    }
+    Ok(())
+}
+
+fn look_at_logs(world: &mut World) -> Verdict {
+    for partition in 0..world.draw.partitions {
+        for (_, log) in replicas_of(world, partition)? {
+            world.onlooker.leaders.look(partition, &log)?;
+        }
+    }
+    Ok(())
+}
+
+fn replicas_of(world: &World, partition: i32) -> Result<BTreeMap<BrokerId, ReplicaLog>, String> {
+    let mut found = BTreeMap::new();
+    // What a power loss has left is not looked at before it was recovered.
+    for (id, machine) in world.machines.iter().filter(|(_, machine)| machine.serves) {
+        let log = logs::read(&machine.disk, partition).map_err(|error| format!("broker {id}: {error}"))?;
+        found.extend(log.map(|log| (*id, log)));
+    }
+    Ok(found)
+}
+
+/// All must serve soon.
+fn progress(world: &mut World) -> Verdict {
+    progress_of(world, State::is_good, false)
+}
+
+fn progress_of(world: &mut World, is_enough: impl Fn(&State) -> bool, until_idle: bool) -> Verdict {
+    let start_us = world.now_us;
+    let before: Vec<Option<u64>> = world.clients.iter().map(super::clients::Client::acknowledged).collect();
+    loop {
+        let until_us = world.now_us + 20 * MS;
+        step_until(world, until_us)?;
+        let state = world.state(&before);
+        let is_idle = world.clients.iter().all(super::clients::Client::is_idle);
+        if is_enough(&state) && (!until_idle || is_idle && readers_are_at_the_end(world)?) {
+            return Ok(());
+        }
+        state.check((world.now_us - start_us) / MS)?;
+    }
+}
+
+fn look_at_what_is_left(world: &mut World) -> Verdict {
+    look_at_logs(world)?;
+    for partition in 0..world.draw.partitions {
+        let found = replicas_of(world, partition)?;
+        replicas::equal(partition, &found)?;
+        let Some(log) = found.values().next() else { continue };
+        world.onlooker.acknowledged.finish(partition, log)?;
+        world.onlooker.reads.finish(partition, log)?;
+    }
+    Ok(())
+}
+
+fn readers_are_at_the_end(world: &World) -> Result<bool, String> {
+    for partition in 0..world.draw.partitions {
+        let found = replicas_of(world, partition)?;
+        let end = found.values().map(|log| log.end).max();
+        let mut positions = world.clients.iter().filter_map(super::clients::Client::positions);
+        if positions.any(|positions| positions.get(&partition).copied() != end) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

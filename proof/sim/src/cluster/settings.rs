@@ -1,0 +1,75 @@
+//! What the brokers and clients of a run are set to: times short, segments small, so that much happens in a few seconds.
+
+use base::Random;
+
+use crate::settings::one_of;
+
+/// A broker's id; brokers count from 1, as nodes of the network do.
+pub(crate) type BrokerId = i32;
+
+/// The port of every broker.
+pub(crate) const PORT: u16 = 9092;
+/// Where a broker keeps its logs.
+pub(crate) const LOG_DIR: &str = "/kafka";
+/// How long a silent session of a broker lives.
+pub(crate) const SESSION_TIMEOUT_MS: u64 = 1_000;
+/// The topic that producers write.
+pub(crate) const TOPIC: &str = "ky18";
+
+/// What the seed draws for all brokers of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draw {
+    pub(crate) partitions: i32,
+    pub(crate) insync_min: u32,
+    segment_bytes: u32,
+    fetchers: u32,
+    lag_ms_max: u32,
+    protocol: &'static str,
+}
+
+impl Draw {
+    pub(crate) fn new(random: &mut Random) -> Self {
+        Self {
+            partitions: one_of(random, [1, 2, 4]),
+            insync_min: one_of(random, [1, 2]),
+            segment_bytes: one_of(random, [2_000, 20_000, 1_000_000]),
+            fetchers: one_of(random, [1, 2]),
+            lag_ms_max: one_of(random, [400, 1_500]),
+            protocol: one_of(random, ["2.7", "2.7", "2.6", "2.0", "1.1"]),
+        }
+    }
+
+    /// The `server.properties` of a broker.
+    pub(crate) fn properties(&self, id: BrokerId, brokers: i32) -> String {
+        let Self { insync_min, segment_bytes, fetchers, lag_ms_max, protocol, .. } = self;
+        let factor = brokers.min(3);
+        format!(
+            "broker.id={id}\nlisteners=PLAINTEXT://{}:{PORT}\nlog.dirs={LOG_DIR}\nzookeeper.connect=zk:2181\n\
+             zookeeper.session.timeout.ms={SESSION_TIMEOUT_MS}\nmin.insync.replicas={insync_min}\n\
+             default.replication.factor={factor}\noffsets.topic.replication.factor={factor}\n\
+             offsets.topic.num.partitions=2\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n\
+             log.segment.bytes={segment_bytes}\nnum.replica.fetchers={fetchers}\nreplica.lag.time.max.ms={lag_ms_max}\n\
+             replica.fetch.wait.max.ms=100\nreplica.fetch.backoff.ms=50\nreplica.socket.timeout.ms=1000\n\
+             controller.socket.timeout.ms=1000\nreplica.high.watermark.checkpoint.interval.ms=300\n\
+             log.flush.offset.checkpoint.interval.ms=500\ncontrolled.shutdown.max.retries=1\n\
+             controlled.shutdown.retry.backoff.ms=100\nleader.imbalance.check.interval.seconds=2\n\
+             inter.broker.protocol.version={protocol}\n",
+            host(id)
+        )
+    }
+}
+
+/// How a broker is called.
+pub(crate) fn host(id: BrokerId) -> String {
+    format!("b{id}")
+}
+
+/// The broker of this name.
+pub(crate) fn broker_of(host: &str) -> Option<BrokerId> {
+    host.strip_prefix('b')?.parse().ok()
+}
+
+/// Where clients begin.
+pub(crate) fn bootstrap(brokers: i32) -> String {
+    (1..=brokers).map(|id| format!("{}:{PORT}", host(id))).collect::<Vec<_>>().join(",")
+}
