@@ -25,6 +25,17 @@ pub(crate) struct Client {
     pub(crate) rests: bool,
 }
 
+impl Client {
+    /// Counts the machines that it had: the connections of one are none of the next.
+    pub(crate) fn life(&self) -> u64 {
+        match &self.user {
+            User::Producer(writing) => writing.life,
+            User::Reader(reading) => reading.life,
+            User::Maker(_) => 0,
+        }
+    }
+}
+
 enum User {
     Producer(Box<Writing>),
     Reader(Box<Reading>),
@@ -80,12 +91,14 @@ impl Client {
         deadline.map_or(20, |at| at.ms().saturating_sub(now.monotonic.ms())).clamp(1, 20)
     }
 
-    /// Whether nothing that it has asked for is without an answer.
-    pub(crate) fn is_idle(&self) -> bool {
-        match &self.user {
-            User::Producer(writing) => writing.outstanding.is_empty(),
-            User::Reader(_) | User::Maker(_) => true,
-        }
+    /// What it has asked for without an answer so far.
+    pub(crate) fn unanswered(&self) -> Vec<String> {
+        let User::Producer(writing) = &self.user else { return Vec::new() };
+        let named = |(partition, value): &(i32, Bytes)| {
+            let text = String::from_utf8_lossy(value);
+            format!("{} to partition {partition}", text.split(' ').next().unwrap_or_default())
+        };
+        writing.outstanding.values().map(named).collect()
     }
 
     /// How many records were acknowledged.
@@ -237,12 +250,13 @@ impl Writing {
 struct Reading {
     brokers: i32,
     partitions: i32,
+    life: u64,
     consumer: Consumer,
 }
 
 impl Reading {
     fn new(brokers: i32, partitions: i32, seed: u64) -> Result<Self, ClientError> {
-        Ok(Self { brokers, partitions, consumer: Self::machine(brokers, partitions, seed)? })
+        Ok(Self { brokers, partitions, life: 0, consumer: Self::machine(brokers, partitions, seed)? })
     }
 
     fn machine(brokers: i32, partitions: i32, seed: u64) -> Result<Consumer, ClientError> {
@@ -287,6 +301,7 @@ impl Reading {
     fn begin_again(&mut self, random: &mut Random) -> Verdict {
         let consumer = Self::machine(self.brokers, self.partitions, random.next_u64());
         self.consumer = consumer.map_err(|error| error.to_string())?;
+        self.life += 1;
         Ok(())
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::clients::Client;
 use super::faults::Fault;
-use super::invariants::progress::State;
 use super::invariants::replicas;
 use super::logs::{self, ReplicaLog};
 use super::settings::BrokerId;
@@ -66,9 +66,7 @@ fn go_through(world: &mut World, plan: Plan) -> Verdict {
     step_until(world, faults_us)?;
     world.heal();
     progress(world)?;
-    world.tell(|| "=== producers rest".into());
-    world.clients.iter_mut().for_each(|client| client.rests = true);
-    progress_of(world, |state| state.out_of_sync.is_empty() && state.down.is_empty(), true)?;
+    finish(world)?;
     let quiet_us = world.now_us + QUIET_MS * MS;
     step_until(world, quiet_us)?;
     look_at_what_is_left(world)
@@ -108,18 +106,34 @@ fn replicas_of(world: &World, partition: i32) -> Result<BTreeMap<BrokerId, Repli
 
 /// All must serve soon.
 fn progress(world: &mut World) -> Verdict {
-    progress_of(world, State::is_good, false)
-}
-
-fn progress_of(world: &mut World, is_enough: impl Fn(&State) -> bool, until_idle: bool) -> Verdict {
     let start_us = world.now_us;
-    let before: Vec<Option<u64>> = world.clients.iter().map(super::clients::Client::acknowledged).collect();
+    let before: Vec<Option<u64>> = world.clients.iter().map(Client::acknowledged).collect();
     loop {
         let until_us = world.now_us + 20 * MS;
         step_until(world, until_us)?;
         let state = world.state(&before);
-        let is_idle = world.clients.iter().all(super::clients::Client::is_idle);
-        if is_enough(&state) && (!until_idle || is_idle && readers_are_at_the_end(world)?) {
+        if state.is_good() {
+            return Ok(());
+        }
+        state.check((world.now_us - start_us) / MS)?;
+    }
+}
+
+/// Producers get their last answers, and readers come to the end.
+fn finish(world: &mut World) -> Verdict {
+    world.tell(|| "=== producers rest".into());
+    world.clients.iter_mut().for_each(|client| client.rests = true);
+    let start_us = world.now_us;
+    let none: Vec<Option<u64>> = world.clients.iter().map(|_| None).collect();
+    loop {
+        let until_us = world.now_us + 50 * MS;
+        step_until(world, until_us)?;
+        let mut state = world.state(&none);
+        state.unfinished = world.clients.iter().flat_map(Client::unanswered).collect();
+        if state.unfinished.is_empty() {
+            state.unfinished = readers_behind(world)?;
+        }
+        if state.is_good() {
             return Ok(());
         }
         state.check((world.now_us - start_us) / MS)?;
@@ -138,14 +152,17 @@ fn look_at_what_is_left(world: &mut World) -> Verdict {
     Ok(())
 }
 
-fn readers_are_at_the_end(world: &World) -> Result<bool, String> {
+/// Readers that are not at the end of a partition.
+fn readers_behind(world: &World) -> Result<Vec<String>, String> {
+    let mut behind = Vec::new();
     for partition in 0..world.draw.partitions {
-        let found = replicas_of(world, partition)?;
-        let end = found.values().map(|log| log.end).max();
-        let mut positions = world.clients.iter().filter_map(super::clients::Client::positions);
-        if positions.any(|positions| positions.get(&partition).copied() != end) {
-            return Ok(false);
+        let end = replicas_of(world, partition)?.values().map(|log| log.end).max();
+        for positions in world.clients.iter().filter_map(Client::positions) {
+            let position = positions.get(&partition).copied();
+            if position != end {
+                behind.push(format!("a reader of partition {partition} at {position:?} of {end:?}"));
+            }
         }
     }
-    Ok(true)
+    Ok(behind)
 }

@@ -574,7 +574,8 @@ impl World {
     /// Whether who dialled still waits for it.
     fn waits(&self, from: End) -> bool {
         if from.node >= CLIENTS {
-            return true;
+            let client = self.clients.get((from.node - CLIENTS) as usize);
+            return client.is_some_and(|client| client.life() == from.boot);
         }
         let Handle::Client(attempt) = from.handle else { return false };
         self.machines.get(&(from.node as BrokerId)).is_some_and(|machine| {
@@ -604,7 +605,7 @@ impl World {
             return self.zookeeper_says(said);
         }
         if end.node >= CLIENTS {
-            return self.client_hears((end.node - CLIENTS) as usize, end.handle, arrived);
+            return self.client_hears((end.node - CLIENTS) as usize, end, arrived);
         }
         let id = end.node as BrokerId;
         if !self.lives(id, end.boot) {
@@ -657,16 +658,16 @@ impl World {
         }
     }
 
-    fn client_hears(&mut self, index: usize, handle: Handle, arrived: Arrived) {
+    fn client_hears(&mut self, index: usize, end: End, arrived: Arrived) {
         let now = self.client_now();
-        let Handle::Client(number) = handle else { return };
+        let Handle::Client(number) = end.handle else { return };
         let attempt = Attempt(number);
         let input = match arrived {
             Arrived::Connected => Input::Connected(attempt),
             Arrived::Bytes(bytes) => Input::Received(attempt, bytes),
             Arrived::Closed => Input::Closed(attempt),
         };
-        if let Some(client) = self.clients.get_mut(index) {
+        if let Some(client) = self.clients.get_mut(index).filter(|client| client.life() == end.boot) {
             client.hear(input, now);
         }
         self.at(20, Happening::Client(index));
@@ -675,9 +676,13 @@ impl World {
     fn client_turn(&mut self, index: usize) -> Verdict {
         let now = self.client_now();
         let Some(client) = self.clients.get_mut(index) else { return Ok(()) };
+        let before = client.life();
         let effects = client.turn(now, &mut self.random, &mut self.onlooker)?;
-        let wait_ms = client.wait_ms(now);
-        let end = |Attempt(number)| End { node: CLIENTS + index as u64, boot: 0, handle: Handle::Client(number) };
+        let (wait_ms, boot, node_of_client) = (client.wait_ms(now), client.life(), CLIENTS + index as u64);
+        if boot != before {
+            self.network.process_ended(node_of_client, false, self.now_us, &mut self.random);
+        }
+        let end = |Attempt(number)| End { node: node_of_client, boot, handle: Handle::Client(number) };
         for effect in effects {
             match effect {
                 Effect::Connect { connection, host, .. } => {
@@ -718,7 +723,7 @@ impl World {
             .map(|(_, index)| index)
             .collect();
         let down = self.machines.values().filter(|machine| !machine.serves).map(|machine| machine.id).collect();
-        State { out_of_sync, waiting, down }
+        State { out_of_sync, waiting, unfinished: Vec::new(), down }
     }
 }
 

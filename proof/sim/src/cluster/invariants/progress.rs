@@ -11,13 +11,15 @@ pub(crate) struct State {
     pub(crate) out_of_sync: Vec<String>,
     /// Producers that wait.
     pub(crate) waiting: Vec<u64>,
+    /// Clients that have asked for something and have no answer, or read and are not at the end.
+    pub(crate) unfinished: Vec<String>,
     /// Brokers that don't serve.
     pub(crate) down: Vec<i32>,
 }
 
 impl State {
     pub(crate) fn is_good(&self) -> bool {
-        self.out_of_sync.is_empty() && self.waiting.is_empty() && self.down.is_empty()
+        self.out_of_sync.is_empty() && self.waiting.is_empty() && self.unfinished.is_empty() && self.down.is_empty()
     }
 
     pub(crate) fn check(&self, after_ms: u64) -> Verdict {
