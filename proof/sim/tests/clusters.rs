@@ -35,7 +35,7 @@ fn assert_seen(seen: &Seen, what: &[&str]) {
 
 #[test]
 fn three_brokers() {
-    let usual = ["acknowledged", "read", "epochs", "kill", "power off", "cut", "cut from ZooKeeper", "stall", "break"];
+    let usual = ["acknowledged", "read", "epochs", "kill", "cut", "cut from ZooKeeper", "stall", "break"];
     assert_seen(&seeds(3, FAULTS_MS, 10), &usual);
 }
 
