@@ -71,7 +71,7 @@ def guarded(run):
 
 class Writer:
     def __init__(self, name):
-        self.name, self.sent, self.acknowledged = name, 0, 0
+        self.name, self.sent, self.acknowledged, self.unplaced = name, 0, 0, []
         self.book = open(f"{folder}/{name}", "w", buffering=1)
         self.producer = Producer({
             **CONNECTION, **SETTINGS[name], "linger.ms": 5, "message.timeout.ms": 0, "retry.backoff.ms": 50,
@@ -86,6 +86,10 @@ class Writer:
             failed(f"{self.name}: {error}")
 
     def report(self, error, message):
+        if error is not None and error.code() in UNPLACED:
+            # Never sent: a broker that has just started knew no such partition, and the client gave up.
+            self.unplaced.append((message.partition(), message.value()))
+            return
         if error is not None:
             failed(f"{self.name}: {message.value()[:20]}: {error}")
             return
@@ -94,6 +98,12 @@ class Writer:
         offset = -1 if message.offset() is None else message.offset()
         self.book.write(f"{message.partition()} {offset} {number}\n")
         self.acknowledged += 1
+
+    def place(self):
+        """What could not be placed is sent again, in its order."""
+        unplaced, self.unplaced = self.unplaced, []
+        for partition, value in unplaced:
+            self.producer.produce(topic, key=self.name, value=value, partition=partition, on_delivery=self.report)
 
     def run(self):
         began = time.monotonic()
@@ -106,6 +116,12 @@ class Writer:
                 self.producer.produce(topic, key=self.name, value=value, partition=self.sent % partitions, on_delivery=self.report)
                 self.sent += 1
             self.producer.poll(0.005)
+            self.place()
+        deadline = time.monotonic() + END_SECONDS
+        while self.unplaced or len(self.producer):
+            assert time.monotonic() < deadline, f"{len(self.producer)} records are not acknowledged"
+            self.producer.poll(0.1)
+            self.place()
         left = self.producer.flush(END_SECONDS)
         assert left == 0, f"{left} records are not acknowledged"
 
@@ -186,6 +202,7 @@ class Member:
         return written.is_set() and (failures or all(settled.get(partition, 0) >= end for partition, end in ends.items()))
 
 
+UNPLACED = (KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC)
 PASSING = (
     KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE, KafkaError._WAIT_COORD,
     KafkaError._TIMED_OUT_QUEUE, KafkaError._MAX_POLL_EXCEEDED, KafkaError.REQUEST_TIMED_OUT,

@@ -1,10 +1,19 @@
 //! Clusters of ours and of the JVM original, mixed, under load: what was acknowledged stays, whoever leads, controls, ends or
 //! comes back.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use interop::{Cluster, Kind, Traffic};
 use kafka_proto::messages::find_coordinator;
 
 use Kind::{Ours, Theirs};
+
+/// Two such clusters under load at a time are more than two cores carry.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE_CLUSTER: Mutex<()> = Mutex::new(());
+    // A test that failed has ended its cluster.
+    ONE_CLUSTER.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Three brokers of these kinds with a topic that each of them leads a partition of; broker 1 is the controller.
 pub(crate) fn cluster(kinds: [Kind; 3], zookeeper: Kind, lines: &str) -> Cluster {
@@ -17,6 +26,7 @@ pub(crate) fn cluster(kinds: [Kind; 3], zookeeper: Kind, lines: &str) -> Cluster
 /// The controller is stopped, the next one killed, and a third broker; each leads a partition, and all come back and have what
 /// was written without them.
 fn lives_through_stops_and_kills(kinds: [Kind; 3], zookeeper: Kind) {
+    let _alone = alone();
     let mut cluster = cluster(kinds, zookeeper, "");
     let traffic = Traffic::begin(&cluster, "t").unwrap();
     let mut left = vec![1, 2, 3];
@@ -62,6 +72,7 @@ fn one_of_ours_and_two_originals_live_through_stops_and_kills() {
 
 /// Each broker in turn is stopped and goes on as the other kind on the same log directories; then back again.
 fn are_replaced_and_back_under_load(zookeeper: Kind) {
+    let _alone = alone();
     let mut cluster = cluster([Theirs; 3], zookeeper, "");
     let traffic = Traffic::begin(&cluster, "t").unwrap();
     for kind in [Ours, Theirs] {
@@ -92,6 +103,7 @@ fn originals_are_replaced_and_back_under_load_on_our_zookeeper() {
 
 /// The coordinator of a group is killed, and the next one: its static members keep their shares, the group its offsets.
 fn static_members_outlive_coordinators(kinds: [Kind; 3]) {
+    let _alone = alone();
     let mut cluster = cluster(kinds, kinds[0], "");
     let traffic = Traffic::begin_with_static_members(&cluster, "t").unwrap();
     cluster.await_in_sync("__consumer_offsets").unwrap();
@@ -117,6 +129,7 @@ fn static_members_outlive_their_coordinators() {
 
 /// Brokers of both kinds that speak and write as an older release, before an upgrade's second round.
 fn speak_as(release: &str) {
+    let _alone = alone();
     let lines = format!("inter.broker.protocol.version={release}\nlog.message.format.version={release}\n");
     let kinds = [Theirs, Ours, Ours];
     let mut cluster = cluster(kinds, Theirs, &lines);
