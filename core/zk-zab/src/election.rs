@@ -318,6 +318,8 @@ impl Election {
         }
         self.lost.insert(peer);
         self.early.remove(&peer);
+        // It may come back with another history, and as a learner before its vote is here.
+        self.voted.remove(&peer);
         let Some(mut look) = self.look.take() else { return };
         look.settled.remove(&peer);
         let pause_ms = match look.retries.get(&peer) {
@@ -374,7 +376,8 @@ impl Election {
         self.look = Some(look);
     }
 
-    /// The epoch of the history that a voter voted for when it last looked for a leader: its own, or one that it found better.
+    /// The epoch of the history that a voter voted for when it last looked for a leader: its own, or one that it found better. `None` if
+    /// that is not known, also of one whose election connection was lost since.
     pub fn voted_epoch(&self, voter: ServerId) -> Option<i64> {
         self.voted.get(&voter).copied()
     }

@@ -275,10 +275,11 @@ impl Leader {
 
     /// The last that was heard of a voter's vote, [`Election::voted_epoch`](crate::Election::voted_epoch): to be told before
     /// its first packet.
-    pub fn voted(&mut self, id: ServerId, epoch: i64) {
-        if self.lists.is_voter(id) {
-            self.voted.insert(id, epoch);
-        }
+    pub fn voted(&mut self, id: ServerId, epoch: Option<i64>) {
+        match epoch.filter(|_| self.lists.is_voter(id)) {
+            Some(epoch) => self.voted.insert(id, epoch),
+            None => self.voted.remove(&id),
+        };
     }
 
     /// Links that have not said whose they are, the oldest first.

@@ -282,7 +282,7 @@ impl Server {
                 None => format!("Follower sid: {id} not in the current config {:x}", member.list().version()),
             },
         );
-        if let (Some(leading), Some(voted)) = (member.leading(), voted) {
+        if let Some(leading) = member.leading() {
             leading.zab.voted(id, voted);
         }
     }

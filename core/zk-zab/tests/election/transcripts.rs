@@ -482,3 +482,14 @@ fn nothing_is_said_before_the_first_look_nor_to_oneself() {
     assert_eq!(PeerState::Looking.to_string(), "LOOKING");
     assert!(CONFIG.ends_with("version=0"));
 }
+
+/// A server that was started again with other data is no voter of before: as a learner it may come before its vote does.
+#[test]
+fn what_a_lost_peer_voted_is_forgotten() {
+    let mut one = Elector::new(1, of(3));
+    one.look(0, 0);
+    one.hears(3, Looking, vote(3, 0, 4), 1);
+    assert_eq!(one.election.voted_epoch(3), Some(4));
+    one.loses(3);
+    assert_eq!(one.election.voted_epoch(3), None);
+}

@@ -263,14 +263,14 @@ fn a_voter_that_has_promised_a_later_epoch_ends_the_leader_and_an_observer_does_
     let mut led = established();
     assert_eq!(led.hello(9, 9, 6), ["9 LEADERINFO 5"], "it decides for itself");
     assert_eq!(led.hello(3, 3, 6), ["3 LEADERINFO 5"], "nobody has heard it vote");
-    led.leader.voted(3, 6);
+    led.leader.voted(3, Some(6));
     let foreign =
         "3 closed: server 3 has history of epoch 6, and this is epoch 5: its data directory is another ensemble's";
     assert_eq!(
         led.hello(4, 3, 6),
         ["3 closed: the same server has connected again", "4 LEADERINFO 5", &foreign.replace("3 closed", "4 closed")]
     );
-    led.leader.voted(3, 5);
+    led.leader.voted(3, Some(5));
     let resigned = led.hello(3, 3, 6);
     assert_eq!(resigned, ["resign: 3 has accepted epoch 6 already, and can't follow epoch 5"]);
 }

@@ -82,7 +82,7 @@ impl World {
         let Some(leading) = self.of(id).leading() else { return };
         let mut wanted = Vec::new();
         if let Some((voter, epoch)) = voted {
-            leading.zab.voted(voter, epoch);
+            leading.zab.voted(voter, Some(epoch));
         }
         leading.zab.packet(link, packet, now, &mut wanted);
         self.lead(id, wanted);
