@@ -41,6 +41,7 @@ SETTINGS = {
     "one": {"acks": "1", "max.in.flight.requests.per.connection": 1},
 }
 COMMIT_SECONDS = 0.5
+SILENT_SECONDS = 5
 END_SECONDS = 90
 
 over, written = threading.Event(), threading.Event()
@@ -178,9 +179,18 @@ class Member:
 
     def run(self):
         self.consumer.subscribe([topic], on_assign=self.on_assign, on_revoke=self.on_revoke, on_lost=self.on_revoke)
-        last = time.monotonic()
+        last = heard = time.monotonic()
         while not self.is_at_the_end():
-            for message in self.consumer.consume(200, 0.05):
+            messages = self.consumer.consume(200, 0.05)
+            if messages:
+                heard = time.monotonic()
+            elif self.share and time.monotonic() - heard > SILENT_SECONDS:
+                # The client has got stuck behind a change of leaders, as it does now and then: it begins anew where it is.
+                heard = time.monotonic()
+                places = [TopicPartition(topic, partition, offset) for partition, offset in self.positions.items()]
+                print(f"{self.name} begins anew at {self.positions}", file=sys.stderr, flush=True)
+                self.consumer.assign(places)
+            for message in messages:
                 if message.error():
                     code = message.error().code()
                     assert code in PASSING or message.error().retriable(), message.error()
