@@ -104,7 +104,15 @@ class Writer:
         """What could not be placed is sent again, in its order."""
         unplaced, self.unplaced = self.unplaced, []
         for partition, value in unplaced:
+            self.send(partition, value)
+
+    def send(self, partition, value):
+        try:
             self.producer.produce(topic, key=self.name, value=value, partition=partition, on_delivery=self.report)
+        except KafkaException as failure:
+            if failure.args[0].code() not in UNPLACED:
+                raise
+            self.unplaced.append((partition, value))
 
     def run(self):
         began = time.monotonic()
@@ -114,7 +122,7 @@ class Writer:
             began = max(began, time.monotonic() - (due + 400) / rate)
             while self.sent < due and len(self.producer) < 5000:
                 value = b"%d %s" % (self.sent, b"x" * (self.sent % 150))
-                self.producer.produce(topic, key=self.name, value=value, partition=self.sent % partitions, on_delivery=self.report)
+                self.send(self.sent % partitions, value)
                 self.sent += 1
             self.producer.poll(0.005)
             self.place()
