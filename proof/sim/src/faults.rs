@@ -1,6 +1,6 @@
 //! What goes wrong, one thing after the other.
 
-use base::Fault as DiskFault;
+use base::{Fault as DiskFault, Random};
 
 use crate::network::CLIENTS;
 use crate::settings::{DATA, ServerId, one_of};
@@ -65,20 +65,29 @@ impl Fault {
     }
 }
 
+/// One of these, by weight, or `only` among them; `None`: the network heals.
+pub(crate) fn draw<F: Copy + PartialEq>(
+    faults: &[(F, &str, u64)],
+    heals: u64,
+    only: Option<F>,
+    random: &mut Random,
+) -> Option<F> {
+    let drawn = || faults.iter().filter(|(fault, _, _)| only.is_none_or(|only| only == *fault));
+    let mut at = random.below(drawn().map(|(_, _, weight)| weight).sum::<u64>() + heals);
+    for (fault, _, weight) in drawn() {
+        if at < *weight {
+            return Some(*fault);
+        }
+        at -= weight;
+    }
+    None
+}
+
 impl World {
     /// Something goes wrong, or right again.
     pub(crate) fn fault(&mut self) {
-        let drawn: Vec<(Fault, u64)> = FAULTS
-            .iter()
-            .filter(|(fault, _, _)| self.only.is_none_or(|only| only == *fault))
-            .map(|(fault, _, weight)| (*fault, *weight))
-            .collect();
-        let mut at = self.random.below(drawn.iter().map(|(_, weight)| weight).sum::<u64>() + HEALS);
-        for (fault, weight) in drawn {
-            if at < weight {
-                return self.goes_wrong(fault);
-            }
-            at -= weight;
+        if let Some(fault) = draw(&FAULTS, HEALS, self.only, &mut self.random) {
+            return self.goes_wrong(fault);
         }
         self.noted("heal", || "the network heals".into());
         self.network.heal();

@@ -17,6 +17,10 @@ pub(super) struct Words {
     pub(super) no_partitions: &'static str,
     /// When the file has no JSON.
     pub(super) no_json: &'static str,
+    /// What was elected where there was nothing to do.
+    pub(super) already: &'static str,
+    /// What could not be elected.
+    pub(super) replicas: &'static str,
 }
 
 /// The partitions of a file, each once, as the original's set has them.
@@ -51,10 +55,31 @@ pub(super) fn not_made(error: ClientError, console: &mut Console<'_>) -> Thrown 
     Thrown::command_failed(message).caused_by(thrown(error))
 }
 
+/// What became of each partition, of elections that are called `what`.
+pub(super) fn tell(elected: Elected, what: &str, words: &Words, console: &mut Console<'_>) -> Result<(), Thrown> {
+    let (succeeded, needless, failed) = sorted(elected);
+    let listed =
+        |partitions: &[TopicPartition]| partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if !succeeded.is_empty() {
+        console.line(format_args!("Successfully completed {what} for partitions {}", listed(&succeeded)));
+    }
+    if !needless.is_empty() {
+        console.line(format_args!("{} already elected for partitions {}", words.already, listed(&needless)));
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let mut root = Thrown::command_failed(format!("{} {} could not be elected", failed.len(), words.replicas));
+    for (partition, error) in failed {
+        let error = thrown(error);
+        console.line(format_args!("Error completing {what} for partition: {partition}: {error}"));
+        root.suppressed.push(error);
+    }
+    Err(root)
+}
+
 /// Partitions by what became of them: elected, with the right leader already, failed.
-pub(super) fn sorted(
-    elected: Elected,
-) -> (Vec<TopicPartition>, Vec<TopicPartition>, Vec<(TopicPartition, ClientError)>) {
+fn sorted(elected: Elected) -> (Vec<TopicPartition>, Vec<TopicPartition>, Vec<(TopicPartition, ClientError)>) {
     let (mut succeeded, mut needless, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for (partition, outcome) in elected {
         match outcome {

@@ -8,8 +8,8 @@ use kafka_client::TopicPartition;
 use super::elections::{self, Words};
 use crate::console::{Console, Stop, Thrown};
 use crate::json::read_file_as_string;
-use crate::kafka_admin::{KafkaAdmin, load_properties, thrown};
-use crate::kafka_admin_calls::{Elected, ElectionType};
+use crate::kafka_admin::{KafkaAdmin, load_properties};
+use crate::kafka_admin_calls::ElectionType;
 use crate::options::{Parsed, Parser, Row};
 
 const OPTIONS: [Row; 7] = [
@@ -62,6 +62,8 @@ const WORDS: Words = Words {
     duplicate: "Replica election data contains duplicate partitions",
     no_partitions: "Replica election data is missing \"partitions\" field",
     no_json: "Replica election data is empty",
+    already: "Valid replica",
+    replicas: "replica(s)",
 };
 /// How long the election may take; a broker has half of it.
 const TIMEOUT_MS: u64 = 30_000;
@@ -115,7 +117,8 @@ fn elect(parsed: &Parsed, console: &mut Console<'_>) -> Result<(), Thrown> {
     properties.set("request.timeout.ms", (TIMEOUT_MS / 2).to_string());
     let mut admin = KafkaAdmin::of(&properties)?;
     let elected = admin.elect_leaders(election, of_file.or(one).as_deref());
-    tell(elected.map_err(|error| elections::not_made(error, console))?, election, console)
+    let elected = elected.map_err(|error| elections::not_made(error, console))?;
+    elections::tell(elected, &format!("leader election ({election})"), &WORDS, console)
 }
 
 /// `PREFERRED` or `UNCLEAN`, in any case of the letters.
@@ -132,29 +135,6 @@ fn election_type(text: &str) -> Result<ElectionType, Thrown> {
             Err(Thrown::new("joptsimple.OptionArgumentConversionException", message).caused_by(conversion))
         }
     }
-}
-
-fn tell(elected: Elected, election: ElectionType, console: &mut Console<'_>) -> Result<(), Thrown> {
-    let (succeeded, needless, failed) = elections::sorted(elected);
-    let listed =
-        |partitions: &[TopicPartition]| partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if !succeeded.is_empty() {
-        let partitions = listed(&succeeded);
-        console.line(format_args!("Successfully completed leader election ({election}) for partitions {partitions}"));
-    }
-    if !needless.is_empty() {
-        console.line(format_args!("Valid replica already elected for partitions {}", listed(&needless)));
-    }
-    if failed.is_empty() {
-        return Ok(());
-    }
-    let mut root = Thrown::command_failed(format!("{} replica(s) could not be elected", failed.len()));
-    for (partition, error) in failed {
-        let error = thrown(error);
-        console.line(format_args!("Error completing leader election ({election}) for partition: {partition}: {error}"));
-        root.suppressed.push(error);
-    }
-    Err(root)
 }
 
 #[cfg(test)]
@@ -181,7 +161,7 @@ mod tests {
             (TopicPartition::new("t", 1), failed(ErrorCode::ELECTION_NOT_NEEDED)),
             (TopicPartition::new("t", 2), failed(ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE)),
         ];
-        let root = tell(elected, ElectionType::Preferred, &mut console).unwrap_err();
+        let root = elections::tell(elected, "leader election (PREFERRED)", &WORDS, &mut console).unwrap_err();
         assert_eq!(root.message, "1 replica(s) could not be elected");
         assert!(root.trace().contains("\n\tSuppressed: org.apache.kafka.common.errors.PreferredLeaderNotAvailable"));
         let out = String::from_utf8(out).unwrap();

@@ -12,8 +12,8 @@ use super::elections::{self, Words};
 use crate::console::{Console, Stop, Thrown};
 use crate::java;
 use crate::json::read_file_as_string;
-use crate::kafka_admin::{KafkaAdmin, load_properties, thrown};
-use crate::kafka_admin_calls::{Elected, ElectionType};
+use crate::kafka_admin::{KafkaAdmin, load_properties};
+use crate::kafka_admin_calls::ElectionType;
 use crate::kafka_zookeeper::{KafkaZookeeper, NODE_EXISTS};
 use crate::options::{Parsed, Parser, Row};
 use crate::properties::zookeeper_tls;
@@ -50,6 +50,8 @@ const WORDS: Words = Words {
     duplicate: "Preferred replica election data contains duplicate partitions",
     no_partitions: EMPTY,
     no_json: EMPTY,
+    already: "Preferred replica",
+    replicas: "preferred replica(s)",
 };
 /// How long a broker may take; the election has twice as long.
 const TIMEOUT_MS: u64 = 30_000;
@@ -93,7 +95,8 @@ fn execute(parsed: &Parsed, console: &mut Console<'_>) -> Result<(), Thrown> {
     properties.set("default.api.timeout.ms", (TIMEOUT_MS * 2).to_string());
     let mut admin = KafkaAdmin::of(&properties)?;
     let elected = admin.elect_leaders(ElectionType::Preferred, partitions.as_deref());
-    tell(elected.map_err(|error| elections::not_made(error, console))?, console)
+    let elected = elected.map_err(|error| elections::not_made(error, console))?;
+    elections::tell(elected, "preferred leader election", &WORDS, console)
 }
 
 /// Leaves the partitions to the controller in a znode; those that are not there are told of.
@@ -142,29 +145,6 @@ fn ask_by_znode(
         ));
     }
     Ok(())
-}
-
-fn tell(elected: Elected, console: &mut Console<'_>) -> Result<(), Thrown> {
-    let (succeeded, needless, failed) = elections::sorted(elected);
-    let listed =
-        |partitions: &[TopicPartition]| partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if !succeeded.is_empty() {
-        let partitions = listed(&succeeded);
-        console.line(format_args!("Successfully completed preferred leader election for partitions {partitions}"));
-    }
-    if !needless.is_empty() {
-        console.line(format_args!("Preferred replica already elected for partitions {}", listed(&needless)));
-    }
-    if failed.is_empty() {
-        return Ok(());
-    }
-    let mut root = Thrown::command_failed(format!("{} preferred replica(s) could not be elected", failed.len()));
-    for (partition, error) in failed {
-        let error = thrown(error);
-        console.line(format_args!("Error completing preferred leader election for partition: {partition}: {error}"));
-        root.suppressed.push(error);
-    }
-    Err(root)
 }
 
 #[cfg(test)]

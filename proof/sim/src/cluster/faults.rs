@@ -3,6 +3,7 @@
 use super::settings::BrokerId;
 use super::world::World;
 use super::zookeeper::ZOOKEEPER;
+use crate::faults::draw;
 use crate::network::{CLIENTS, Node};
 use crate::settings::one_of;
 
@@ -89,17 +90,8 @@ impl World {
 
     /// Something goes wrong, or right again.
     fn fault(&mut self) {
-        let drawn: Vec<(Fault, u64)> = FAULTS
-            .iter()
-            .filter(|(fault, _, _)| self.only.is_none_or(|only| only == *fault))
-            .map(|(fault, _, weight)| (*fault, *weight))
-            .collect();
-        let mut at = self.random.below(drawn.iter().map(|(_, weight)| weight).sum::<u64>() + HEALS);
-        for (fault, weight) in drawn {
-            if at < weight {
-                return self.goes_wrong(fault);
-            }
-            at -= weight;
+        if let Some(fault) = draw(&FAULTS, HEALS, self.only, &mut self.random) {
+            return self.goes_wrong(fault);
         }
         self.noted("heal", || "the network heals".into());
         self.network.heal();
