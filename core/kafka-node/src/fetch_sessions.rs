@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use base::{Monotonic, Random, Str};
 use kafka_proto::ErrorCode;
 use kafka_proto::messages::fetch::{ForgottenTopic, RequestPartition, RequestTopic, ResponsePartition};
-use kafka_replica::{Available, FetchClock, FetchWait, WaitingList, available_in_all};
+use kafka_replica::{Available, FetchClock, FetchPartition as _, FetchWait, WaitingList};
 use parking_lot::Mutex;
 
 use crate::api::fetch::{Seen, WaitingFetch, Watched};
@@ -72,10 +72,27 @@ pub(crate) struct Session {
 #[derive(Default)]
 pub(crate) struct News {
     clock: Arc<FetchClock>,
-    /// They rest no more, as soon as the session is asked.
-    stirred: Mutex<Vec<Name>>,
+    stirred: Mutex<Stirred>,
     /// The session's fetch, while it waits.
     pub(crate) fetches: WaitingList<WaitingFetch>,
+}
+
+/// Partitions that rest no more, as soon as the session is asked. Until then each tells of all that happens to it.
+#[derive(Default)]
+struct Stirred {
+    told: HashMap<Name, Told>,
+    /// Those of which something was told since the waiting fetch looked.
+    unseen: Vec<Name>,
+    /// What all were found to have.
+    bytes: u64,
+    /// One of them asks for an answer at once.
+    is_urgent: bool,
+}
+
+#[derive(Default)]
+struct Told {
+    bytes: u64,
+    is_unseen: bool,
 }
 
 /// Partitions in their order: the next to be answered first.
@@ -226,7 +243,7 @@ impl Session {
     /// What is to be looked at now: all that does not rest.
     pub(crate) fn wanted(&mut self) -> Vec<Wanted> {
         let stirred = std::mem::take(&mut *self.news.stirred.lock());
-        stirred.iter().for_each(|name| self.stir(name));
+        stirred.told.keys().for_each(|name| self.stir(name));
         self.partitions.wanted()
     }
 
@@ -240,13 +257,18 @@ impl Session {
         self.news.clock.fetched(now);
     }
 
-    /// What there is in partitions that rested when the fetch that waits came.
+    /// What there is in partitions that rested when the fetch that waits came. Looks at those alone to which something happened since
+    /// it was asked last.
     pub(crate) fn available(&self) -> Available {
-        let stirred = self.news.stirred.lock();
-        let resting = stirred.iter().filter_map(|name| self.partitions.resting.get(name));
-        let watched: Option<Vec<Watched>> =
-            resting.map(|one| Some(Watched::to_the_end(one.partition.upgrade()?, one.wait))).collect();
-        watched.map_or(Available::Now, |watched| available_in_all(watched.iter()))
+        let mut stirred = self.news.stirred.lock();
+        for name in std::mem::take(&mut stirred.unseen) {
+            let available = self.partitions.resting.get(&name).map(|resting| match resting.partition.upgrade() {
+                Some(partition) => Watched::to_the_end(partition, resting.wait).available(),
+                None => Available::Now,
+            });
+            stirred.found(&name, available.unwrap_or(Available::Bytes(0)));
+        }
+        if stirred.is_urgent { Available::Now } else { Available::Bytes(stirred.bytes) }
     }
 
     /// Lets a partition rest that was answered, if the follower has everything and nothing has happened since it was seen.
@@ -264,7 +286,7 @@ impl Session {
     fn stir(&mut self, name: &Name) {
         let Some(resting) = self.partitions.resting.remove(name) else { return };
         if let Some(partition) = resting.partition.upgrade() {
-            partition.stir(self.replica_id, &self.news.clock);
+            partition.stir(self.replica_id, &self.news);
         }
         self.partitions.by_turn.insert(resting.turn, resting.cached);
     }
@@ -312,7 +334,25 @@ impl News {
 
     /// Something happened to a partition that rests.
     pub(crate) fn tell(&self, name: Name) {
-        self.stirred.lock().push(name);
+        let mut stirred = self.stirred.lock();
+        let told = stirred.told.entry(name.clone()).or_default();
+        if !std::mem::replace(&mut told.is_unseen, true) {
+            stirred.unseen.push(name);
+        }
+    }
+}
+
+impl Stirred {
+    fn found(&mut self, name: &Name, available: Available) {
+        let Some(told) = self.told.get_mut(name) else { return };
+        told.is_unseen = false;
+        match available {
+            Available::Now => self.is_urgent = true,
+            Available::Bytes(bytes) => {
+                self.bytes = self.bytes.saturating_sub(told.bytes).saturating_add(bytes);
+                told.bytes = bytes;
+            }
+        }
     }
 }
 

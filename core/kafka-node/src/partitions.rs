@@ -13,7 +13,7 @@ use kafka_log::validate::{Append, Checked, InvalidRecords};
 use kafka_log::{AppendInfo, Log, LogError, LogManager, Offsets, Origin, TopicPartition};
 use kafka_proto::ErrorCode;
 use kafka_replica::{
-    AckPartition, Acknowledged, AppendFailure, FetchClock, Fetched, FetchedFrom, IsrAnswer, IsrChange, LeaderAndIsr,
+    AckPartition, Acknowledged, AppendFailure, Fetched, FetchedFrom, IsrAnswer, IsrChange, LeaderAndIsr,
     ReadableFollower, Replica, ReplicaError, WaitingList,
 };
 use parking_lot::{Mutex, RwLock};
@@ -40,7 +40,7 @@ pub(crate) struct Partition {
     pub(crate) fetches: WaitingList<WaitingFetch>,
     pub(crate) group_appends: WaitingList<WaitingAppend>,
     pub(crate) deletes: WaitingList<WaitingDelete>,
-    /// Sessions of followers in which it rests: told of the next thing that happens.
+    /// Sessions of followers in which it rests: told of what happens.
     resting: Mutex<Vec<Weak<News>>>,
 }
 
@@ -171,34 +171,48 @@ impl Partition {
     /// Something happened that a follower is to hear of: its sessions look at the partition again. [`Partition::wake`] does this
     /// and more. Never call it with a lock held.
     pub(crate) fn tell_sessions(&self, broker: &Arc<Broker>) {
-        let resting = std::mem::take(&mut *self.resting.lock());
-        for news in resting.iter().filter_map(Weak::upgrade) {
+        let resting: Vec<Arc<News>> = {
+            let mut resting = self.resting.lock();
+            resting.retain(|one| one.strong_count() > 0);
+            resting.iter().filter_map(Weak::upgrade).collect()
+        };
+        for news in resting {
             news.tell(Name { topic: self.name.topic.clone(), partition: self.name.partition });
             news.fetches.wake(|fetch| fetch.complete(broker));
         }
     }
 
-    /// Lets the partition rest in a follower's session, which is told of what happens next. False if something has happened already
-    /// since it was seen, or the follower's own fetches are waited for.
+    /// Lets the partition rest in a follower's session, which is told of all that happens until it stirs. False if something has
+    /// happened already since it was seen, or the follower's own fetches are waited for.
     pub(crate) fn let_rest(&self, broker: i32, seen: &Seen, news: &Arc<News>) -> bool {
-        {
-            // First of all: whatever happens after it was looked at below is told.
-            let mut resting = self.resting.lock();
-            resting.retain(|one| one.strong_count() > 0);
-            if !resting.iter().any(|one| std::ptr::eq(one.as_ptr(), Arc::as_ptr(news))) {
-                resting.push(Arc::downgrade(news));
-            }
+        // First of all: whatever happens after it was looked at below is told.
+        self.tells(news, true);
+        let rests = {
+            let mut replica = self.replica.write();
+            let offsets = self.log.offsets();
+            let now = (replica.leader_epoch(), offsets.log_start, offsets.high_watermark, offsets.log_end);
+            now == (seen.leader_epoch, seen.log_start, seen.high_watermark, seen.log_end)
+                && replica.rest(broker, seen.log_end, news.clock())
+        };
+        if !rests {
+            self.tells(news, false);
         }
-        let mut replica = self.replica.write();
-        let offsets = self.log.offsets();
-        let now = (replica.leader_epoch(), offsets.log_start, offsets.high_watermark, offsets.log_end);
-        now == (seen.leader_epoch, seen.log_start, seen.high_watermark, seen.log_end)
-            && replica.rest(broker, seen.log_end, news.clock())
+        rests
     }
 
     /// Ends what [`Partition::let_rest`] began.
-    pub(crate) fn stir(&self, broker: i32, clock: &Arc<FetchClock>) {
-        self.replica.write().stir(broker, clock);
+    pub(crate) fn stir(&self, broker: i32, news: &Arc<News>) {
+        self.tells(news, false);
+        self.replica.write().stir(broker, news.clock());
+    }
+
+    /// Whether a session is told of what happens.
+    fn tells(&self, news: &Arc<News>, is_told: bool) {
+        let mut resting = self.resting.lock();
+        resting.retain(|one| one.strong_count() > 0 && !std::ptr::eq(one.as_ptr(), Arc::as_ptr(news)));
+        if is_told {
+            resting.push(Arc::downgrade(news));
+        }
     }
 
     /// Leads from now on. The caller holds `changes`.

@@ -45,18 +45,6 @@ pub trait FetchPartition {
     fn available(&self) -> Available;
 }
 
-/// What several partitions have together.
-pub fn available_in_all<'a, P: FetchPartition + 'a>(partitions: impl Iterator<Item = &'a P>) -> Available {
-    let mut bytes = 0_u64;
-    for partition in partitions {
-        match partition.available() {
-            Available::Now => return Available::Now,
-            Available::Bytes(more) => bytes = bytes.saturating_add(more),
-        }
-    }
-    Available::Bytes(bytes)
-}
-
 /// One partition of a fetch request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchWait {
@@ -74,19 +62,39 @@ pub struct FetchWait {
 /// answer; then it is read again. `R` is what that needs.
 #[derive(Clone, Debug)]
 pub struct DelayedFetch<P, R> {
-    /// The partitions.
-    pub waits: Vec<P>,
-    /// `fetch.min.bytes`.
-    pub bytes_min: u64,
+    /// The partitions; it is parked in their lists, in this order.
+    waits: Vec<P>,
+    /// What each was found to have, so that news of one costs a look at one.
+    found: Vec<u64>,
+    /// All of that.
+    bytes: u64,
+    bytes_min: u64,
     /// For the answer.
     pub reply: R,
 }
 
+impl<P: FetchPartition, R> DelayedFetch<P, R> {
+    /// Waits for `bytes_min` (`fetch.min.bytes`).
+    pub fn new(waits: Vec<P>, bytes_min: u64, reply: R) -> Self {
+        Self { found: vec![0; waits.len()], waits, bytes: 0, bytes_min, reply }
+    }
+
+    /// Looks at one partition: whether that alone asks for an answer.
+    fn look_at(&mut self, place: usize) -> bool {
+        let (Some(wait), Some(found)) = (self.waits.get(place), self.found.get_mut(place)) else { return false };
+        let Available::Bytes(bytes) = wait.available() else { return true };
+        self.bytes = self.bytes.saturating_sub(*found).saturating_add(bytes);
+        *found = bytes;
+        false
+    }
+}
+
 impl<P: FetchPartition, R> Delayed for DelayedFetch<P, R> {
     fn is_ready(&mut self) -> bool {
-        match available_in_all(self.waits.iter()) {
-            Available::Now => true,
-            Available::Bytes(bytes) => bytes >= self.bytes_min,
-        }
+        (0..self.waits.len()).any(|place| self.look_at(place)) || self.bytes >= self.bytes_min
+    }
+
+    fn is_ready_at(&mut self, place: usize) -> bool {
+        self.look_at(place) || self.bytes >= self.bytes_min
     }
 }

@@ -22,7 +22,7 @@ mod purgatory;
 mod purgatory_tests;
 mod replica;
 
-pub use fetch::{Available, DelayedFetch, FetchPartition, FetchWait, Position, available, available_in_all};
+pub use fetch::{Available, DelayedFetch, FetchPartition, FetchWait, Position, available};
 pub use fetcher::{
     AppendFailure, Cut, EpochEnd, Fetched, Fetcher, FetcherSettings, FetcherVersions, FollowerLog, Line, Question,
 };

@@ -15,6 +15,11 @@ use parking_lot::Mutex;
 pub trait Delayed {
     /// Looks whether the wait is over. Takes the locks of partitions, one at a time.
     fn is_ready(&mut self) -> bool;
+
+    /// Looks again since something happened where it waits: in the list of this place among those that it was parked in.
+    fn is_ready_at(&mut self, _place: usize) -> bool {
+        self.is_ready()
+    }
 }
 
 type SharedTimers<T> = Mutex<Timers<Arc<Parked<T>>>>;
@@ -51,13 +56,13 @@ impl<T> Parked<T> {
 }
 
 impl<T: Delayed> Parked<T> {
-    fn take_if_ready(&self) -> Option<T> {
+    fn take_if(&self, is_ready: impl FnOnce(&mut T) -> bool) -> Option<T> {
         if self.is_done() {
             return None;
         }
         let taken = {
             let mut operation = self.operation.lock();
-            if !operation.as_mut()?.is_ready() {
+            if !is_ready(operation.as_mut()?) {
                 return None;
             }
             self.done.store(true, Ordering::Release);
@@ -85,9 +90,22 @@ pub struct WaitingList<T>(Mutex<List<T>>);
 
 #[derive(Debug)]
 struct List<T> {
-    parked: Vec<Arc<Parked<T>>>,
+    parked: Vec<Waiting<T>>,
     /// At this length the done ones are dropped: twice the length after the last time, so that it costs little.
     sweep_at: usize,
+}
+
+/// A parked request, and which of its lists this is.
+#[derive(Debug)]
+struct Waiting<T> {
+    parked: Arc<Parked<T>>,
+    place: usize,
+}
+
+impl<T> Clone for Waiting<T> {
+    fn clone(&self) -> Self {
+        Self { parked: Arc::clone(&self.parked), place: self.place }
+    }
 }
 
 impl<T> Default for WaitingList<T> {
@@ -97,13 +115,13 @@ impl<T> Default for WaitingList<T> {
 }
 
 impl<T> WaitingList<T> {
-    fn add(&self, parked: &Arc<Parked<T>>) {
+    fn add(&self, waiting: Waiting<T>) {
         let mut list = self.0.lock();
         if list.parked.len() >= list.sweep_at {
-            list.parked.retain(|one| !one.is_done());
+            list.parked.retain(|one| !one.parked.is_done());
             list.sweep_at = (2 * list.parked.len()).max(8);
         }
-        list.parked.push(Arc::clone(parked));
+        list.parked.push(waiting);
     }
 
     /// Whether nobody waits here. Cheap: to be asked before a wake.
@@ -127,11 +145,11 @@ impl<T: Delayed> WaitingList<T> {
             return;
         }
         for one in &parked {
-            if let Some(operation) = one.take_if_ready() {
+            if let Some(operation) = one.parked.take_if(|operation| operation.is_ready_at(one.place)) {
                 complete(operation);
             }
         }
-        self.0.lock().parked.retain(|one| !one.is_done());
+        self.0.lock().parked.retain(|one| !one.parked.is_done());
     }
 }
 
@@ -176,10 +194,10 @@ impl<T: Delayed> Purgatory<T> {
         });
         let key = self.timers.lock().insert(deadline, Arc::clone(&parked));
         *parked.timer.lock() = Some(key);
-        for list in lists {
-            list.add(&parked);
+        for (place, list) in lists.into_iter().enumerate() {
+            list.add(Waiting { parked: Arc::clone(&parked), place });
         }
-        match parked.take_if_ready() {
+        match parked.take_if(Delayed::is_ready) {
             Some(operation) => Park::Ready(operation),
             None => Park::Waiting(Ticket(parked)),
         }

@@ -243,7 +243,8 @@ impl Fetch {
             pass.waits.push(Watched::Resting(session));
             news
         });
-        let delayed = DelayedFetch { waits: pass.waits, bytes_min: min_bytes, reply: self };
+        let delayed = DelayedFetch::new(pass.waits, min_bytes, self);
+        // In the order of what it waits for.
         let lists = pass.lists.iter().map(|partition| -> &WaitingList<WaitingFetch> { &partition.fetches });
         let lists = lists.chain(news.iter().map(|news| &news.fetches));
         match broker.fetches.park(delayed, deadline, lists) {

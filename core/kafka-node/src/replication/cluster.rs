@@ -287,6 +287,18 @@ fn what_a_follower_has_all_of_costs_nothing_and_stays_in_sync() {
 }
 
 #[test]
+fn what_rests_hears_of_records_behind_something_else() {
+    let mut cluster = Cluster::new(2, "");
+    cluster.lead(0, 1, &[0, 1]);
+    cluster.advance_by_steps(2000, 100);
+    assert_eq!(cluster.awake(0), 0);
+    cluster.wake(0);
+    cluster.produce(0, &batch(&["a"]), -1);
+    cluster.settle();
+    assert_eq!(cluster.produced(0), Some((ErrorCode::NONE, 0)), "without any time going by");
+}
+
+#[test]
 fn what_rests_hears_of_a_new_epoch() {
     let mut cluster = Cluster::new(2, "");
     cluster.lead(0, 1, &[0, 1]);

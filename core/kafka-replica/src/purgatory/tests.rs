@@ -119,8 +119,25 @@ fn the_list_of_an_idle_partition_does_not_grow() {
     assert!(idle.len() <= 16);
 }
 
-/// A partition with one segment of ten bytes a record.
-struct Records(Arc<AtomicI64>, FetchWait);
+/// A partition with one segment of ten bytes a record, whose end is looked at so many times.
+#[derive(Clone)]
+struct Records(Arc<(AtomicI64, AtomicI64)>, FetchWait);
+
+impl Records {
+    fn from(offset: i64) -> Self {
+        let wait =
+            FetchWait { start: position(offset, 0), bytes_max: 25, leader_epoch: None, last_fetched_epoch: None };
+        Self(Arc::new((AtomicI64::new(offset), AtomicI64::new(0))), wait)
+    }
+
+    fn end(&self, offset: i64) {
+        self.0.0.store(offset, Ordering::SeqCst);
+    }
+
+    fn looks(&self) -> i64 {
+        self.0.1.load(Ordering::SeqCst)
+    }
+}
 
 fn position(offset: i64, segment: i64) -> Position {
     Position { offset, segment, byte: (offset - segment) as u64 * 10 }
@@ -128,25 +145,37 @@ fn position(offset: i64, segment: i64) -> Position {
 
 impl FetchPartition for Records {
     fn available(&self) -> Available {
-        available(&self.1.start, &position(self.0.load(Ordering::SeqCst), 0), self.1.bytes_max)
+        self.0.1.fetch_add(1, Ordering::SeqCst);
+        available(&self.1.start, &position(self.0.0.load(Ordering::SeqCst), 0), self.1.bytes_max)
     }
 }
 
 #[test]
 fn a_fetch_waits_for_its_bytes_over_all_partitions() {
-    let (purgatory, list) = (Purgatory::default(), WaitingList::default());
-    let ends = [Arc::new(AtomicI64::new(5)), Arc::new(AtomicI64::new(5))];
-    let wait = FetchWait { start: position(5, 0), bytes_max: 25, leader_epoch: None, last_fetched_epoch: None };
-    let waits = ends.iter().map(|end| Records(Arc::clone(end), wait)).collect();
-    let fetch = DelayedFetch { waits, bytes_min: 30, reply: () };
-    assert!(matches!(purgatory.park(fetch, Monotonic::from_ms(500), [&list]), Park::Waiting(_)));
+    let (purgatory, lists) = (Purgatory::default(), [WaitingList::default(), WaitingList::default()]);
+    let partitions = [Records::from(5), Records::from(5)];
+    let fetch = DelayedFetch::new(partitions.to_vec(), 30, ());
+    assert!(matches!(purgatory.park(fetch, Monotonic::from_ms(500), &lists), Park::Waiting(_)));
     let mut completed = 0;
-    ends[0].store(100, Ordering::SeqCst);
-    list.wake(|_| completed += 1);
+    partitions[0].end(100);
+    lists[0].wake(|_| completed += 1);
+    lists[0].wake(|_| completed += 1);
     assert_eq!(completed, 0, "the limit of one partition is 25 bytes");
-    ends[1].store(6, Ordering::SeqCst);
-    list.wake(|_| completed += 1);
+    partitions[1].end(6);
+    lists[1].wake(|_| completed += 1);
     assert_eq!(completed, 1);
+}
+
+#[test]
+fn news_of_one_partition_cost_a_look_at_one() {
+    let (purgatory, lists) = (Purgatory::default(), [WaitingList::default(), WaitingList::default()]);
+    let partitions = [Records::from(5), Records::from(5)];
+    let fetch = DelayedFetch::new(partitions.to_vec(), 1, ());
+    assert!(matches!(purgatory.park(fetch, Monotonic::from_ms(500), &lists), Park::Waiting(_)));
+    for _ in 0..10 {
+        lists[1].wake(|_| panic!("nothing has come"));
+    }
+    assert_eq!((partitions[0].looks(), partitions[1].looks()), (1, 11));
 }
 
 #[test]

@@ -147,6 +147,11 @@ impl Cluster {
         self.nodes[id].broker.fetch_sessions.awake()
     }
 
+    /// Something happens to a partition that brings no records.
+    pub(super) fn wake(&self, id: usize) {
+        self.partition(id).wake(&self.nodes[id].broker);
+    }
+
     /// Another partition, `t-1`, is led by a broker that is in sync alone.
     pub(super) fn lead_another(&mut self, leader: i32, leader_epoch: i32) {
         let Some(mut state) = self.state.clone() else { return };
