@@ -65,7 +65,8 @@ impl<'a> Cluster<'a> {
 
     fn starting(&self, id: usize) -> Result<servers::Starting> {
         let Member { folder, port, .. } = self.members.get(id).context("there are three")?;
-        let at = BrokerAt { id: i32::try_from(id)?, port: *port, zookeeper_port: self.zookeeper.port };
+        let zookeeper_port = self.zookeeper.port;
+        let at = BrokerAt { id: i32::try_from(id)?, port: *port, zookeeper_port, descriptors_max: None };
         servers::broker_with(self.kind, self.programs, folder, at)
     }
 

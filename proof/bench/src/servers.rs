@@ -216,7 +216,8 @@ pub(crate) fn logs(folder: &Path) -> PathBuf {
 
 /// Starts a broker that uses a running ZooKeeper server.
 pub(crate) fn broker_alone(kind: Kind, programs: &Programs, folder: &Path, zookeeper_port: u16) -> Result<Server> {
-    broker_with(kind, programs, folder, BrokerAt { id: 0, port: free_port()?, zookeeper_port })?.wait()
+    let at = BrokerAt { id: 0, port: free_port()?, zookeeper_port, descriptors_max: None };
+    broker_with(kind, programs, folder, at)?.wait()
 }
 
 /// Who a broker is and where it is found.
@@ -225,11 +226,13 @@ pub(crate) struct BrokerAt {
     pub(crate) id: i32,
     pub(crate) port: u16,
     pub(crate) zookeeper_port: u16,
+    /// Its limit of open files, if not this process's.
+    pub(crate) descriptors_max: Option<u32>,
 }
 
 /// Starts a broker with its data in `folder`, without waiting for it.
 pub(crate) fn broker_with(kind: Kind, programs: &Programs, folder: &Path, at: BrokerAt) -> Result<Starting> {
-    let BrokerAt { id, port, zookeeper_port } = at;
+    let BrokerAt { id, port, zookeeper_port, descriptors_max } = at;
     std::fs::create_dir_all(folder)?;
     let file = folder.join("server.properties");
     let logs = logs(folder);
@@ -249,7 +252,19 @@ pub(crate) fn broker_with(kind: Kind, programs: &Programs, folder: &Path, at: Br
         }
         _ => jackdaw(programs, "kafka-server-start"),
     };
+    let command = match descriptors_max {
+        Some(most) => limited(&command, most),
+        None => command,
+    };
     Starting::new(command, &file, folder, port, System::Kafka)
+}
+
+/// The same command, which may open so many files.
+fn limited(command: &Command, descriptors_max: u32) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("ulimit -n {descriptors_max}; exec \"$0\" \"$@\""));
+    shell.arg(command.get_program()).args(command.get_args());
+    shell
 }
 
 fn jackdaw(programs: &Programs, name: &str) -> Command {

@@ -39,6 +39,11 @@ fn sum_from_14(stat: &str, count: usize) -> Option<u64> {
     (0..count).map(|_| fields.next()?.parse::<u64>().ok()).sum()
 }
 
+/// Files that a process has open.
+pub(crate) fn open_files(pid: u32) -> Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd")).with_context(|| format!("process {pid} is gone"))?.count())
+}
+
 /// CPU time of the whole machine and of this process with its ended children, since some moment: tells whether others
 /// worked meanwhile, which makes figures rough.
 pub(crate) struct Machine {

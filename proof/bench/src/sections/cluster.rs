@@ -13,9 +13,10 @@ use super::{Figures, Setting};
 use crate::cluster::{BROKERS, Cluster};
 use crate::load::{self, EndToEnd, Load, Measured, Paced, Template, end_to_end, paced};
 use crate::machine;
-use crate::requests::kafka::{PRODUCE_ERROR_AT, batch, produce, topic};
-use crate::servers::Kind;
+use crate::requests::kafka::{Client, PRODUCE_ERROR_AT, batch, produce, topic};
+use crate::servers::{self, BrokerAt, Kind, Server};
 use crate::table::{self, Rows};
+use crate::usage::{open_files, resident_bytes};
 
 const PARTITIONS: usize = 6;
 /// Connections x window.
@@ -30,7 +31,13 @@ const END_TO_END_PER_SECOND: u32 = 500;
 const PACED_SPAN_MIN: Duration = Duration::from_secs(4);
 const FAIL_OVERS: usize = 3;
 /// Of the topics of many partitions.
-const MANY: [usize; 2] = [1_000, 10_000];
+const MANY: [usize; 3] = [1_000, 10_000, 50_000];
+/// The original maps two files a partition, of which Linux by default allows 65,530.
+const MANY_OF_THE_ORIGINAL: usize = 2;
+/// One broker with many topics.
+const TOPICS: usize = 50;
+const PARTITIONS_A_TOPIC: i32 = 1_000;
+const DESCRIPTORS_MAX: u32 = 20_000;
 
 /// Runs everything that is wanted against a cluster of each kind.
 pub(crate) fn run(setting: &Setting) -> Result<String> {
@@ -42,14 +49,19 @@ pub(crate) fn run(setting: &Setting) -> Result<String> {
         let mut part = Part { setting, kind, folder, clusters: 0, topics: 0 };
         part.throughput(&mut report)?;
         part.fail_over(&mut report)?;
-        for partitions in MANY.into_iter().take(if setting.options.quick { 1 } else { MANY.len() }) {
+        let sizes = match kind {
+            _ if setting.options.quick => 1,
+            Kind::Jvm => MANY_OF_THE_ORIGINAL,
+            _ => MANY.len(),
+        };
+        for partitions in MANY.into_iter().take(sizes) {
             match part.many(partitions, &mut report) {
                 // The original may not get so far; what it did is told.
                 Err(error) if kind == Kind::Jvm => eprintln!("jvm      {partitions} partitions: {error:#}"),
                 outcome => outcome?,
             }
         }
-        Ok(())
+        if kind == Kind::Jackdaw && !setting.options.quick { part.one_broker(&mut report) } else { Ok(()) }
     })?;
     Ok(report.render())
 }
@@ -84,7 +96,8 @@ impl Report {
              partitions, the median of {FAIL_OVERS}. A topic counts as created when each broker names a leader of each partition and \
              the last partition took a record. Start-up of three: until each names all and the controller; of one: until it names a \
              controller. Memory is a broker's, the mean of the three; memory for a partition is what it grew by with the topic, \
-             one replica of each partition on each broker.\n\n",
+             one replica of each partition on each broker. The original is not asked for 50,000 partitions on a broker: it maps two \
+             files for each, more than Linux by default lets a process map.\n\n",
         ));
         text.push_str(&self.figures.render());
         text
@@ -101,8 +114,10 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// A cluster that runs; how long its start took.
+    /// A cluster that runs; how long its start took. What the one before wrote is on the disk by then: ZooKeeper's syncs are not to
+    /// wait behind it.
     fn started(&mut self) -> Result<(Cluster<'a>, Duration)> {
+        rustix::fs::sync();
         self.clusters += 1;
         Cluster::start(self.kind, &self.setting.programs, &self.folder.join(self.clusters.to_string()))
     }
@@ -281,6 +296,55 @@ impl<'a> Part<'a> {
         add("fail-over of the controller, until others lead,", "ms", millis(times.led));
         Ok(())
     }
+}
+
+impl Part<'_> {
+    /// One broker with 50 topics of 1,000 partitions and few descriptors, and its clean restart.
+    fn one_broker(&self, report: &mut Report) -> Result<()> {
+        let kind = self.kind;
+        let suffix = format!("one broker with {TOPICS} topics of {PARTITIONS_A_TOPIC} partitions");
+        if !self.setting.options.wants(&suffix) {
+            return Ok(());
+        }
+        let mut add =
+            |what: &str, unit: &str, value| report.figures.add(&format!("{suffix}: {what}, {unit}"), kind, value);
+        let folder = self.folder.join("one");
+        let zookeeper = servers::zookeeper(kind, &self.setting.programs, &folder.join("zookeeper"))?;
+        let start = || {
+            let (port, zookeeper_port) = (servers::free_port()?, zookeeper.port);
+            let at = BrokerAt { id: 0, port, zookeeper_port, descriptors_max: Some(DESCRIPTORS_MAX) };
+            servers::broker_with(kind, &self.setting.programs, &folder.join("kafka"), at)?.wait()
+        };
+        let broker = start()?;
+        let begin = Instant::now();
+        for number in 0..TOPICS {
+            Client::connect(broker.port)?.create_topic(&topic(number), PARTITIONS_A_TOPIC)?;
+        }
+        add("creation of all", "ms", millis(begin.elapsed()));
+        fill(&broker)?;
+        add("memory with a record in each", "MiB", mebibytes(resident_bytes(broker.pid())?));
+        add("open files", "count", open_files(broker.pid())? as f64);
+        let begin = Instant::now();
+        broker.stop()?;
+        add("clean stop", "ms", millis(begin.elapsed()));
+        let broker = start()?;
+        add("start-up behind it", "ms", millis(broker.start_up));
+        fill(&broker)?;
+        add("memory behind it, with another record in each", "MiB", mebibytes(resident_bytes(broker.pid())?));
+        Ok(())
+    }
+}
+
+/// A record for each partition of the many topics.
+fn fill(broker: &Server) -> Result<()> {
+    let mut client = Client::connect(broker.port)?;
+    let record = batch(1, 100, Codec::None)?;
+    for name in (0..TOPICS).map(topic) {
+        for partition in 0..PARTITIONS_A_TOPIC {
+            client.produce_once(&produce(&name, partition, -1, record.clone())?)?;
+        }
+    }
+    Ok(())
 }
 
 fn median(mut times: Vec<Duration>) -> Result<f64> {
