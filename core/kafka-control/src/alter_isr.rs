@@ -117,7 +117,8 @@ impl Controller {
             match outcome {
                 Ok(Reply::Multi(replies)) => {
                     let Some(Reply::Stat(stat)) = replies.last() else { continue };
-                    let state = VersionedState { leader_and_isr: change.next, zk_version: stat.version };
+                    let (zk_version, mzxid) = (stat.version, stat.mzxid);
+                    let state = VersionedState { leader_and_isr: change.next, zk_version, mzxid };
                     answers.insert(change.id.clone(), Ok(changed(&state)));
                     if let Some(partition) = self.context.partition_mut(&change.id) {
                         partition.state = Some(state);

@@ -48,11 +48,20 @@ pub(crate) struct Partition {
     pub(crate) state: Option<VersionedState>,
 }
 
-/// Content of a state znode, and its version.
+/// Content of a state znode, its version, and the transaction that wrote it.
 #[derive(Clone, Debug)]
 pub(crate) struct VersionedState {
     pub(crate) leader_and_isr: LeaderAndIsr,
     pub(crate) zk_version: i32,
+    pub(crate) mzxid: i64,
+}
+
+/// The process that this controller runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OwnLife {
+    pub(crate) broker: i32,
+    /// Czxid of its first registration: the process has lived since, whatever became of its sessions.
+    pub(crate) since: i64,
 }
 
 /// A replica of a topic: its partition's number and its broker.
@@ -92,6 +101,13 @@ impl Context {
     /// Whether a broker is there and can serve its replica of the partition, if for a moment only.
     pub(crate) fn is_present(&self, id: &TopicPartition, broker: i32) -> bool {
         self.brokers.contains_key(&broker) && !self.offline.get(&broker).is_some_and(|offline| offline.contains(id))
+    }
+
+    /// Whether a broker has registered since this state was written: it went and came back, and nobody has drawn the conclusions. Of its
+    /// own broker a controller knows whether that was its process or only its session.
+    pub(crate) fn has_bounced(&self, broker: i32, state: &VersionedState, own: OwnLife) -> bool {
+        let is_newer = self.brokers.get(&broker).is_some_and(|live| live.epoch > state.mzxid);
+        is_newer && (broker != own.broker || own.since > state.mzxid)
     }
 
     /// Whether the topic's deletion was asked for.

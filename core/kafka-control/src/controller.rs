@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use base::{Monotonic, Now};
 use kafka_proto::ErrorCode;
 
-use crate::context::Context;
+use crate::context::{Context, OwnLife};
 use crate::message::{BrokerAnswer, BrokerMessage, TopicPartition};
 use crate::operation::{CreateMode, Failure, Operation, Outcome, Reply};
 use crate::outbox::Outbox;
@@ -45,6 +45,8 @@ pub enum Event {
     Registered {
         /// The session that owns the registration.
         session: i64,
+        /// The registration's czxid.
+        broker_epoch: i64,
     },
     /// The session is over: the office is lost, and nothing of it may be written any more.
     SessionExpired,
@@ -163,6 +165,8 @@ pub struct Controller {
     /// The broker that holds the office, as far as known.
     elected: Option<i32>,
     session: Option<i64>,
+    /// Known from the first registration on.
+    own: OwnLife,
     queue: VecDeque<Event>,
     /// What is left to do of the event under way; the last one is next.
     steps: Vec<Step>,
@@ -174,8 +178,10 @@ pub struct Controller {
 impl Controller {
     /// A controller that waits for [`Event::Registered`].
     pub fn new(settings: ControllerSettings) -> Self {
+        let own = OwnLife { broker: settings.broker, since: i64::MAX };
         Self {
             settings,
+            own,
             context: Context::default(),
             balance_at: None,
             office: Office::Idle,
@@ -199,6 +205,10 @@ impl Controller {
             Office::Active { epoch, .. } => Some(epoch),
             Office::Idle => None,
         }
+    }
+
+    pub(crate) const fn own_life(&self) -> OwnLife {
+        self.own
     }
 
     /// Whether the deletion of a topic was asked for and is not finished.
@@ -256,7 +266,8 @@ impl Controller {
 
     fn process(&mut self, event: Event, turn: &mut Turn<'_>) {
         match event {
-            Event::Registered { session } => {
+            Event::Registered { session, broker_epoch } => {
+                self.own.since = self.own.since.min(broker_epoch);
                 self.session = Some(session);
                 self.elect(turn);
             }

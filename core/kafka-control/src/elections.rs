@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::context::{Context, Partition, VersionedState};
+use crate::context::{Context, OwnLife, Partition};
 use crate::message::{NO_LEADER, TopicPartition};
 use crate::znode::LeaderAndIsr;
 
@@ -14,6 +14,12 @@ pub(crate) enum Rule {
     Settle {
         /// Whether a replica may lead that is not in sync, whatever the topic's configuration says.
         allow_unclean: bool,
+    },
+    /// As `Settle`, for a new controller: who has bounced since the state was written may lack what was acknowledged. Where another one in
+    /// sync has not, those who have leave the ISR, and lead no more.
+    TakeOver {
+        /// The controller's own process.
+        own: OwnLife,
     },
     /// The first replica leads.
     Preferred,
@@ -57,6 +63,7 @@ impl Rule {
     pub(crate) fn strategy(&self) -> String {
         match self {
             Self::Settle { allow_unclean } => format!("OfflinePartitionLeaderElectionStrategy({allow_unclean})"),
+            Self::TakeOver { .. } => "OfflinePartitionLeaderElectionStrategy(false)".to_owned(),
             Self::Preferred => "PreferredReplicaPartitionLeaderElectionStrategy".to_owned(),
             Self::ControlledShutdown => "ControlledShutdownPartitionLeaderElectionStrategy".to_owned(),
             Self::Remove(_) | Self::Drop(_) | Self::RaiseEpoch | Self::FinishReassignment => {
@@ -76,18 +83,26 @@ impl Context {
         controller_epoch: i32,
     ) -> Choice {
         let Some(partition) = self.partition(id) else { return Choice::IMPOSSIBLE };
-        let Some(VersionedState { leader_and_isr: now, .. }) = &partition.state else {
+        let Some(state) = &partition.state else {
             return match rule {
-                Rule::Settle { .. } => self.choose_first(id, partition, controller_epoch),
+                Rule::Settle { .. } | Rule::TakeOver { .. } => self.choose_first(id, partition, controller_epoch),
                 _ => Choice::IMPOSSIBLE,
             };
         };
+        let now = &state.leader_and_isr;
         let next = |leader, isr| LeaderAndIsr { leader, leader_epoch: now.leader_epoch + 1, isr, controller_epoch };
         let may_lead = |replica: i32| self.is_online(id, replica) && now.isr.contains(&replica);
         let replicas = &partition.assignment.replicas;
         match rule {
             Rule::Settle { allow_unclean } => {
-                self.settle(id, partition, now, *allow_unclean || unclean.contains(&id.topic), next)
+                self.settle(id, partition, now, *allow_unclean || unclean.contains(&id.topic), next, |_| true)
+            }
+            Rule::TakeOver { own } => {
+                let has_stayed = |replica: i32| !self.has_bounced(replica, state, *own);
+                let stays = |replica: &i32| may_lead(*replica) && has_stayed(*replica);
+                let some_stayed = partition.assignment.replicas.iter().any(stays);
+                let is_trusted = |replica| !some_stayed || has_stayed(replica);
+                self.settle(id, partition, now, unclean.contains(&id.topic), next, is_trusted)
             }
             Rule::Preferred => match replicas.first().filter(|first| may_lead(**first)) {
                 Some(first) => Choice::write(next(*first, now.isr.clone())),
@@ -161,6 +176,7 @@ impl Context {
         }
     }
 
+    /// `is_trusted`: who may be in sync, if it is there; if not all are, one is there.
     fn settle(
         &self,
         id: &TopicPartition,
@@ -168,20 +184,22 @@ impl Context {
         now: &LeaderAndIsr,
         allow_unclean: bool,
         next: impl Fn(i32, Vec<i32>) -> LeaderAndIsr,
+        is_trusted: impl Fn(i32) -> bool,
     ) -> Choice {
         let replicas = &partition.assignment.replicas;
         // A reassignment that was given up as the controller died may have left one that is no replica any more.
         let in_sync = |is_there: &dyn Fn(i32) -> bool| -> Vec<i32> {
-            now.isr.iter().copied().filter(|id| replicas.contains(id) && is_there(*id)).collect()
+            let stays = |replica: &i32| replicas.contains(replica) && is_there(*replica) && is_trusted(*replica);
+            now.isr.iter().copied().filter(stays).collect()
         };
-        if self.is_present(id, now.leader) && replicas.contains(&now.leader) {
+        if self.is_present(id, now.leader) && replicas.contains(&now.leader) && is_trusted(now.leader) {
             let isr = in_sync(&|replica| self.is_present(id, replica));
             // A leader outside of its ISR is nobody's work; the ISR stays rather than be empty.
             let unchanged = isr.len() == now.isr.len() || isr.is_empty();
             return if unchanged { Choice::UNCHANGED } else { Choice::write(next(now.leader, isr)) };
         }
         let online = || replicas.iter().copied().filter(|replica| self.is_online(id, *replica));
-        if let Some(leader) = online().find(|replica| now.isr.contains(replica)) {
+        if let Some(leader) = online().find(|replica| now.isr.contains(replica) && is_trusted(*replica)) {
             return Choice::write(next(leader, in_sync(&|replica| self.is_online(id, replica))));
         }
         if allow_unclean && let Some(leader) = online().next() {

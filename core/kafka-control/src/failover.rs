@@ -3,10 +3,11 @@
 //!
 //! All reads of one kind go out in one pipelined batch: three round trips, however many topics there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::context::{LiveBroker, Partition, Topic};
 use crate::controller::{Controller, Turn, step};
+use crate::elections::Rule;
 use crate::message::TopicPartition;
 use crate::operation::{Failure, Operation, Outcome, Reply};
 use crate::outbox::{Outbox, joined};
@@ -131,7 +132,21 @@ impl Controller {
         self.follow(vec![step(move |this, turn| {
             this.log(&format!("Ready to serve as the new controller with epoch {epoch}"), turn);
         })]);
-        self.settle(ids, outbox, turn);
+        self.tell_bounced(&ids, turn);
+        self.settle_by(&Rule::TakeOver { own: self.own_life() }, ids, outbox, turn);
+    }
+
+    /// Brokers that went and came back while nobody held the office.
+    fn tell_bounced(&self, ids: &[TopicPartition], turn: &mut Turn<'_>) {
+        let own = self.own_life();
+        let mut bounced = BTreeSet::new();
+        for state in ids.iter().filter_map(|id| self.context.state(id)) {
+            let isr = state.leader_and_isr.isr.iter().copied();
+            bounced.extend(isr.filter(|broker| self.context.has_bounced(*broker, state, own)));
+        }
+        if !bounced.is_empty() {
+            self.log(&format!("Brokers that bounced since states were written: {}", joined(&bounced)), turn);
+        }
     }
 
     /// The registrations that could be read, by id.

@@ -94,6 +94,8 @@ impl Operation {
 pub struct ZnodeStat {
     /// Transaction that made it; a broker's epoch.
     pub czxid: i64,
+    /// Transaction that wrote its content last.
+    pub mzxid: i64,
     /// When it was made, milliseconds since 1970.
     pub ctime_ms: i64,
     /// Data version, for compare-and-set.

@@ -54,7 +54,18 @@ impl Controller {
         outbox: Outbox,
         turn: &mut Turn<'_>,
     ) {
-        let wishes = ids.into_iter().map(|id| (id, Rule::Settle { allow_unclean: false })).collect();
+        self.settle_by(&Rule::Settle { allow_unclean: false }, ids, outbox, turn);
+    }
+
+    /// As [`Controller::settle`], by the rule that a fail-over has for it, too.
+    pub(crate) fn settle_by(
+        &mut self,
+        rule: &Rule,
+        ids: impl IntoIterator<Item = TopicPartition>,
+        outbox: Outbox,
+        turn: &mut Turn<'_>,
+    ) {
+        let wishes = ids.into_iter().map(|id| (id, rule.clone())).collect();
         self.change_states(wishes, outbox, turn, |this, results, _| {
             // The ISR that is left may be what a reassignment waited for.
             let moving: Vec<_> = results.into_keys().filter(|id| this.context.reassigning.contains(id)).collect();
@@ -76,7 +87,7 @@ impl Controller {
 
     fn work(&mut self, mut work: Work, turn: &mut Turn<'_>) {
         let hangs_on_config = |(id, rule): &(&TopicPartition, &Rule)| {
-            **rule == Rule::Settle { allow_unclean: false }
+            matches!(rule, Rule::Settle { allow_unclean: false } | Rule::TakeOver { .. })
                 && !work.unclean.contains_key(&id.topic)
                 && self.context.needs_unclean(id)
         };
@@ -191,11 +202,12 @@ impl Controller {
         for (change, outcome) in changes.into_iter().zip(outcomes) {
             match outcome {
                 Ok(Reply::Multi(replies)) => {
-                    let zk_version = match replies.last() {
-                        Some(Reply::Stat(stat)) => stat.version,
-                        _ => 0,
+                    let written = match replies.last() {
+                        Some(Reply::Stat(stat)) => (stat.version, stat.mzxid),
+                        // It was made: by which transaction is not told, but all registrations that are known are older.
+                        _ => (0, i64::MAX),
                     };
-                    self.keep_written(change, zk_version, work, turn);
+                    self.keep_written(change, written, work, turn);
                 }
                 Err(Failure::BadVersion | Failure::NodeExists) => conflicts.push(change),
                 other => {
@@ -208,7 +220,9 @@ impl Controller {
         conflicts
     }
 
-    fn keep_written(&mut self, change: Change, zk_version: i32, work: &mut Work, turn: &mut Turn<'_>) {
+    /// `written` are the version and the transaction of the state.
+    fn keep_written(&mut self, change: Change, written: (i32, i64), work: &mut Work, turn: &mut Turn<'_>) {
+        let (zk_version, mzxid) = written;
         let Change { id, next, zk_version: before, reached } = change;
         let rule = work.open.remove(&id);
         let Some(partition) = self.context.partition_mut(&id) else { return };
@@ -229,7 +243,7 @@ impl Controller {
             next.leader_epoch,
             next.isr.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         );
-        partition.state = Some(VersionedState { leader_and_isr: next, zk_version });
+        partition.state = Some(VersionedState { leader_and_isr: next, zk_version, mzxid });
         self.log_to(Logger::StateChange, Severity::Info, &line, turn);
         self.announce(&id, before.is_none(), &mut work.outbox);
         work.results.insert(id, reached);
@@ -260,8 +274,8 @@ impl Controller {
             for change in conflicts {
                 match this.context.state(&change.id) {
                     Some(state) if state.leader_and_isr == change.next => {
-                        let zk_version = state.zk_version;
-                        this.keep_written(change, zk_version, &mut work, turn);
+                        let written = (state.zk_version, state.mzxid);
+                        this.keep_written(change, written, &mut work, turn);
                     }
                     Some(_) => {}
                     // There is a znode, and it can't be read.
@@ -303,7 +317,8 @@ impl Controller {
             match LeaderAndIsr::decode(&id.topic, id.partition, &content) {
                 Ok(leader_and_isr) => {
                     if let Some(partition) = self.context.partition_mut(id) {
-                        partition.state = Some(VersionedState { leader_and_isr, zk_version: stat.version });
+                        let (zk_version, mzxid) = (stat.version, stat.mzxid);
+                        partition.state = Some(VersionedState { leader_and_isr, zk_version, mzxid });
                     }
                 }
                 Err(error) => self.error(&error.to_string(), turn),

@@ -543,7 +543,13 @@ fn children(names: &[Str]) -> Reply {
 }
 
 const fn stat(stat: &Stat) -> ZnodeStat {
-    ZnodeStat { czxid: stat.czxid, ctime_ms: stat.ctime, version: stat.version, ephemeral_owner: stat.ephemeral_owner }
+    ZnodeStat {
+        czxid: stat.czxid,
+        mzxid: stat.mzxid,
+        ctime_ms: stat.ctime,
+        version: stat.version,
+        ephemeral_owner: stat.ephemeral_owner,
+    }
 }
 
 const fn failure(code: i32) -> Failure {

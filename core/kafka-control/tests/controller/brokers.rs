@@ -100,6 +100,66 @@ fn a_bounced_broker_loses_its_leaders_first() {
     );
 }
 
+/// Broker 0 held the office and is gone; before 1 has taken it, 2 was gone and back, perhaps without the end of its log.
+fn between_controllers(replicas: &[i32], bounced: &[i32]) -> World {
+    let mut world = World::with_brokers(&[2]);
+    world.start(1);
+    world.run();
+    world.create_topic("t", &[replicas]);
+    world.stop(0);
+    for broker in bounced {
+        world.stop(*broker);
+        match broker {
+            1 => world.start(1),
+            _ => world.start_plain(*broker),
+        }
+    }
+    world.forget();
+    world.run();
+    assert_eq!(world.active(), Some(1));
+    world
+}
+
+#[test]
+fn a_leader_that_bounced_between_two_controllers_leads_no_more() {
+    let world = between_controllers(&[2, 1], &[2]);
+    assert_eq!(world.brief("t", 0), (1, 1, vec![1]), "it may lack what was acknowledged");
+    assert_eq!(world.led(2)[&id("t", 0)].leader_and_isr, world.state("t", 0), "it follows, and may join again");
+    assert!(world.has_logged("Brokers that bounced since states were written: 2"));
+}
+
+#[test]
+fn a_follower_that_bounced_between_two_controllers_leaves_the_isr() {
+    let world = between_controllers(&[1, 2], &[2]);
+    assert_eq!(world.brief("t", 0), (1, 1, vec![1]));
+}
+
+#[test]
+fn where_all_bounced_all_is_as_it_was() {
+    let world = between_controllers(&[2, 1], &[2, 1]);
+    assert_eq!(world.brief("t", 0), (2, 0, vec![2, 1]), "nobody knows who has more");
+    let world = between_controllers(&[2], &[2]);
+    assert_eq!(world.brief("t", 0), (2, 0, vec![2]));
+    let world = between_controllers(&[2, 0], &[2]);
+    assert_eq!(world.brief("t", 0), (2, 1, vec![2]), "the other one is gone");
+}
+
+/// Its registration is newer than the states, and its log is whole: a session is not a process.
+#[test]
+fn a_controller_knows_that_its_own_process_lived_on() {
+    let mut world = World::with_brokers(&[1]);
+    world.create_topic("t", &[&[0, 1]]);
+    world.expire(0);
+    world.run();
+    world.register(0);
+    world.run();
+    assert_eq!(world.brief("t", 0), (0, 0, vec![0, 1]));
+    world.stop(0);
+    world.start(0);
+    world.run();
+    assert_eq!(world.brief("t", 0), (1, 1, vec![1]), "now it was the process");
+}
+
 #[test]
 fn other_listeners_are_told() {
     let mut world = World::with_brokers(&[1]);

@@ -129,9 +129,10 @@ impl World {
     pub(crate) fn register(&mut self, broker: i32) {
         let session = self.new_session();
         self.register_znode(broker, session, 0);
+        let broker_epoch = self.broker_epoch(broker).unwrap();
         let node = self.nodes.get_mut(&broker).unwrap();
         node.session = Some(session);
-        node.inbox.push_back(Event::Registered { session });
+        node.inbox.push_back(Event::Registered { session, broker_epoch });
         self.spread();
     }
 

@@ -147,6 +147,7 @@ impl ZooKeeper {
             Operation::SetData { path, data, .. } => {
                 let znode = self.znodes.get_mut(path).unwrap();
                 znode.stat.version += 1;
+                znode.stat.mzxid = self.zxid;
                 znode.data.clone_from(data);
                 let stat = znode.stat;
                 self.fire(path, false);
@@ -182,7 +183,7 @@ impl ZooKeeper {
         };
         above.children.insert(path.rsplit_once('/').unwrap().1.to_owned());
         let ephemeral_owner = if mode == CreateMode::Ephemeral { session } else { 0 };
-        let stat = ZnodeStat { czxid: self.zxid, ctime_ms: 0, version: 0, ephemeral_owner };
+        let stat = ZnodeStat { czxid: self.zxid, mzxid: self.zxid, ctime_ms: 0, version: 0, ephemeral_owner };
         self.znodes.insert(path.clone(), Znode { data, stat, ..Znode::default() });
         self.fire(&path, true);
         Reply::Created(path)

@@ -67,7 +67,7 @@ impl Broker {
     pub(crate) fn stand_for_controller(self: &Arc<Self>, session: i64, now: Now) {
         let settings = self.controller_settings();
         self.control.controller.lock().get_or_insert_with(|| Controller::new(settings));
-        self.controller_event(Event::Registered { session }, now);
+        self.controller_event(Event::Registered { session, broker_epoch: self.epoch() }, now);
     }
 
     /// The configuration changed.
