@@ -22,7 +22,7 @@ pub(crate) struct Batch {
     pub(crate) retry_at: Monotonic,
     /// Whether nothing more goes in.
     pub(crate) closed: bool,
-    /// Producer id, epoch and first sequence that it was encoded with, and the bytes.
+    /// Its bytes, once it was encoded.
     pub(crate) encoded: Option<Encoded>,
     /// Uncompressed size of the records so far.
     len: usize,
@@ -32,7 +32,6 @@ pub(crate) struct Batch {
 #[derive(Clone, Debug)]
 pub(crate) struct Encoded {
     pub(crate) magic: Magic,
-    pub(crate) producer_id: i64,
     pub(crate) bytes: Bytes,
 }
 
@@ -72,7 +71,7 @@ impl Batch {
         record_len(self.records.len() as i32, delta, record.key.as_deref(), record.value.as_deref(), &headers)
     }
 
-    /// Encodes the batch, once for each producer id.
+    /// Encodes the batch, with nothing more to go in.
     pub(crate) fn encode(&mut self, stamp: Stamp) -> Result<usize, ClientError> {
         let broken = |error: kafka_proto::record::RecordError| ClientError::Records(error.to_string());
         let mut builder = RecordsBuilder::new(BuilderOptions {
@@ -91,7 +90,7 @@ impl Batch {
         let built = builder.build().ok_or_else(|| ClientError::Illegal("an empty batch".to_owned()))?;
         self.closed = true;
         let uncompressed_len = built.uncompressed_len.max(1);
-        self.encoded = Some(Encoded { magic: stamp.magic, producer_id: stamp.producer_id, bytes: built.bytes });
+        self.encoded = Some(Encoded { magic: stamp.magic, bytes: built.bytes });
         Ok(uncompressed_len)
     }
 }

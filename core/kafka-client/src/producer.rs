@@ -87,7 +87,8 @@ pub struct Producer {
     identity: Option<Identity>,
     identity_request: Option<RequestId>,
     identity_retry_at: Monotonic,
-    sequences: BTreeMap<TopicPartition, i32>,
+    /// By partition, what its last batch was written as, and the next sequence.
+    sequences: BTreeMap<TopicPartition, (Identity, i32)>,
     deliveries: VecDeque<Delivery>,
     next_record: u64,
     buffered_bytes: usize,
@@ -256,6 +257,10 @@ impl Producer {
                 batch.partition,
                 now.since(batch.created_at).as_millis()
             );
+            if self.config.idempotent && batch.encoded.is_some() {
+                // Whether its sequence numbers are in the log is not known.
+                self.reset_identity();
+            }
             self.fail(batch, &ClientError::Timeout(text));
         }
     }
@@ -307,14 +312,14 @@ impl Producer {
             2 => Magic::V1,
             _ => Magic::V2,
         };
-        let Identity { id, epoch } = self.identity.unwrap_or(Identity { id: NO_PRODUCER_ID, epoch: NO_PRODUCER_EPOCH });
-        let sequence =
-            if id == NO_PRODUCER_ID { NO_SEQUENCE } else { self.sequences.get(partition).copied().unwrap_or(0) };
+        let identity = self.identity.unwrap_or(Identity { id: NO_PRODUCER_ID, epoch: NO_PRODUCER_EPOCH });
+        let Identity { id, epoch } = identity;
+        let next = self.sequences.get(partition).filter(|(of, _)| *of == identity).map_or(0, |(_, next)| *next);
+        let sequence = if id == NO_PRODUCER_ID { NO_SEQUENCE } else { next };
         let codec = self.config.codec;
         let batch = self.accumulator.front_mut(partition)?;
-        if let Some(encoded) =
-            batch.encoded.as_ref().filter(|encoded| encoded.magic == magic && encoded.producer_id == id)
-        {
+        // It may be in the log: whatever the producer is by now, it goes as what it was.
+        if let Some(encoded) = batch.encoded.as_ref().filter(|encoded| encoded.magic == magic) {
             return Some(encoded.bytes.len());
         }
         let stamp = Stamp { magic, codec, producer_id: id, producer_epoch: epoch, base_sequence: sequence };
@@ -323,7 +328,7 @@ impl Producer {
                 let len = batch.encoded.as_ref().map_or(0, |encoded| encoded.bytes.len());
                 let count = batch.records.len() as i32;
                 if id != NO_PRODUCER_ID {
-                    self.sequences.insert(partition.clone(), increment_sequence(sequence, count));
+                    self.sequences.insert(partition.clone(), (identity, increment_sequence(sequence, count)));
                 }
                 self.accumulator.observe(len, uncompressed);
                 Some(len)
@@ -408,10 +413,11 @@ impl Producer {
         }
     }
 
-    /// A new id and new sequences: after the broker and we disagree about what was written.
+    /// A new epoch, in which each partition's next batch begins anew: after the broker and we disagree about what was written. With it,
+    /// what is still on its way to the broker under the old one is refused.
     fn reset_identity(&mut self) {
-        self.identity = None;
-        self.sequences.clear();
+        let next = |now: Identity| Some(Identity { epoch: now.epoch.checked_add(1)?, ..now });
+        self.identity = self.identity.and_then(next);
     }
 
     fn take_outcomes(&mut self, now: Monotonic) {

@@ -217,3 +217,52 @@ fn an_idempotent_producer_repeats_the_same_batch() {
     assert_eq!(sent, [(0, 2), (0, 2), (2, 1)]);
     assert_eq!(deliveries(&mut world), [Ok(100), Ok(101), Ok(100)]);
 }
+
+/// Where a broker disagrees about one partition, the batches of others that may be in their logs are sent again as they were: under another id
+/// or epoch they would be there twice.
+#[test]
+fn a_new_epoch_does_not_change_what_may_be_in_the_log() {
+    let mut codes = vec![ErrorCode::REQUEST_TIMED_OUT, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER];
+    let mut world = world(&[("enable.idempotence", "true"), ("linger.ms", "5")], move |request, _| match request {
+        AnyRequest::InitProducerId(_) => {
+            Some(init_producer_id::Response { producer_id: 9, producer_epoch: 0, ..Default::default() }.into())
+        }
+        AnyRequest::Produce(request) => {
+            let mut response = match answer(request, ErrorCode::NONE) {
+                Reply::Answer(kafka_proto::AnyResponse::Produce(response)) => response,
+                _ => panic!("an answer"),
+            };
+            for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                partition.error_code = codes.pop().unwrap_or(ErrorCode::NONE);
+            }
+            Some(response.into())
+        }
+        _ => None,
+    });
+    let to = |partition, value| ProducerRecord { partition: Some(partition), ..record(value) };
+    for (partition, value) in [(0, "a"), (1, "b")] {
+        world.machine.send(to(partition, value), world.now).unwrap();
+    }
+    world.run(2_000);
+    for (partition, value) in [(0, "c"), (1, "d")] {
+        world.machine.send(to(partition, value), world.now).unwrap();
+    }
+    world.run(2_000);
+    let of = |partition: i32| -> Vec<(i16, i32)> {
+        let requests = world.asked(ApiKey::Produce).into_iter().filter_map(|request| match request {
+            AnyRequest::Produce(request) => Some(request.topics.iter().flat_map(|topic| &topic.partitions)),
+            _ => None,
+        });
+        let sent = requests.flatten().filter(|one| one.partition_index == partition);
+        sent.map(|one| {
+            let bytes = one.records.clone().unwrap();
+            let batch = Batch::new(&bytes).unwrap();
+            (batch.producer_epoch(), batch.base_sequence())
+        })
+        .collect()
+    };
+    assert_eq!(of(0), [(0, 0), (1, 0)]);
+    assert_eq!(of(1), [(0, 0), (0, 0), (1, 0)]);
+    let results = deliveries(&mut world);
+    assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, true, true]);
+}
