@@ -69,6 +69,9 @@ struct State {
     flush_snapshot: Option<i64>,
     /// Offsets of the producer snapshots in the folder, rising.
     snapshots: Vec<i64>,
+    /// Some were removed, which is not durable before the folder is synced: a flush does so, for behind the recovery point one that came
+    /// back with a crash would be believed.
+    snapshots_removed: bool,
 }
 
 /// Whether appends are taken.

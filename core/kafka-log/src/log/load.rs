@@ -54,6 +54,7 @@ struct Loader<'a> {
     slow: &'a Slow,
     segments: Vec<Arc<Segment>>,
     snapshots: Vec<i64>,
+    snapshots_removed: bool,
     epochs: LeaderEpochs,
 }
 
@@ -95,10 +96,11 @@ impl Log {
             slow,
             segments: Vec::new(),
             snapshots: Vec::new(),
+            snapshots_removed: false,
             epochs: LeaderEpochs::default(),
         };
         let (end, log_start) = loader.load()?;
-        let Loader { home, segments, snapshots, epochs, from, .. } = loader;
+        let Loader { home, segments, snapshots, snapshots_removed, epochs, from, .. } = loader;
         let active = segments.last().expect("the loader makes a segment where there is none");
         let place = OffsetPosition { offset: end.offset, segment: active.base_offset, position: active.size() };
         let recovery_point = if from.clean { end.offset } else { from.recovery_point.clamp(log_start, end.offset) };
@@ -114,6 +116,7 @@ impl Log {
             flush_snapshot: None,
             dirty_since: (recovery_point < end.offset).then_some(now.monotonic),
             snapshots,
+            snapshots_removed,
         };
         let mut view = View {
             segments: Arc::new(segments),
@@ -295,6 +298,7 @@ impl Loader<'_> {
         let (gone, kept) = self.snapshots.iter().partition(|offset| unwanted(**offset));
         self.snapshots = kept;
         let gone: Vec<i64> = gone;
+        self.snapshots_removed |= !gone.is_empty();
         gone.into_iter().try_for_each(|offset| self.remove(&FileKind::ProducerSnapshot.name(offset)))
     }
 

@@ -212,6 +212,9 @@ impl Log {
             state.snapshots = kept;
             gone
         };
+        if gone.is_empty() {
+            return Ok(());
+        }
         for offset in gone {
             let path = self.home.path(&FileKind::ProducerSnapshot.name(offset));
             match self.shared.disk.remove_file(&path, slow) {
@@ -219,6 +222,7 @@ impl Log {
                 removed => removed.map_err(|error| LogError::storage("removing", path, error))?,
             }
         }
+        self.state.lock().snapshots_removed = true;
         Ok(())
     }
 }

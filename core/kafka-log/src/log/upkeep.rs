@@ -27,7 +27,7 @@ impl Log {
     /// Makes everything up to the log's end durable and moves the recovery point there.
     pub fn flush(&self, now: Now, slow: &Slow) -> Result<(), LogError> {
         let _one_at_a_time = self.flushing.lock();
-        let (view, from, truncations, outdated) = {
+        let (view, from, truncations, outdated, snapshots_removed) = {
             let mut state = self.state.lock();
             match state.mode {
                 Mode::Closed => return Err(self.closed()),
@@ -43,9 +43,10 @@ impl Log {
                 return self.report(self.write_epochs(slow));
             }
             let outdated = self.snapshot_for_recovery(&mut state, &view);
-            (view, state.recovery_point, state.truncations, outdated)
+            let snapshots_removed = std::mem::take(&mut state.snapshots_removed);
+            (view, state.recovery_point, state.truncations, outdated, snapshots_removed)
         };
-        self.report(self.sync_from(&view, from, slow))?;
+        self.report(self.sync_from(&view, from, snapshots_removed, slow))?;
         let mut state = self.state.lock();
         if state.truncations == truncations && state.mode != Mode::Closed {
             state.recovery_point = state.recovery_point.max(view.end.offset);
@@ -74,7 +75,7 @@ impl Log {
     }
 
     /// Syncs the segments that hold offsets from `from` on. The epochs go first: they must not be newer than what is recovered.
-    fn sync_from(&self, view: &View, from: i64, slow: &Slow) -> Result<(), LogError> {
+    fn sync_from(&self, view: &View, from: i64, snapshots_removed: bool, slow: &Slow) -> Result<(), LogError> {
         self.write_epochs(slow)?;
         // The segment in front of a boundary, too: its roll added to its time index.
         let first = view.floor(from - 1).unwrap_or(0);
@@ -84,7 +85,7 @@ impl Log {
         }
         // A segment that was made since is a new name.
         let new_names = view.segments.iter().skip(first).any(|segment| segment.base_offset >= from);
-        if new_names {
+        if new_names || snapshots_removed {
             let dir = self.home.dir();
             // The folder itself may be new as well.
             for dir in [dir.as_path(), dir.parent().unwrap_or(&dir)] {

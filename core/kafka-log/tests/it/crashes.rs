@@ -186,6 +186,34 @@ fn crashes_lose_no_more_than_what_was_not_flushed() {
     }
 }
 
+/// What a truncation removed says what producers had written that is cut off. Behind what was flushed since, it would be believed.
+#[test]
+fn a_removed_snapshot_does_not_come_back_with_a_crash() {
+    let disk = MemDisk::new();
+    let config = LogConfig { segment_bytes: 400, ..LogConfig::default() };
+    let mut world = World::on(&disk, &config);
+    let log = world.log(&config);
+    for sequence in 0..3 {
+        let records = Records { value_len: 100, producer: Some((1, 0, sequence)), ..Records::default() };
+        records.append(&log, world.now).unwrap();
+    }
+    log.flush(world.now, &Slow::allowed()).unwrap();
+    assert_eq!(log.active_segment(), 2, "there is a snapshot at 2");
+    let cut = world.logs.truncate_to(&[(log.clone(), 1)], world.now, &Slow::allowed());
+    cut.into_iter().for_each(|result| assert!(result.is_ok()));
+    let records = Records { count: 3, value_len: 1, producer: Some((2, 0, 0)), ..Records::default() };
+    assert_eq!(records.append(&log, world.now).unwrap().last_offset, 3);
+    log.flush(world.now, &Slow::allowed()).unwrap();
+    world.advance(61_000);
+    disk.crash_losing_all();
+    let world = World::on(&disk, &config);
+    let log = world.log(&config);
+    assert_eq!(log.offsets().log_end, 4);
+    assert!(records.append(&log, world.now).unwrap().duplicate);
+    let next = Records { producer: Some((1, 0, 1)), ..Records::default() };
+    assert!(!next.append(&log, world.now).unwrap().duplicate);
+}
+
 #[test]
 fn epochs_of_many_partitions_share_their_syncs_and_survive_a_crash() {
     let disk = MemDisk::new();
