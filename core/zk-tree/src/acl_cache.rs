@@ -12,7 +12,7 @@ pub type AclList = Arc<[Acl]>;
 
 /// A node's ACL: its index in snapshots, in fewer bits. 0 is open to anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct AclId(u32);
+pub(crate) struct AclId(pub(crate) u32);
 
 impl AclId {
     pub(crate) const OPEN: Self = Self(0);

@@ -144,7 +144,7 @@ impl Tree {
         let parent = self.nodes.find(parent_path).ok_or(ErrorCode::NoNode)?;
         let exists = creation.path == "/" || self.nodes.child(parent, name).is_some();
         // Only ever upwards: a creation that is applied again must not take back what came after it.
-        let current = self.nodes.get(parent).stat.cversion;
+        let current = self.nodes.get(parent).stat().cversion;
         let cversion = if creation.parent_cversion == -1 { current.wrapping_add(1) } else { creation.parent_cversion };
         if cversion > current {
             self.update(parent, |stat| {
@@ -177,11 +177,11 @@ impl Tree {
         let (parent_path, name) = zk_proto::path::split(path).ok_or(ErrorCode::BadArguments)?;
         let parent = self.nodes.find(parent_path).ok_or(ErrorCode::NoNode)?;
         // The child may be gone already when a snapshot is brought up to date; its parent must hear of it all the same.
-        if zxid > self.nodes.get(parent).stat.pzxid {
+        if zxid > self.nodes.get(parent).stat().pzxid {
             self.update(parent, |stat| stat.pzxid = zxid);
         }
         let id = self.nodes.child(parent, name).ok_or(ErrorCode::NoNode)?;
-        if self.nodes.get(id).child_count > 0 {
+        if self.nodes.get(id).child_count() > 0 {
             // No leader writes this; a corrupt log might.
             return Err(ErrorCode::NotEmpty);
         }
@@ -217,11 +217,11 @@ impl Tree {
 
     fn set_acl(&mut self, path: &str, acl: &[Acl], version: i32, zxid: i64) -> Result<Stat, ErrorCode> {
         let id = self.nodes.find(path).ok_or(ErrorCode::NoNode)?;
-        let before = self.nodes.get(id).acl;
+        let before = self.nodes.get(id).acl();
         self.walks.before_acl_change(id, before, zxid);
         let after = self.acls.add(acl);
         self.acls.remove(before);
-        self.nodes.get_mut(id).acl = after;
+        self.nodes.get_mut(id).set_acl(after);
         self.update(id, |stat| stat.aversion = version);
         Ok(self.get(path).expect("found above").stat())
     }

@@ -1,14 +1,17 @@
 //! Where znodes lie: a slab of fixed records, found by parent and name.
 //!
 //! A million nodes of 100 bytes are to fit into a quarter of what the original needs, so a path is stored nowhere: a node
-//! knows its parent and its own name, children are a linked list through the nodes, name and data share one allocation.
+//! knows its parent and its own name, children are a linked list through the nodes, all else is one allocation ([`Body`]).
 //! Slab and index grow in small pieces, so that no single insertion waits for a big copy.
+
+mod body;
 
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use zk_proto::StatPersisted;
 
+use self::body::{Body, Head};
 use crate::acl_cache::AclId;
 
 /// Names a node while it lives.
@@ -26,28 +29,17 @@ impl NodeId {
     }
 }
 
-/// One znode: 112 bytes, and name and data beside it.
+/// One znode: 32 bytes, and its body beside it.
 #[derive(Debug)]
 pub(crate) struct Node {
-    pub(crate) stat: StatPersisted,
-    /// The name, then the data.
-    body: Box<[u8]>,
+    body: Body,
     pub(crate) parent: NodeId,
-    first_child: NodeId,
     next: NodeId,
     /// The sibling before; the first child's is the last child.
     previous: NodeId,
-    pub(crate) child_count: u32,
-    pub(crate) acl: AclId,
-    /// The name's length in the low bits.
-    name_and_flags: u32,
-    /// CRC-32 over path and data: what of the digest does not depend on `stat`.
+    /// CRC-32 over path and data: what of the digest does not depend on the metadata.
     pub(crate) prefix_crc: u32,
 }
-
-const NULL_DATA: u32 = 1 << 31;
-const UNDIGESTED: u32 = 1 << 30;
-const NAME_LENGTH: u32 = UNDIGESTED - 1;
 
 /// What a node is made of, beside its place.
 pub(crate) struct NewNode<'a> {
@@ -61,57 +53,49 @@ pub(crate) struct NewNode<'a> {
 
 impl Node {
     fn new(parent: NodeId, name: &str, new: &NewNode<'_>) -> Self {
-        let name_length = u32::try_from(name.len()).expect("a name is shorter than a frame") & NAME_LENGTH;
-        let mut node = Self {
-            stat: new.stat,
-            body: name.as_bytes().into(),
-            parent,
-            first_child: NodeId::NONE,
-            next: NodeId::NONE,
-            previous: NodeId::NONE,
-            child_count: 0,
-            acl: new.acl,
-            name_and_flags: name_length | if new.undigested { UNDIGESTED } else { 0 },
-            prefix_crc: new.prefix_crc,
-        };
-        node.set_data(new.data);
-        node
-    }
-
-    fn name_length(&self) -> usize {
-        (self.name_and_flags & NAME_LENGTH) as usize
+        let NewNode { data, stat, acl, undigested, prefix_crc } = *new;
+        let body = Body::new(name, data, &Head { stat, acl, undigested, first_child: NodeId::NONE, child_count: 0 });
+        Self { body, parent, next: NodeId::NONE, previous: NodeId::NONE, prefix_crc }
     }
 
     pub(crate) fn name(&self) -> &str {
-        let (name, _) = self.body.split_at(self.name_length());
-        std::str::from_utf8(name).expect("names are made of str")
+        std::str::from_utf8(self.body.name()).expect("names are made of str")
     }
 
     pub(crate) fn data(&self) -> Option<&[u8]> {
-        let (_, data) = self.body.split_at(self.name_length());
-        (self.name_and_flags & NULL_DATA == 0).then_some(data)
+        self.body.data()
     }
 
     pub(crate) fn data_length(&self) -> usize {
-        self.body.len() - self.name_length()
+        self.body.data_length()
     }
 
     pub(crate) fn set_data(&mut self, data: Option<&[u8]>) {
-        let bytes = data.unwrap_or_default();
-        let (name, old) = self.body.split_at_mut((self.name_and_flags & NAME_LENGTH) as usize);
-        if old.len() == bytes.len() {
-            old.copy_from_slice(bytes);
-        } else {
-            self.body = [name, bytes].concat().into_boxed_slice();
-        }
-        match data {
-            Some(_) => self.name_and_flags &= !NULL_DATA,
-            None => self.name_and_flags |= NULL_DATA,
-        }
+        self.body.set_data(data);
     }
 
-    pub(crate) const fn is_undigested(&self) -> bool {
-        self.name_and_flags & UNDIGESTED != 0
+    pub(crate) fn stat(&self) -> StatPersisted {
+        self.body.head().stat
+    }
+
+    pub(crate) fn set_stat(&mut self, stat: StatPersisted) {
+        self.body.set_head(&Head { stat, ..self.body.head() });
+    }
+
+    pub(crate) fn acl(&self) -> AclId {
+        self.body.acl()
+    }
+
+    pub(crate) fn set_acl(&mut self, acl: AclId) {
+        self.body.set_head(&Head { acl, ..self.body.head() });
+    }
+
+    pub(crate) fn child_count(&self) -> u32 {
+        self.body.child_count()
+    }
+
+    pub(crate) fn is_undigested(&self) -> bool {
+        self.body.is_undigested()
     }
 }
 
@@ -169,18 +153,18 @@ impl Nodes {
 
     /// A node's child of that name.
     pub(crate) fn child(&self, parent: NodeId, name: &str) -> Option<NodeId> {
-        let hash = self.hash(parent, name);
+        let hash = self.hash(parent, name.as_bytes());
         self.shard(hash).find(hash, |id| self.is(*id, parent, name)).copied()
     }
 
     /// Adds a child behind its siblings. The caller has checked that the name is free.
     pub(crate) fn insert(&mut self, parent: NodeId, name: &str, new: &NewNode<'_>) -> NodeId {
         let id = self.place(Node::new(parent, name, new));
-        let hash = self.hash(parent, name);
+        let hash = self.hash(parent, name.as_bytes());
         let mut shard = std::mem::take(self.shard_mut(hash));
         shard.insert_unique(hash, id, |other| {
             let other = self.get(*other);
-            self.hash(other.parent, other.name())
+            self.hash(other.parent, other.body.name())
         });
         *self.shard_mut(hash) = shard;
         self.link(parent, id);
@@ -190,7 +174,7 @@ impl Nodes {
     /// Takes out a node without children.
     pub(crate) fn remove(&mut self, id: NodeId) -> Node {
         let node = self.get(id);
-        let (parent, hash) = (node.parent, self.hash(node.parent, node.name()));
+        let (parent, hash) = (node.parent, self.hash(node.parent, node.body.name()));
         if let Ok(entry) = self.shard_mut(hash).find_entry(hash, |other| *other == id) {
             entry.remove();
         }
@@ -204,12 +188,12 @@ impl Nodes {
 
     /// A node's children, oldest first.
     pub(crate) fn children(&self, parent: NodeId) -> impl Iterator<Item = NodeId> {
-        std::iter::successors(self.get(parent).first_child.some(), |id| self.get(*id).next.some())
+        std::iter::successors(self.get(parent).body.first_child().some(), |id| self.get(*id).next.some())
     }
 
     /// The node that follows in a walk of the whole tree, parents first.
     pub(crate) fn after(&self, id: NodeId) -> Option<NodeId> {
-        self.get(id).first_child.some().or_else(|| self.after_subtree(id))
+        self.get(id).body.first_child().some().or_else(|| self.after_subtree(id))
     }
 
     /// The node that follows in such a walk when all below `id` is left out.
@@ -259,9 +243,8 @@ impl Nodes {
     }
 
     fn link(&mut self, parent: NodeId, id: NodeId) {
-        let first = self.get(parent).first_child;
+        let (first, count) = self.children_of(parent);
         if first == NodeId::NONE {
-            self.get_mut(parent).first_child = id;
             self.get_mut(id).previous = id;
         } else {
             let last = self.get(first).previous;
@@ -269,15 +252,13 @@ impl Nodes {
             self.get_mut(id).previous = last;
             self.get_mut(first).previous = id;
         }
-        self.get_mut(parent).child_count += 1;
+        self.get_mut(parent).body.set_children(first.some().unwrap_or(id), count + 1);
     }
 
     fn unlink(&mut self, parent: NodeId, id: NodeId) {
         let Node { next, previous, .. } = *self.get(id);
-        let first = self.get(parent).first_child;
-        if first == id {
-            self.get_mut(parent).first_child = next;
-        } else {
+        let (first, count) = self.children_of(parent);
+        if first != id {
             self.get_mut(previous).next = next;
         }
         // Who is told its new predecessor: the sibling behind, or the first, whose predecessor is the last.
@@ -285,24 +266,49 @@ impl Nodes {
         if told != id {
             self.get_mut(told).previous = previous;
         }
-        self.get_mut(parent).child_count -= 1;
+        self.get_mut(parent).body.set_children(if first == id { next } else { first }, count - 1);
+    }
+
+    fn children_of(&self, parent: NodeId) -> (NodeId, u32) {
+        let body = &self.get(parent).body;
+        (body.first_child(), body.child_count())
     }
 
     fn is(&self, id: NodeId, parent: NodeId, name: &str) -> bool {
         let node = self.get(id);
-        node.parent == parent && node.name() == name
+        node.parent == parent && node.body.name() == name.as_bytes()
     }
 
-    fn hash(&self, parent: NodeId, name: &str) -> u64 {
+    fn hash(&self, parent: NodeId, name: &[u8]) -> u64 {
         self.hasher.hash_one((parent, name))
     }
 
-    // The table itself uses the lowest and the highest bits.
     fn shard(&self, hash: u64) -> &HashTable<NodeId> {
-        self.index.get((hash >> 40) as usize % SHARDS).expect("there are SHARDS shards")
+        self.index.get(shard_of(hash)).expect("there are SHARDS shards")
     }
 
     fn shard_mut(&mut self, hash: u64) -> &mut HashTable<NodeId> {
-        self.index.get_mut((hash >> 40) as usize % SHARDS).expect("there are SHARDS shards")
+        self.index.get_mut(shard_of(hash)).expect("there are SHARDS shards")
+    }
+}
+
+/// The last shard gets twice the share of the first and the others something between: so they double one after the other,
+/// and there is no number of nodes at which the whole index is half empty.
+const fn shard_of(hash: u64) -> usize {
+    // The table itself uses the lowest and the highest bits.
+    let at = (hash >> 40) as usize & 0xFFFF;
+    SHARDS * at * (0x4_0000 - at) / (0x3_0000 * 0x1_0000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shard_gets_between_three_quarters_and_three_halves_of_the_mean() {
+        let mut counts = [0; SHARDS];
+        (0..0x1_0000).for_each(|at| counts[shard_of(at << 40)] += 1);
+        assert!(counts.iter().all(|count| (191..=385).contains(count)), "{counts:?}");
+        assert!(counts[0] < 195 && counts[SHARDS - 1] > 380, "{counts:?}");
     }
 }

@@ -63,7 +63,7 @@ impl Tree {
         let below = std::iter::successors(self.nodes.after(root), |id| self.nodes.after(*id));
         let limits: Vec<NodeId> = below
             .take_while(|id| Some(*id) != end)
-            .filter(|id| self.nodes.get(*id).name() == LIMITS && self.nodes.get(*id).child_count == 0)
+            .filter(|id| self.nodes.get(*id).name() == LIMITS && self.nodes.get(*id).child_count() == 0)
             .collect();
         for id in limits {
             let path = self.nodes.path(id);

@@ -202,13 +202,13 @@ impl Tree {
     /// Containers and TTL nodes whose time has come (`ContainerManager.getCandidates`), sorted. `never_used_ms_max`, if
     /// not 0: how long a container may stay that never had a child.
     pub fn reapable(&self, wall_ms: i64, never_used_ms_max: i64) -> Vec<String> {
-        let childless = |id: &&NodeId| self.nodes.get(**id).child_count == 0;
-        let age_ms = |id: &NodeId| wall_ms.saturating_sub(self.nodes.get(*id).stat.mtime);
+        let childless = |id: &&NodeId| self.nodes.get(**id).child_count() == 0;
+        let age_ms = |id: &NodeId| wall_ms.saturating_sub(self.nodes.get(*id).stat().mtime);
         let containers = self.containers.iter().filter(childless).filter(|id| {
-            self.nodes.get(**id).stat.cversion > 0 || never_used_ms_max != 0 && age_ms(id) > never_used_ms_max
+            self.nodes.get(**id).stat().cversion > 0 || never_used_ms_max != 0 && age_ms(id) > never_used_ms_max
         });
         let ttls = self.ttls.iter().filter(childless).filter(|id| {
-            let kind = self.kind(&self.nodes.get(**id).stat);
+            let kind = self.kind(&self.nodes.get(**id).stat());
             matches!(kind, EphemeralType::Ttl(ttl_ms) if ttl_ms != 0 && age_ms(id) > ttl_ms)
         });
         let mut paths: Vec<_> = containers.chain(ttls).map(|id| self.nodes.path(*id)).collect();
@@ -255,9 +255,9 @@ impl Tree {
         self.walks.before_removal(&self.nodes, id);
         self.digest = self.digest.wrapping_sub(self.node_digest(id));
         let node = self.nodes.remove(id);
-        self.acls.remove(node.acl);
+        self.acls.remove(node.acl());
         self.data_size = self.data_size.saturating_sub(node_size(path, node.data()));
-        match self.kind(&node.stat) {
+        match self.kind(&node.stat()) {
             EphemeralType::Container => {
                 self.containers.remove(&id);
             }
@@ -276,9 +276,16 @@ impl Tree {
 
     /// Changes a node's metadata and keeps the digest right.
     pub(crate) fn update(&mut self, id: NodeId, change: impl FnOnce(&mut StatPersisted)) {
-        let before = self.node_digest(id);
-        change(&mut self.nodes.get_mut(id).stat);
-        self.digest = self.digest.wrapping_sub(before).wrapping_add(self.node_digest(id));
+        let digested = self.settings.digest;
+        let node = self.nodes.get_mut(id);
+        let before = node.stat();
+        let mut after = before;
+        change(&mut after);
+        node.set_stat(after);
+        if digested && !node.is_undigested() {
+            let of = |stat| digest::of_node(node.prefix_crc, stat);
+            self.digest = self.digest.wrapping_sub(of(&before)).wrapping_add(of(&after));
+        }
     }
 
     /// Replaces a node's data, without its metadata, and keeps the digest right.
@@ -295,15 +302,15 @@ impl Tree {
 
     pub(crate) fn node_digest(&self, id: NodeId) -> u64 {
         let node = self.nodes.get(id);
-        if node.is_undigested() || !self.settings.digest { 0 } else { digest::of_node(node.prefix_crc, &node.stat) }
+        if node.is_undigested() || !self.settings.digest { 0 } else { digest::of_node(node.prefix_crc, &node.stat()) }
     }
 
     pub(crate) fn touched(&self, id: NodeId, path: Str) -> Touched {
         let node = self.nodes.get(id);
-        let parent_acl = node.parent.some().map_or(node.acl, |parent| self.nodes.get(parent).acl);
+        let parent_acl = node.parent.some().map_or(node.acl(), |parent| self.nodes.get(parent).acl());
         Touched {
             path,
-            acl: AclList::clone(self.acls.list(node.acl)),
+            acl: AclList::clone(self.acls.list(node.acl())),
             parent_acl: AclList::clone(self.acls.list(parent_acl)),
         }
     }
@@ -339,23 +346,24 @@ impl<'a> ZnodeRef<'a> {
 
     /// Its metadata as it is kept.
     pub fn stat_persisted(&self) -> StatPersisted {
-        self.node().stat
+        self.node().stat()
     }
 
     /// Its metadata as clients see it.
     pub fn stat(&self) -> Stat {
         let node = self.node();
-        client_stat(&node.stat, self.tree.kind(&node.stat), node.data_length(), node.child_count)
+        let stat = node.stat();
+        client_stat(&stat, self.tree.kind(&stat), node.data_length(), node.child_count())
     }
 
     /// Its ACL.
     pub fn acl(&self) -> &'a AclList {
-        self.tree.acls.list(self.node().acl)
+        self.tree.acls.list(self.node().acl())
     }
 
     /// How many children it has.
     pub fn child_count(&self) -> u32 {
-        self.node().child_count
+        self.node().child_count()
     }
 
     /// Names of its children, oldest first.

@@ -90,7 +90,7 @@ impl Tree {
         for _ in 0..nodes_max {
             let Some(id) = cursor.filter(|_| bytes < bytes_max) else { break };
             let node = self.nodes.get(id);
-            if node.stat.czxid > start_zxid {
+            if node.stat().czxid > start_zxid {
                 cursor = self.nodes.after_subtree(id);
                 continue;
             }
@@ -99,8 +99,8 @@ impl Tree {
             emit(NodeRecord {
                 path: Str::from(path),
                 data: node.data().map(Bytes::copy_from_slice),
-                acl_index: self.walks.acl_at(id, start_zxid, node.acl).index(),
-                stat: node.stat,
+                acl_index: self.walks.acl_at(id, start_zxid, node.acl()).index(),
+                stat: node.stat(),
             });
             cursor = self.nodes.after(id);
         }
@@ -207,7 +207,8 @@ impl Restore {
             return Err(RestoreError::NoRoot { path: record.path.to_string() });
         }
         self.has_root = true;
-        self.tree.nodes.get_mut(NodeId::ROOT).acl = self.tree.acls.add_index(record.acl_index);
+        let acl = self.tree.acls.add_index(record.acl_index);
+        self.tree.nodes.get_mut(NodeId::ROOT).set_acl(acl);
         self.tree.update(NodeId::ROOT, |stat| *stat = record.stat);
         self.tree.replace_data(NodeId::ROOT, "", record.data.as_deref());
         self.tree.data_size += 2 * record.data.as_ref().map_or(0, Bytes::len) as u64;

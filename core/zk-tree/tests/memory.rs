@@ -33,7 +33,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 #[test]
-fn a_znode_of_100_bytes_costs_less_than_250_and_a_watch_less_than_150() {
+fn a_znode_of_100_bytes_costs_less_than_180_and_a_watch_less_than_150() {
     const COUNT: usize = 100_000;
     let mut tree = Tree::new(TreeSettings::default());
     let before = USED.load(Ordering::Relaxed);
@@ -55,7 +55,7 @@ fn a_znode_of_100_bytes_costs_less_than_250_and_a_watch_less_than_150() {
         create(format!("/brokers/node-{at:010}"), &[7; 100]);
     }
     let each = (USED.load(Ordering::Relaxed) - before) / COUNT;
-    assert!(each < 250, "{each} bytes a znode");
+    assert!(each < 180, "{each} bytes a znode");
 
     let mut watches = Watches::default();
     let before = USED.load(Ordering::Relaxed);
