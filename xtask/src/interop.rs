@@ -31,7 +31,7 @@ pub(crate) fn faults(arguments: &[String]) -> Result<()> {
         [option, hours] if option == "--hours" => hours.parse().context("--hours wants a number")?,
         _ => bail!("faults [--hours N]"),
     };
-    run_for(&["zookeeper_faults".to_owned()], (hours * 60.0) as u64)
+    run_for(&["zookeeper_faults", "kafka_faults"].map(str::to_owned), (hours * 60.0) as u64)
 }
 
 fn run_for(arguments: &[String], faults_minutes: u64) -> Result<()> {

@@ -23,8 +23,8 @@ cargo xtask COMMAND
   interop [NAME]   installs real clients and the JVM originals into a cache folder and runs them (tests whose name
                    contains NAME)
   faults [--hours N]
-                   ZooKeeper's servers under load while they are killed, frozen, cut off and out of disk (needs root);
-                   one round, or as many as fit
+                   ZooKeeper's servers and brokers under load while they are killed, frozen, cut off and out of disk
+                   (needs root); one round, or as many as fit
   fuzz [TARGET] [--seconds N]
                    gives every decoder bytes that no peer should send, 3 seconds each unless told otherwise
   sim [ARGS]       whole ensembles under seeds: --minutes N looks for a seed that breaks a rule, --seed N runs one again

@@ -76,6 +76,8 @@ class Writer:
         self.book = open(f"{folder}/{name}", "w", buffering=1)
         self.producer = Producer({
             **CONNECTION, **SETTINGS[name], "linger.ms": 5, "message.timeout.ms": 0, "retry.backoff.ms": 50,
+            # What has waited for a leader must fit into a segment.
+            "batch.size": 50000,
             # A broker that has just started knows no topic, until it is told: nothing is to be given up for that.
             "topic.metadata.propagation.max.ms": 3600000,
             "queue.buffering.max.messages": 20000, "error_cb": self.on_error,
@@ -193,7 +195,10 @@ class Member:
             if messages:
                 heard = time.monotonic()
             elif self.share and time.monotonic() - heard > SILENT_SECONDS:
-                # The client has got stuck behind a change of leaders, as it does now and then: it begins anew where it is.
+                # librdkafka before 2.10 gets stuck when a broker that has just started tells it that there is no such topic, as the
+                # original's brokers do: it lets all partitions go (rd_kafka_topic_set_notexists), and takes none up again before a
+                # leader epoch that is later than the one that it knew (rd_kafka_toppar_leader_update; mended by its pull request
+                # 4970). On brokers of the original alone it does the same. It begins anew where it is.
                 heard = time.monotonic()
                 places = [TopicPartition(topic, partition, offset) for partition, offset in self.positions.items()]
                 print(f"{self.name} begins anew at {self.positions}", file=sys.stderr, flush=True)

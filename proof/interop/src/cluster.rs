@@ -23,6 +23,7 @@ use crate::network::Network;
 use crate::originals::java;
 use crate::requests::Requests;
 use crate::server::binary;
+use crate::traffic::replicas_are_equal;
 use crate::znodes::Znodes;
 
 const PORT: u16 = 9092;
@@ -69,7 +70,7 @@ impl Cluster {
         Self::laid_out(&addresses(brokers)?, Ensemble::new(zookeeper.len(), "")?, zookeeper, lines)
     }
 
-    /// The same with members whose links can be cut and whose disks have so many bytes.
+    /// The same with members whose links can be cut, and disks of so many bytes: of each server's data, of each log directory.
     pub fn with_faults(brokers: usize, zookeeper: &[Kind], lines: &str, disk_bytes: u64) -> Result<Self> {
         let servers = zookeeper.len();
         let network = Arc::new(Network::new(servers + brokers)?);
@@ -77,7 +78,11 @@ impl Cluster {
         let addresses: Vec<_> = (servers + 1..=servers + brokers).map(|link| network.address(link)).collect();
         let mut cluster = Self::laid_out(&addresses, ensemble, zookeeper, lines)?;
         for broker in &cluster.brokers {
-            cluster.disks.push(SmallDisk::mount(&broker.folder.join("logs"), disk_bytes)?);
+            for dir in LOG_DIRS {
+                let folder = broker.folder.join("logs").join(dir);
+                fs::create_dir(&folder)?;
+                cluster.disks.push(SmallDisk::mount(&folder, disk_bytes)?);
+            }
         }
         cluster.network = Some(network);
         Ok(cluster)
@@ -185,27 +190,59 @@ impl Cluster {
 
     /// SIGSTOP: the broker does nothing more, until it goes on or is killed; its connections stay.
     pub fn freeze(&self, id: usize) -> Result<()> {
-        self.broker(id)?.daemon.signal("-STOP")
+        self.broker(id)?.daemon.freeze()
     }
 
     /// SIGCONT.
     pub fn go_on(&self, id: usize) -> Result<()> {
-        self.broker(id)?.daemon.signal("-CONT")
+        self.broker(id)?.daemon.go_on()
     }
 
     /// Pulls the cable of a broker.
     pub fn cut(&self, id: usize) -> Result<()> {
-        self.network.as_ref().context("its links can't be cut")?.cut(self.broker(id)?.link)
+        let broker = self.broker(id)?;
+        broker.daemon.set_silent(true);
+        self.network()?.cut(broker.link)
     }
 
     /// Puts it in again.
     pub fn heal(&self, id: usize) -> Result<()> {
-        self.network.as_ref().context("its links can't be cut")?.heal(self.broker(id)?.link)
+        let broker = self.broker(id)?;
+        broker.daemon.set_silent(false);
+        self.network()?.heal(broker.link)
     }
 
-    /// Leaves no byte free on a broker's disk, until the guard is dropped.
-    pub fn fill_disk(&self, id: usize) -> Result<FullDisk> {
-        FullDisk::fill(&self.broker(id)?.folder.join("logs"))
+    /// Nothing passes between two brokers any more; all others reach both.
+    pub fn part(&self, one: usize, other: usize) -> Result<()> {
+        self.network()?.part(self.broker(one)?.link, self.broker(other)?.link)
+    }
+
+    /// They reach each other again.
+    pub fn join(&self, one: usize, other: usize) -> Result<()> {
+        self.network()?.join(self.broker(one)?.link, self.broker(other)?.link)
+    }
+
+    fn network(&self) -> Result<&Network> {
+        self.network.as_deref().context("its links can't be cut")
+    }
+
+    /// Leaves no byte free on the disk of one of a broker's log directories, until the guard is dropped.
+    pub fn fill_log_dir(&self, id: usize, index: usize) -> Result<FullDisk> {
+        FullDisk::fill(&self.log_dir(id, index)?)
+    }
+
+    /// Takes the disk of one of a broker's log directories away: what is open there stays so, and nothing else is found.
+    pub fn pull_disk(&mut self, id: usize, index: usize) -> Result<()> {
+        let folder = self.log_dir(id, index)?;
+        let place = self.disks.iter().position(|disk| disk.is_at(&folder)).context("it has no disk")?;
+        drop(self.disks.swap_remove(place));
+        Ok(())
+    }
+
+    /// Puts an empty disk in its place.
+    pub fn replace_disk(&mut self, id: usize, index: usize, disk_bytes: u64) -> Result<()> {
+        self.disks.push(SmallDisk::mount(&self.log_dir(id, index)?, disk_bytes)?);
+        Ok(())
     }
 
     /// Each sync of a broker takes so much longer, until the guard is dropped.
@@ -219,6 +256,10 @@ impl Cluster {
         Ok(LOG_DIRS.map(|dir| folder.join("logs").join(dir)))
     }
 
+    fn log_dir(&self, id: usize, index: usize) -> Result<PathBuf> {
+        Ok(self.log_dirs(id)?.get(index).context("no such directory")?.clone())
+    }
+
     /// `address:port` of a broker.
     pub fn server(&self, id: usize) -> Result<String> {
         Ok(format!("{}:{PORT}", self.broker(id)?.address))
@@ -229,9 +270,9 @@ impl Cluster {
         self.brokers.iter().map(|broker| format!("{}:{PORT}", broker.address)).collect::<Vec<_>>().join(",")
     }
 
-    /// The brokers that run, frozen ones too.
-    pub fn running(&self) -> Vec<usize> {
-        self.brokers.iter().filter(|broker| broker.daemon.is_running()).map(|broker| broker.id).collect()
+    /// The brokers that run and can be asked.
+    pub fn answering(&self) -> Vec<usize> {
+        self.brokers.iter().filter(|broker| broker.daemon.answers()).map(|broker| broker.id).collect()
     }
 
     /// One question to a broker.
@@ -286,14 +327,9 @@ impl Cluster {
         self.await_in_sync(topic)
     }
 
-    /// Waits until all brokers that run are registered, and each of them knows them all and the controller.
+    /// Waits until all brokers that can be asked are registered, nobody else is, and each of them knows them all and the controller.
     pub fn await_brokers(&mut self) -> Result<()> {
-        self.await_brokers_without(0)
-    }
-
-    /// The same, but for a broker that is frozen or cut off.
-    pub fn await_brokers_without(&mut self, out_of_reach: usize) -> Result<()> {
-        let ids: Vec<_> = self.running().into_iter().filter(|id| *id != out_of_reach).collect();
+        let ids = self.answering();
         self.wait("all brokers to know each other", |cluster| {
             let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
             if cluster.znodes()?.children("/brokers/ids")? != names {
@@ -334,6 +370,17 @@ impl Cluster {
         Ok(leader(&self.state(topic, partition)?))
     }
 
+    /// What all brokers have in their `meta.properties`.
+    pub fn cluster_id(&self) -> Result<String> {
+        let node = self.znodes()?.json("/cluster/id")?.context("no cluster has begun")?;
+        Ok(node.get("id").and_then(Value::as_str).context("no id")?.to_owned())
+    }
+
+    /// Waits until the segments of all replicas of all partitions hold the same bytes.
+    pub fn replicas_are_equal(&mut self) -> Result<()> {
+        replicas_are_equal(self)
+    }
+
     /// The state node of a partition: leader, its epoch, ISR; null before there is one.
     pub fn state(&self, topic: &str, partition: usize) -> Result<Value> {
         state(&mut self.znodes()?, topic, partition)
@@ -352,7 +399,7 @@ impl Cluster {
         self.znodes()?.children("/brokers/topics")
     }
 
-    /// Waits until all replicas of a topic are in sync, and all brokers that run know who leads.
+    /// Waits until all replicas of a topic are in sync, and all brokers that can be asked know who leads.
     pub fn await_in_sync(&mut self, topic: &str) -> Result<()> {
         self.wait(&format!("the replicas of {topic} to be in sync"), |cluster| {
             let mut znodes = cluster.znodes()?;
@@ -367,7 +414,7 @@ impl Cluster {
                 }
                 leaders.push(leader(&state));
             }
-            Ok(cluster.running().iter().all(|id| cluster.knows_leaders(*id, topic, &leaders)))
+            Ok(cluster.answering().iter().all(|id| cluster.knows_leaders(*id, topic, &leaders)))
         })
     }
 

@@ -1,5 +1,6 @@
 //! A server's process, one after the other on the same data, with one file for what all of them log.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -26,12 +27,14 @@ pub(crate) struct Daemon {
     name: String,
     log: PathBuf,
     child: Option<Child>,
+    /// It is frozen or cut off: whoever asks it waits in vain.
+    is_silent: Cell<bool>,
 }
 
 impl Daemon {
     /// `name` is for errors.
     pub(crate) fn new(name: String, log: PathBuf) -> Self {
-        Self { name, log, child: None }
+        Self { name, log, child: None, is_silent: Cell::new(false) }
     }
 
     pub(crate) fn start(&mut self, command: &mut Command) -> Result<()> {
@@ -42,11 +45,22 @@ impl Daemon {
         let errors = log.try_clone()?;
         let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
         self.child = Some(child.with_context(|| format!("can't start {}: {command:?}", self.name))?);
+        self.is_silent.set(false);
         Ok(())
     }
 
     pub(crate) fn is_running(&self) -> bool {
         self.child.is_some()
+    }
+
+    /// Whether it runs and can be asked.
+    pub(crate) fn answers(&self) -> bool {
+        self.is_running() && !self.is_silent.get()
+    }
+
+    /// It can't be asked from now on, or can again.
+    pub(crate) fn set_silent(&self, is_silent: bool) {
+        self.is_silent.set(is_silent);
     }
 
     /// As `kill -9` does.
@@ -66,8 +80,19 @@ impl Daemon {
         self.child.take().with_context(|| format!("{} does not run", self.name))
     }
 
-    /// `-STOP`, `-CONT`.
-    pub(crate) fn signal(&self, signal: &str) -> Result<()> {
+    /// SIGSTOP: it does nothing more; its connections stay.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        self.set_silent(true);
+        self.signal("-STOP")
+    }
+
+    /// SIGCONT.
+    pub(crate) fn go_on(&self) -> Result<()> {
+        self.set_silent(false);
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
         let process = self.process()?;
         if !Command::new("kill").args([signal, &process.to_string()]).status()?.success() {
             bail!("can't signal {}", self.name);

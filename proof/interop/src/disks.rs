@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// A file system of its own, in memory. Unmounted with it.
+/// A file system of its own, in memory. Unmounted with it, whoever has files open there.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -19,6 +19,11 @@ impl SmallDisk {
             bail!("can't mount a small disk: that needs root");
         }
         Ok(Self(folder.to_owned()))
+    }
+
+    /// Whether it lies there.
+    pub(crate) fn is_at(&self, folder: &Path) -> bool {
+        self.0 == folder
     }
 }
 

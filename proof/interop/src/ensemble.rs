@@ -165,21 +165,23 @@ impl Ensemble {
 
     /// SIGSTOP: the member does nothing more, until it goes on or is killed; its connections stay.
     pub fn freeze(&self, id: usize) -> Result<()> {
-        self.member(id)?.daemon.signal("-STOP")
+        self.member(id)?.daemon.freeze()
     }
 
     /// SIGCONT.
     pub fn go_on(&self, id: usize) -> Result<()> {
-        self.member(id)?.daemon.signal("-CONT")
+        self.member(id)?.daemon.go_on()
     }
 
     /// Pulls the cable of a member.
     pub fn cut(&self, id: usize) -> Result<()> {
+        self.member(id)?.daemon.set_silent(true);
         self.network.as_ref().context("its links can't be cut")?.cut(id)
     }
 
     /// Puts it in again.
     pub fn heal(&self, id: usize) -> Result<()> {
+        self.member(id)?.daemon.set_silent(false);
         self.network.as_ref().context("its links can't be cut")?.heal(id)
     }
 
@@ -260,10 +262,10 @@ impl Ensemble {
         Ok(format!("{}:{CLIENT_PORT}", self.member(id)?.address))
     }
 
-    /// Those of all members that run, between commas.
+    /// Those of all members that can be asked, between commas.
     pub fn hosts(&self) -> String {
-        let running = self.members.iter().filter(|member| member.daemon.is_running());
-        running.map(|member| format!("{}:{CLIENT_PORT}", member.address)).collect::<Vec<_>>().join(",")
+        let answering = self.members.iter().filter(|member| member.daemon.answers());
+        answering.map(|member| format!("{}:{CLIENT_PORT}", member.address)).collect::<Vec<_>>().join(",")
     }
 
     /// What a member has logged so far.

@@ -66,6 +66,24 @@ impl Network {
         ip(&["link", "set", &self.link(id), "up"])
     }
 
+    /// What two servers send to each other is lost, and nobody is told: each looks for the other where nobody is.
+    pub(crate) fn part(&self, one: usize, other: usize) -> Result<()> {
+        for (from, to) in [(one, other), (other, one)] {
+            let (address, inner) = (self.address(to), self.inner(from));
+            let nowhere = ["lladdr", "02:00:00:00:00:01", "nud", "permanent"];
+            ip(&[&["-n", &self.space(from), "neigh", "replace", &address, "dev", &inner], &nowhere[..]].concat())?;
+        }
+        Ok(())
+    }
+
+    /// They find each other again.
+    pub(crate) fn join(&self, one: usize, other: usize) -> Result<()> {
+        for (from, to) in [(one, other), (other, one)] {
+            ip(&["-n", &self.space(from), "neigh", "delete", &self.address(to), "dev", &self.inner(from)])?;
+        }
+        Ok(())
+    }
+
     // Names of links have 15 characters at most.
     fn bridge(&self) -> String {
         format!("jd{}b", self.tag)

@@ -10,7 +10,7 @@ use base::{Reader, Str};
 use bytes::{Bytes, BytesMut};
 use zk_proto::connect::{ConnectRequest, ConnectResponse, ReplyHeader, RequestHeader};
 use zk_proto::requests::{CreateRequest, DeleteRequest, ReadRequest, Request, SetDataRequest};
-use zk_proto::responses::{GetChildrenResponse, GetDataResponse};
+use zk_proto::responses::{GetChildrenResponse, GetDataResponse, PathResponse};
 use zk_proto::{Acl, CreateMode, ErrorCode, Jute, Stat};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -80,13 +80,23 @@ impl Znodes {
 
     /// Makes a persistent node that anyone may change.
     pub fn create(&mut self, path: &str, data: &str) -> Result<()> {
+        self.create_as(CreateMode::Persistent, path, data).map(drop)
+    }
+
+    /// The same with a number behind the path; the whole path.
+    pub fn create_in_sequence(&mut self, path: &str, data: &str) -> Result<String> {
+        self.create_as(CreateMode::PersistentSequential, path, data)
+    }
+
+    fn create_as(&mut self, mode: CreateMode, path: &str, data: &str) -> Result<String> {
         let request = CreateRequest {
             path: Str::from(path),
             data: Some(Bytes::copy_from_slice(data.as_bytes())),
             acl: vec![Acl::OPEN],
-            flags: CreateMode::Persistent as i32,
+            flags: mode as i32,
         };
-        self.ask(&Request::Create(request)).map(drop)
+        let reply = self.ask(&Request::Create(request))?;
+        Ok(PathResponse::decode(&mut Reader::new(&reply))?.path.to_string())
     }
 
     /// Replaces the data, whatever its version.

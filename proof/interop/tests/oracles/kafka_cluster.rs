@@ -9,7 +9,7 @@ use kafka_proto::messages::find_coordinator;
 use Kind::{Ours, Theirs};
 
 /// Two such clusters under load at a time are more than two cores carry.
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ONE_CLUSTER: Mutex<()> = Mutex::new(());
     // A test that failed has ended its cluster.
     ONE_CLUSTER.lock().unwrap_or_else(PoisonError::into_inner)
