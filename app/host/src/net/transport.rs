@@ -33,11 +33,11 @@ impl From<TcpStream> for Transport {
 
 impl Transport {
     /// TLS on a socket.
-    pub(crate) fn secure(stream: TcpStream, mut session: Session) -> Self {
+    pub(crate) fn secure(stream: TcpStream, mut session: Box<Session>) -> Self {
         session.set_buffer_limit(Some(ENCRYPTED_MAX));
         let certificates = session.peer_certificates().unwrap_or_default();
         let certificates = certificates.iter().map(|certificate| certificate.to_vec()).collect();
-        Self { stream, session: Some(Box::new(session)), certificates }
+        Self { stream, session: Some(session), certificates }
     }
 
     /// Whether it is TLS.

@@ -18,8 +18,9 @@ pub(crate) const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// The first byte of a TLS handshake: the record type.
 const HANDSHAKE_RECORD: u8 = 0x16;
 
-/// Does the handshake.
-pub(super) async fn shake(stream: TcpStream, mut session: Session) -> io::Result<Transport> {
+/// Does the handshake. The session is boxed: the tasks of all connections, those in plain text too, are as large as what they may
+/// have to hold while they wait.
+pub(super) async fn shake(stream: TcpStream, mut session: Box<Session>) -> io::Result<Transport> {
     match timeout(HANDSHAKE_MAX, step_by_step(&stream, &mut session)).await {
         Ok(result) => result?,
         Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long")),
@@ -157,5 +158,14 @@ mod tests {
         assert!(handshakes.admit(third).err().unwrap().contains("max allowed is 3"));
         drop(first);
         let _again = handshakes.admit(one).unwrap();
+    }
+
+    fn length_of<F>(_: impl Fn(TcpStream, Box<Session>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_handshake_costs_tasks_that_have_none_little() {
+        assert!(length_of(shake) < 1024, "{} bytes", length_of(shake));
     }
 }

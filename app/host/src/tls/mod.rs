@@ -18,13 +18,13 @@ use crate::net::Transport;
 
 /// The handshake with one who connected.
 pub(crate) async fn accept(tls: &Tls, stream: TcpStream) -> io::Result<Transport> {
-    handshake::shake(stream, tls.server_session()?.into()).await
+    handshake::shake(stream, Box::new(tls.server_session()?.into())).await
 }
 
 /// The handshake with one whom we dialled by this name or address.
 pub(crate) async fn connect(tls: &Tls, stream: TcpStream, host: &str) -> io::Result<Transport> {
     let address = stream.peer_addr()?.ip();
-    let transport = handshake::shake(stream, tls.client_session(host, address)?.into()).await?;
+    let transport = handshake::shake(stream, Box::new(tls.client_session(host, address)?.into())).await?;
     tls.verify_server_host(transport.certificates().first().map(Vec::as_slice), host, address)?;
     Ok(transport)
 }
