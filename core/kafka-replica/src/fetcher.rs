@@ -11,7 +11,7 @@
 
 mod session;
 mod slot;
-mod truncation;
+pub(crate) mod truncation;
 
 #[cfg(test)]
 mod tests;

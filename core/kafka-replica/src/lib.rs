@@ -6,10 +6,13 @@
 //!
 //! [`Fetcher`] follows: what a broker asks the leaders of its partitions, and does with their answers.
 //!
+//! [`Copier`] brings a copy of a replica's log in another log directory up to it.
+//!
 //! Requests that wait for something ([`DelayedProduce`], [`DelayedFetch`]) are parked in a [`Purgatory`] and in the
 //! [`WaitingList`]s of their partitions. Two rules keep that free of lost wake-ups and of deadlocks: *park, then check
 //! again* (the purgatory does), and *never wake a list under a partition's lock* (the caller must not).
 
+mod copier;
 mod fetch;
 mod fetcher;
 mod follower;
@@ -22,6 +25,7 @@ mod purgatory;
 mod purgatory_tests;
 mod replica;
 
+pub use copier::{Copied, Copier, CopyStep};
 pub use fetch::{Available, DelayedFetch, FetchPartition, FetchWait, Position, available};
 pub use fetcher::{
     AppendFailure, Cut, EpochEnd, Fetched, Fetcher, FetcherSettings, FetcherVersions, FollowerLog, Line, Question,

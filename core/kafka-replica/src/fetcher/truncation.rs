@@ -16,15 +16,21 @@ const EARLIEST: i64 = -2;
 
 /// The offset to cut a log to, and whether it agrees with the leader's from there on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) offset: i64,
-    pub(super) is_last: bool,
+pub(crate) struct Target {
+    pub(crate) offset: i64,
+    pub(crate) is_last: bool,
 }
 
 /// Where to cut, by the leader's answer of how far an epoch reaches: `epoch` is the largest that it knows not above the one that it was
-/// asked for. `unknown` is the cut if the leader knows nothing.
-pub(super) fn target<L: FollowerLog>(log: &L, epoch: i32, end_offset: i64, unknown: i64) -> Target {
-    let last = |offset: i64| Target { offset: offset.min(log.log_end()), is_last: true };
+/// asked for. `unknown` is the cut if the leader knows nothing; `own_end` is the largest epoch that the log knows not above one.
+pub(crate) fn target(
+    log_end: i64,
+    own_end: impl Fn(i32) -> Option<EpochEnd>,
+    epoch: i32,
+    end_offset: i64,
+    unknown: i64,
+) -> Target {
+    let last = |offset: i64| Target { offset: offset.min(log_end), is_last: true };
     if end_offset < 0 {
         return Target { offset: unknown, is_last: true };
     }
@@ -32,11 +38,11 @@ pub(super) fn target<L: FollowerLog>(log: &L, epoch: i32, end_offset: i64, unkno
         // Version 0 names no epoch.
         return last(end_offset);
     }
-    match log.epoch_end(epoch) {
+    match own_end(epoch) {
         Some(EpochEnd { epoch: own, offset }) if own == epoch => last(offset.min(end_offset)),
         // The leader has an epoch that this log lacks: what came here after the largest before it is not the leader's. Where the
         // rest parts is to be asked again.
-        Some(EpochEnd { offset, .. }) => Target { offset: offset.min(log.log_end()), is_last: false },
+        Some(EpochEnd { offset, .. }) => Target { offset: offset.min(log_end), is_last: false },
         None => last(end_offset),
     }
 }
@@ -214,7 +220,9 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
         let Some(slot) = self.slot(index) else { return };
         let name = slot.name();
         // Where the leader knows nothing, the high watermark is what is certain.
-        let found = target(&slot.log, epoch, end_offset, slot.log.high_watermark().min(slot.offset));
+        let log = &slot.log;
+        let unknown = log.high_watermark().min(slot.offset);
+        let found = target(log.log_end(), |epoch| log.epoch_end(epoch), epoch, end_offset, unknown);
         if end_offset < 0 {
             self.warn(format!(
                 "Based on replica's leader epoch, leader replied with an unknown offset in {name}. The initial fetch offset {} will be used for truncation.",
