@@ -454,6 +454,10 @@ impl Wake for Woken {
 struct PeerLink(Arc<Peer>);
 
 impl Session for PeerLink {
+    fn receive_buffer_bytes(&self) -> Option<u32> {
+        self.0.receive_buffer_bytes()
+    }
+
     fn take_effects(&self) -> Vec<LinkEffect> {
         let link_effect = |effect| match effect {
             PeerEffect::Connect { host, port } => LinkEffect::Connect { host, port },

@@ -12,7 +12,7 @@ use ::tls::Tls;
 use base::Part;
 use base::{Monotonic, Now};
 use bytes::{Bytes, BytesMut};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::Notify;
 
 use crate::Clock;
@@ -58,6 +58,11 @@ pub trait Session: Send + Sync + 'static {
     /// How many bytes it will take to make use of what was left, as far as it knows.
     fn missing(&self, _input: &BytesMut) -> usize {
         0
+    }
+
+    /// `SO_RCVBUF` of its connections; `None` leaves it to the system.
+    fn receive_buffer_bytes(&self) -> Option<u32> {
+        None
     }
 
     /// The deadline has come.
@@ -186,7 +191,8 @@ async fn dial_told(
     port: u16,
 ) -> (String, io::Result<Transport>) {
     let mut server = format!("{host}:{port}");
-    let result = dial_each((&host, port), |address| {
+    let buffer = session.receive_buffer_bytes();
+    let result = dial_each((&host, port), buffer, |address| {
         server = format!("{host}/{address}");
         session.dialling(&server);
     });
@@ -199,14 +205,18 @@ async fn dial_told(
 
 /// Connects to the first address of a name that answers.
 pub(crate) async fn dial(host: String, port: u16) -> io::Result<TcpStream> {
-    dial_each((&host, port), |_| {}).await
+    dial_each((&host, port), None, |_| {}).await
 }
 
-async fn dial_each((host, port): (&str, u16), mut tell: impl FnMut(SocketAddr)) -> io::Result<TcpStream> {
+async fn dial_each(
+    (host, port): (&str, u16),
+    receive_buffer_bytes: Option<u32>,
+    mut tell: impl FnMut(SocketAddr),
+) -> io::Result<TcpStream> {
     let mut failed = io::Error::from(io::ErrorKind::NotFound);
     for address in lookup_host((host, port)).await? {
         tell(address);
-        match TcpStream::connect(address).await {
+        match connect(address, receive_buffer_bytes).await {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
                 return Ok(stream);
@@ -215,6 +225,14 @@ async fn dial_each((host, port): (&str, u16), mut tell: impl FnMut(SocketAddr)) 
         }
     }
     Err(failed)
+}
+
+/// The size of the buffer goes before the connection: what the other side is offered depends on it.
+async fn connect(address: SocketAddr, receive_buffer_bytes: Option<u32>) -> io::Result<TcpStream> {
+    let Some(length) = receive_buffer_bytes else { return TcpStream::connect(address).await };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_recv_buffer_size(length)?;
+    socket.connect(address).await
 }
 
 async fn reach(deadline: Option<Monotonic>, clock: Clock) {
@@ -288,6 +306,20 @@ mod tests {
         fn is_over(&self) -> bool {
             *self.over.lock()
         }
+    }
+
+    #[test]
+    fn a_connection_has_the_buffer_that_is_asked_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let loops = EventLoops::start(1).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        loops.get(0).spawn(async move {
+            let stream = connect(address, Some(50_000)).await.unwrap();
+            tell.send(socket2::SockRef::from(&stream).recv_buffer_size().unwrap()).unwrap();
+        });
+        // The system doubles it, for its own needs.
+        assert_eq!(told.recv().unwrap(), 100_000);
     }
 
     #[test]

@@ -124,6 +124,11 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// A log's file could not be read while it was copied: whoever reads it for others meets the error too.
+    pub fn copying(source: io::Error) -> Self {
+        Self::storage("copying", "a log", source)
+    }
+
     pub(crate) fn storage(what: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::WouldBlock => Self::Cold,

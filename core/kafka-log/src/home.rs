@@ -1,10 +1,10 @@
 //! Where a log's files are: the disk, the folder (which may be renamed), and the cache of index blocks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use base::{Disk, File, OpenMode};
+use base::{Disk, File, OpenMode, Slow};
 use parking_lot::{Mutex, RwLock};
 
 use crate::LogError;
@@ -15,19 +15,40 @@ pub(crate) struct Home {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) cache: Arc<BlockCache>,
     dir: RwLock<PathBuf>,
+    /// Held while a path is used, and for writing while the folder gets another name: a path that is out of date looks like a file
+    /// that is lost. An event loop never meets a folder that is being renamed: its log is not used yet, or no more.
+    naming: RwLock<()>,
 }
 
 impl Home {
     pub(crate) fn new(disk: Arc<dyn Disk>, cache: Arc<BlockCache>, dir: PathBuf) -> Arc<Self> {
-        Arc::new(Self { disk, cache, dir: RwLock::new(dir) })
+        Arc::new(Self { disk, cache, dir: RwLock::new(dir), naming: RwLock::new(()) })
     }
 
     pub(crate) fn dir(&self) -> PathBuf {
         self.dir.read().clone()
     }
 
-    pub(crate) fn set_dir(&self, dir: PathBuf) {
-        *self.dir.write() = dir;
+    /// Gives the folder another name in the same log directory.
+    pub(crate) fn rename(&self, name: &str, slow: &Slow) -> Result<(), LogError> {
+        let _alone = self.naming.write();
+        let from = self.dir();
+        let to = from.with_file_name(name);
+        let renamed = self.disk.rename(&from, &to, slow);
+        renamed.map_err(|error| LogError::storage("renaming", from, error))?;
+        *self.dir.write() = to;
+        Ok(())
+    }
+
+    /// Uses the folder's path, which stays true meanwhile. Not to be nested.
+    pub(crate) fn with_dir<T>(&self, with: impl FnOnce(&Path) -> T) -> T {
+        let _unchanged = self.naming.read();
+        with(&self.dir())
+    }
+
+    /// Uses the path of a file in the folder, as [`Home::with_dir`] does.
+    pub(crate) fn with_path<T>(&self, name: &str, with: impl FnOnce(PathBuf) -> T) -> T {
+        self.with_dir(|dir| with(dir.join(name)))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -35,8 +56,9 @@ impl Home {
     }
 
     pub(crate) fn open(&self, kind: FileKind, offset: i64, mode: OpenMode) -> Result<Arc<dyn File>, LogError> {
-        let path = self.path(&kind.name(offset));
-        self.disk.open(&path, mode).map_err(|error| LogError::storage("opening", path, error))
+        self.with_path(&kind.name(offset), |path| {
+            self.disk.open(&path, mode).map_err(|error| LogError::storage("opening", path, error))
+        })
     }
 
     /// Names the file of an error.

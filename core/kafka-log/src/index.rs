@@ -129,8 +129,9 @@ impl<E: Entry> Index<E> {
         if self.state.read().written.is_some() {
             return Ok(());
         }
-        let path = home.path(&E::KIND.name(self.base));
-        let metadata = home.disk.metadata(&path).map_err(|error| LogError::storage("reading", path, error))?;
+        let metadata = home.with_path(&E::KIND.name(self.base), |path| {
+            home.disk.metadata(&path).map_err(|error| LogError::storage("reading", path, error))
+        })?;
         if metadata.is_some_and(|metadata| metadata.len == 0) {
             let empty = Written { entries: 0, last: None, number: home.cache.next_index() };
             self.state.write().written.get_or_insert(empty);

@@ -15,6 +15,7 @@ mod loading;
 mod log;
 mod manager;
 mod metadata;
+mod moved;
 mod partition;
 mod producers;
 mod segment;

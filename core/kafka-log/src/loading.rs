@@ -1,6 +1,6 @@
 //! Start: directories are locked, checkpoints read, and every partition's log is opened by jobs that run side by side.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 
 use crate::checkpoint::{self, PartitionOffsets};
 use crate::log::LoadFrom;
-use crate::manager::{Directory, LogManager, ManagerConfig};
+use crate::manager::{Directory, LogManager, Logs, ManagerConfig};
 use crate::metadata::{self, BrokerMetadata};
-use crate::partition::{FolderKind, TopicPartition, parse_folder};
+use crate::moved::{Other, sort_out};
+use crate::partition::{FolderKind, TopicPartition, deleted_folder, parse_folder};
 use crate::shared::Shared;
 use crate::types::{Level, Surroundings};
 use crate::{Log, LogConfig, LogError};
@@ -49,9 +50,16 @@ struct LoadingDir {
     recovery_points: PartitionOffsets,
     start_offsets: PartitionOffsets,
     high_watermarks: PartitionOffsets,
-    pending: Mutex<VecDeque<TopicPartition>>,
-    loaded: Mutex<Vec<Arc<Log>>>,
+    pending: Mutex<VecDeque<Folder>>,
+    loaded: Mutex<Vec<(FolderKind, Arc<Log>)>>,
     failed: Mutex<Option<LogError>>,
+}
+
+/// A log's folder.
+struct Folder {
+    name: String,
+    partition: TopicPartition,
+    kind: FolderKind,
 }
 
 impl Loading {
@@ -117,9 +125,9 @@ impl Loading {
 
     /// When all jobs are done: the logs. Removes the marks of a clean stop.
     pub fn finish(self, now: Now, slow: &Slow) -> Result<LogManager, LogError> {
-        let Self { work, config, doomed, .. } = self;
+        let Self { work, config, mut doomed, .. } = self;
         let shared = Arc::clone(&work.shared);
-        let mut logs: BTreeMap<TopicPartition, Arc<Log>> = BTreeMap::new();
+        let mut found: Vec<(FolderKind, Arc<Log>)> = Vec::new();
         let mut dirs: Vec<Directory> = Vec::new();
         for dir in &work.dirs {
             let removed = remove_if_there(shared.disk.as_ref(), &dir.path.join(CLEAN_SHUTDOWN), slow);
@@ -134,31 +142,67 @@ impl Loading {
                 shared.surroundings.directory_failed(&dir.path, &error);
                 continue;
             }
-            for log in dir.loaded.lock().drain(..) {
-                if let Some(other) = logs.get(log.partition()) {
-                    return Err(LogError::Start(format!(
-                        "Duplicate log directories for {} are found in both {} and {}. It is likely because log directory failure \
-                         happened while broker was replacing current replica with future replica. Recover broker from this failure by \
-                         manually deleting one of the two directories for this partition. It is recommended to delete the partition in \
-                         the log directory that is known to have failed recently.",
-                        log.partition(),
-                        log.dir().display(),
-                        other.dir().display()
-                    )));
-                }
+            for (kind, log) in dir.loaded.lock().drain(..) {
                 log.update_high_watermark(dir.high_watermarks.get(log.partition()).copied().unwrap_or(0));
-                logs.insert(log.partition().clone(), log);
+                found.push((kind, log));
             }
             dirs.push(Directory::new(dir.path.clone(), dir.lock.lock().take()));
         }
         if dirs.is_empty() {
             return Err(LogError::Start("Shutdown broker because all log dirs have failed".to_owned()));
         }
+        let logs = sort(&shared, found, &mut doomed, now, slow)?;
         let manager = LogManager::new(shared, config, dirs, logs, now);
         let delay_ms = (work.topic_configs)("").file_delete_delay_ms;
         doomed.into_iter().for_each(|dir| manager.remove_dir_later(dir, delay_ms, now));
         Ok(manager)
     }
+}
+
+/// The logs, and the copies of them that are on their way.
+fn sort(
+    shared: &Shared,
+    found: Vec<(FolderKind, Arc<Log>)>,
+    doomed: &mut Vec<PathBuf>,
+    now: Now,
+    slow: &Slow,
+) -> Result<(Logs, Logs), LogError> {
+    let (mut logs, mut futures) = (Logs::new(), Vec::new());
+    for (kind, log) in found {
+        let name = log.partition().clone();
+        match (kind, logs.remove(&name)) {
+            (FolderKind::Future, before) => {
+                logs.extend(before.map(|before| (name, before)));
+                futures.push(log);
+            }
+            (_, None) => drop(logs.insert(name, log)),
+            (_, Some(before)) => {
+                let sorted = sort_out(shared, before, log, now, slow)?;
+                logs.insert(name, sorted.current);
+                match sorted.other {
+                    Other::Future(log) => futures.push(log),
+                    Other::Doomed(log) => doomed.push(log.dir()),
+                }
+            }
+        }
+    }
+    // The other folder is gone, or has another name.
+    for log in logs.values().filter(|log| log.is_marked()) {
+        log.unmark(slow)?;
+    }
+    let mut by_name = Logs::new();
+    for log in futures {
+        if logs.get(log.partition()).is_some_and(|current| current.log_dir() == log.log_dir()) {
+            // A copy in the same directory is of no use.
+            log.rename(&deleted_folder(log.partition(), &mut shared.random.lock()), slow)?;
+            doomed.push(log.dir());
+        } else if let Some(before) = by_name.insert(log.partition().clone(), Arc::clone(&log)) {
+            let (one, other) = (log.dir(), before.dir());
+            let found = format!("Duplicate log directories found: {}, {}", one.display(), other.display());
+            return Err(LogError::Start(found));
+        }
+    }
+    Ok((logs, by_name))
 }
 
 impl std::fmt::Debug for Loading {
@@ -240,11 +284,7 @@ fn begin_dir(
 }
 
 /// The partitions that have a folder here; folders that wait for deletion go to `doomed`.
-fn list_partitions(
-    shared: &Shared,
-    path: &Path,
-    doomed: &mut Vec<PathBuf>,
-) -> Result<VecDeque<TopicPartition>, LogError> {
+fn list_partitions(shared: &Shared, path: &Path, doomed: &mut Vec<PathBuf>) -> Result<VecDeque<Folder>, LogError> {
     let disk = shared.disk.as_ref();
     let mut pending = VecDeque::new();
     for entry in disk.list(path).map_err(|error| LogError::storage("listing", path, error))? {
@@ -252,17 +292,8 @@ fn list_partitions(
             continue;
         }
         match parse_folder(&entry.name) {
-            Some((partition, FolderKind::Current)) => pending.push_back(partition),
             Some((_, FolderKind::Deleted)) => doomed.push(path.join(&entry.name)),
-            Some((_, FolderKind::Future)) => {
-                shared.say(
-                    Level::Warn,
-                    format!(
-                        "Leaving {} alone: moving replicas between log directories is not supported yet",
-                        entry.name
-                    ),
-                );
-            }
+            Some((partition, kind)) => pending.push_back(Folder { name: entry.name, partition, kind }),
             None => shared.say(
                 Level::Warn,
                 format!("Passing over {}: no partition's folder is called so", path.join(&entry.name).display()),
@@ -295,16 +326,16 @@ struct LoadJob {
 impl Job for LoadJob {
     fn step(&mut self, slow: &Slow) -> Next {
         let Some(dir) = self.work.dirs.get(self.dir) else { return Next::Done };
-        let Some(partition) = dir.pending.lock().pop_front() else { return Next::Done };
+        let Some(Folder { name, partition, kind }) = dir.pending.lock().pop_front() else { return Next::Done };
         let from = LoadFrom {
-            dir: dir.path.join(partition.to_string()),
+            dir: dir.path.join(name),
             log_start: dir.start_offsets.get(&partition).copied().unwrap_or(0),
             recovery_point: dir.recovery_points.get(&partition).copied().unwrap_or(0),
             clean: dir.clean,
         };
         let config = (self.work.topic_configs)(&partition.topic);
         match Log::open(&self.work.shared, partition, config, from, self.work.now, slow) {
-            Ok(log) => dir.loaded.lock().push(log),
+            Ok(log) => dir.loaded.lock().push((kind, log)),
             Err(error) => {
                 self.work
                     .shared

@@ -8,6 +8,7 @@ mod append;
 mod epochs_file;
 mod load;
 mod lookup;
+mod moving;
 mod read;
 mod truncate;
 mod upkeep;
@@ -47,6 +48,8 @@ pub struct Log {
     epoch_writes: Mutex<u64>,
     flush_queued: AtomicBool,
     warned_compacted: AtomicBool,
+    /// The folder bears the mark of one that takes another's place.
+    marked: AtomicBool,
     me: Weak<Log>,
 }
 
@@ -277,14 +280,9 @@ impl Log {
         self.view.write().closed = true;
     }
 
-    /// Renames the folder within or between log directories of one file system.
+    /// Gives the folder another name in its log directory.
     pub(crate) fn rename(&self, name: &str, slow: &base::Slow) -> Result<(), LogError> {
-        let from = self.home.dir();
-        let to = from.with_file_name(name);
-        let renamed = self.shared.disk.rename(&from, &to, slow);
-        renamed.map_err(|error| LogError::storage("renaming", from, error))?;
-        self.home.set_dir(to);
-        Ok(())
+        self.home.rename(name, slow)
     }
 
     /// `waited_for`: an append is acknowledged when it is done.

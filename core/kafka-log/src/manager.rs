@@ -1,5 +1,7 @@
 //! All logs of a broker: its log directories, and the work that is done from time to time (`kafka.log.LogManager`).
 
+mod moves;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,9 +11,9 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::checkpoint::{self, PartitionOffsets};
 use crate::loading::CLEAN_SHUTDOWN;
-use crate::log::{FlushPolicy, LoadFrom, Truncation, write_epochs};
+use crate::log::{FlushPolicy, Truncation, write_epochs};
 use crate::metadata::{self, BrokerMetadata};
-use crate::partition::{TopicPartition, deleted_folder};
+use crate::partition::TopicPartition;
 use crate::shared::Shared;
 use crate::types::Level;
 use crate::{Log, LogConfig, LogError};
@@ -85,11 +87,18 @@ impl Directory {
 #[derive(Clone)]
 pub struct LogManager(Arc<Inner>);
 
+/// Logs by partition.
+pub(crate) type Logs = BTreeMap<TopicPartition, Arc<Log>>;
+
 struct Inner {
     shared: Arc<Shared>,
     config: ManagerConfig,
     dirs: RwLock<Vec<Directory>>,
-    logs: RwLock<BTreeMap<TopicPartition, Arc<Log>>>,
+    logs: RwLock<Logs>,
+    /// Copies of logs on their way to another directory. Taken behind `logs`.
+    futures: RwLock<Logs>,
+    /// Where the next log, or copy, of a partition is to be made.
+    preferred: Mutex<BTreeMap<TopicPartition, PathBuf>>,
     /// Creation and deletion, one at a time.
     changing: Mutex<()>,
     schedule: Mutex<Schedule>,
@@ -152,7 +161,7 @@ impl LogManager {
         shared: Arc<Shared>,
         config: ManagerConfig,
         dirs: Vec<Directory>,
-        logs: BTreeMap<TopicPartition, Arc<Log>>,
+        (logs, futures): (Logs, Logs),
         now: Now,
     ) -> Self {
         let every = |task, delay_ms, period_ms| (task, now.monotonic.plus_ms(delay_ms), period_ms);
@@ -170,6 +179,8 @@ impl LogManager {
             config,
             dirs: RwLock::new(dirs),
             logs: RwLock::new(logs),
+            futures: RwLock::new(futures),
+            preferred: Mutex::default(),
             changing: Mutex::new(()),
             schedule: Mutex::new(Schedule { tasks }),
             under_way: Mutex::default(),
@@ -186,6 +197,13 @@ impl LogManager {
         self.0.logs.read().values().cloned().collect()
     }
 
+    /// All logs, and the copies on their way.
+    pub fn all_logs(&self) -> Vec<Arc<Log>> {
+        let mut all = self.logs();
+        all.extend(self.futures());
+        all
+    }
+
     /// The directories that were usable at the start, and whether each is online.
     pub fn directories(&self) -> Vec<(PathBuf, bool)> {
         let configured = self.0.config.dirs.iter();
@@ -198,10 +216,10 @@ impl LogManager {
     }
 
     fn logs_in(&self, dir: &Path) -> Vec<Arc<Log>> {
-        self.0.logs.read().values().filter(|log| log.log_dir() == dir).cloned().collect()
+        self.all_logs().into_iter().filter(|log| log.log_dir() == dir).collect()
     }
 
-    /// The log of a partition, made in the directory with the fewest if it is not there. `is_new`: the controller says that the
+    /// The log of a partition, made in the directory that is preferred for it, or in that with the fewest, if it is not there. `is_new`: the controller says that the
     /// partition is new; if not, and a directory is offline, the log may lie there and none is made.
     pub fn get_or_create(
         &self,
@@ -220,22 +238,21 @@ impl LogManager {
         if !is_new && online.len() < self.0.config.dirs.len() {
             return Err(offline("a log directory is offline, and it may lie there"));
         }
+        let preferred = self.0.preferred.lock().get(partition).cloned();
         let mut error = offline("no log directory is online");
-        for dir in self.emptiest_first(online) {
-            let from = LoadFrom { dir: dir.join(partition.to_string()), log_start: 0, recovery_point: 0, clean: false };
-            match Log::open(&self.0.shared, partition.clone(), config.clone(), from, now, slow) {
+        let dirs = match preferred {
+            Some(dir) if online.contains(&dir) => vec![dir],
+            Some(_) => return Err(offline("the log directory that was named for it is offline")),
+            None => self.emptiest_first(online),
+        };
+        for dir in dirs {
+            match self.open_new(partition, &dir, &partition.to_string(), config, now, slow) {
                 Ok(log) => {
                     self.0.logs.write().insert(partition.clone(), Arc::clone(&log));
-                    let line = format!("Created log for partition {partition} in {}", log.dir().display());
-                    self.0.shared.say(Level::Info, line);
+                    self.0.preferred.lock().remove(partition);
                     return Ok(log);
                 }
-                Err(failed) => {
-                    if !crate::shared::is_full(&failed) {
-                        self.0.shared.surroundings.directory_failed(&dir, &failed);
-                    }
-                    error = failed;
-                }
+                Err(failed) => error = failed,
             }
         }
         Err(error)
@@ -243,8 +260,8 @@ impl LogManager {
 
     fn emptiest_first(&self, mut dirs: Vec<PathBuf>) -> Vec<PathBuf> {
         if dirs.len() > 1 {
-            let logs = self.0.logs.read();
-            dirs.sort_by_cached_key(|dir| logs.values().filter(|log| log.log_dir() == *dir).count());
+            let logs = self.all_logs();
+            dirs.sort_by_cached_key(|dir| logs.iter().filter(|log| log.log_dir() == *dir).count());
         }
         dirs
     }
@@ -261,13 +278,15 @@ impl LogManager {
         let mut dirs = Vec::new();
         let mut results = Vec::with_capacity(partitions.len());
         for partition in partitions {
+            // A copy on its way goes with its log.
+            let future = self.delete_future_log(partition, now, slow);
             let deleted = self.delete_one(partition, now, slow);
-            if let Ok(Some(dir)) = &deleted
-                && !dirs.contains(dir)
-            {
-                dirs.push(dir.clone());
+            for dir in [&future, &deleted].into_iter().filter_map(|deleted| deleted.as_ref().ok()?.as_ref()) {
+                if !dirs.contains(dir) {
+                    dirs.push(dir.clone());
+                }
             }
-            results.push((partition.clone(), deleted.map(|_| ())));
+            results.push((partition.clone(), deleted.and(future).map(|_| ())));
         }
         for dir in dirs {
             self.checkpoint(&dir, Task::RecoveryPoints, slow);
@@ -287,18 +306,7 @@ impl LogManager {
                 false => Ok(None),
             };
         };
-        log.close_now();
-        let dir = log.log_dir();
-        let name = deleted_folder(partition, &mut self.0.shared.random.lock());
-        let renamed = log.rename(&name, slow);
-        renamed.inspect_err(|error| self.0.shared.surroundings.directory_failed(&dir, error))?;
-        let line = format!(
-            "Log for partition {partition} is renamed to {} and is scheduled for deletion",
-            log.dir().display()
-        );
-        self.0.shared.say(Level::Info, line);
-        self.remove_dir_later(log.dir(), log.config().file_delete_delay_ms, now);
-        Ok(Some(dir))
+        self.doom(&log, now, slow).map(Some)
     }
 
     /// Cuts logs back to offsets, as followers do; true for each that was longer. The recovery points are on disk before anything is
@@ -341,14 +349,8 @@ impl LogManager {
 
     pub(crate) fn remove_dir_later(&self, dir: PathBuf, delay_ms: i64, now: Now) {
         let shared = Arc::clone(&self.0.shared);
-        self.0.shared.later(now.monotonic.plus_ms(delay_ms.max(0).unsigned_abs()), move |slow| {
-            match shared.disk.remove_dir_all(&dir, slow) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    shared.say(Level::Error, format!("Exception while deleting {}: {error}", dir.display()));
-                }
-                _ => shared.say(Level::Info, format!("Deleted log in {}.", dir.display())),
-            }
-        });
+        let at = now.monotonic.plus_ms(delay_ms.max(0).unsigned_abs());
+        self.0.shared.later(at, move |slow| remove_dir(&shared, &dir, slow));
     }
 
     /// Hands out the work that is due (retention, flushes, checkpoints, deletions); call it at or after the time it returned.
@@ -380,10 +382,10 @@ impl LogManager {
     fn logs_for(&self, task: Task, now: Now) -> Vec<Arc<Log>> {
         let config = &self.0.config;
         match task {
-            Task::Retention | Task::Producers => self.logs(),
+            Task::Retention | Task::Producers => self.all_logs(),
             Task::Flush => {
                 let policy = FlushPolicy { age_ms: config.background_flush_ms, bytes: config.background_flush_bytes };
-                self.logs().into_iter().filter(|log| log.wants_flush(now.monotonic, policy)).collect()
+                self.all_logs().into_iter().filter(|log| log.wants_flush(now.monotonic, policy)).collect()
             }
             Task::RecoveryPoints | Task::StartOffsets | Task::HighWatermarks => Vec::new(),
         }
@@ -394,7 +396,7 @@ impl LogManager {
             Task::Retention => {
                 let start = log.offsets().log_start;
                 self.told(log, &log.delete_old_segments(now, slow));
-                if log.offsets().log_start > start {
+                if log.offsets().log_start > start && !self.is_future(log) {
                     self.0.shared.surroundings.start_moved(log.partition());
                 }
             }
@@ -422,6 +424,10 @@ impl LogManager {
                 }
             }
         }
+    }
+
+    fn is_future(&self, log: &Log) -> bool {
+        self.0.futures.read().get(log.partition()).is_some_and(|future| std::ptr::eq(future.as_ref(), log))
     }
 
     fn told<T>(&self, log: &Log, result: &Result<T, LogError>) {
@@ -485,17 +491,26 @@ impl LogManager {
         }
     }
 
-    /// Takes a directory offline: its logs are closed and gone, its lock is released. Returns their partitions.
-    pub fn directory_offline(&self, dir: &Path) -> Vec<TopicPartition> {
+    /// Takes a directory offline: its logs are closed and gone, its lock is released. Returns the partitions of its logs, and those of
+    /// the copies that were on their way there.
+    pub fn directory_offline(&self, dir: &Path) -> (Vec<TopicPartition>, Vec<TopicPartition>) {
         if let Some(known) = self.0.dirs.write().iter_mut().find(|known| known.path == dir) {
             known.lock = None;
         }
-        let logs = self.logs_in(dir);
-        for log in &logs {
-            log.close_now();
-            self.0.logs.write().remove(log.partition());
+        let mut offline = (Vec::new(), Vec::new());
+        let mut logs = self.0.logs.write();
+        let mut futures = self.0.futures.write();
+        for (logs, names) in [(&mut *logs, &mut offline.0), (&mut *futures, &mut offline.1)] {
+            logs.retain(|name, log| {
+                let is_offline = log.log_dir() == dir;
+                if is_offline {
+                    log.close_now();
+                    names.push(name.clone());
+                }
+                !is_offline
+            });
         }
-        logs.iter().map(|log| log.partition().clone()).collect()
+        offline
     }
 
     /// Writes `meta.properties` in each directory that is online.
@@ -535,5 +550,14 @@ impl LogManager {
         let mark = dir.join(CLEAN_SHUTDOWN);
         disk.open(&mark, OpenMode::Create).map_err(|error| LogError::storage("creating", mark, error))?;
         disk.sync_dir(dir, slow).map_err(|error| LogError::storage("syncing", dir, error))
+    }
+}
+
+fn remove_dir(shared: &Shared, dir: &Path, slow: &Slow) {
+    match shared.disk.remove_dir_all(dir, slow) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            shared.say(Level::Error, format!("Exception while deleting {}: {error}", dir.display()));
+        }
+        _ => shared.say(Level::Info, format!("Deleted log in {}.", dir.display())),
     }
 }

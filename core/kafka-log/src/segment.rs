@@ -225,8 +225,9 @@ impl Segment {
 
     /// When the file was last changed.
     pub(crate) fn modified_ms(&self) -> Result<i64, LogError> {
-        let path = self.home.path(&FileKind::Log.name(self.base_offset));
-        let metadata = self.home.disk.metadata(&path).map_err(|error| LogError::storage("reading", path, error))?;
+        let metadata = self.home.with_path(&FileKind::Log.name(self.base_offset), |path| {
+            self.home.disk.metadata(&path).map_err(|error| LogError::storage("reading", path, error))
+        })?;
         Ok(metadata.map_or(0, |metadata| metadata.modified_ms))
     }
 
@@ -394,12 +395,13 @@ impl Segment {
     /// Renames the files so that no start finds them: `.deleted` behind each name.
     pub(crate) fn mark_deleted(&self, slow: &Slow) -> Result<(), LogError> {
         for kind in FileKind::SEGMENT {
-            let from = self.home.path(&kind.name(self.base_offset));
-            let to = self.home.path(&deleted_name(kind, self.base_offset));
-            match self.home.disk.rename(&from, &to, slow) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                renamed => renamed.map_err(|error| LogError::storage("renaming", from, error))?,
-            }
+            self.home.with_path(&kind.name(self.base_offset), |from| {
+                let to = from.with_file_name(deleted_name(kind, self.base_offset));
+                match self.home.disk.rename(&from, &to, slow) {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                    renamed => renamed.map_err(|error| LogError::storage("renaming", from, error)),
+                }
+            })?;
         }
         Ok(())
     }
@@ -407,11 +409,12 @@ impl Segment {
     /// Removes the files that [`Segment::mark_deleted`] renamed.
     pub(crate) fn remove_deleted(&self, slow: &Slow) -> Result<(), LogError> {
         for kind in FileKind::SEGMENT {
-            let path = self.home.path(&deleted_name(kind, self.base_offset));
-            match self.home.disk.remove_file(&path, slow) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                removed => removed.map_err(|error| LogError::storage("removing", path, error))?,
-            }
+            self.home.with_path(&deleted_name(kind, self.base_offset), |path| {
+                match self.home.disk.remove_file(&path, slow) {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                    removed => removed.map_err(|error| LogError::storage("removing", path, error)),
+                }
+            })?;
         }
         Ok(())
     }

@@ -70,8 +70,9 @@ impl TransactionIndex {
         if let Some(entries) = entries.as_mut() {
             return work(entries);
         }
-        let path = home.path(&FileKind::TransactionIndex.name(self.base));
-        let content = home.disk.read(&path, 1 << 30).map_err(|error| LogError::storage("reading", path, error))?;
+        let content = home.with_path(&FileKind::TransactionIndex.name(self.base), |path| {
+            home.disk.read(&path, 1 << 30).map_err(|error| LogError::storage("reading", path, error))
+        })?;
         // A torn entry at the end is one that was never needed: its segment is recovered.
         let read = content.chunks_exact(AbortedEntry::SIZE).map_while(AbortedEntry::decode).collect();
         work(entries.insert(read))

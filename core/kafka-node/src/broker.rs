@@ -29,7 +29,7 @@ use crate::metadata::Metadata;
 use crate::notifications::Notifications;
 use crate::partitions::Partitions;
 use crate::producer_ids::ProducerIds;
-use crate::replication::{IsrChanges, Replication, Throttles};
+use crate::replication::{IsrChanges, Moves, Replication, Throttles};
 use crate::startup::Startup;
 use crate::topic_configs::TopicOverrides;
 use crate::topic_waits::TopicWaits;
@@ -50,6 +50,7 @@ pub struct Broker {
     pub(crate) partitions: Partitions,
     pub(crate) replication: Replication,
     pub(crate) isr_changes: IsrChanges,
+    pub(crate) moves: Moves,
     pub(crate) throttles: Arc<Throttles>,
     pub(crate) produces: Purgatory<WaitingProduce>,
     pub(crate) fetches: Purgatory<WaitingFetch>,
@@ -97,6 +98,7 @@ impl Broker {
             partitions: Partitions::default(),
             replication: Replication::default(),
             isr_changes: IsrChanges::default(),
+            moves: Moves::default(),
             throttles: Arc::default(),
             produces: Purgatory::default(),
             fetches: Purgatory::default(),

@@ -263,7 +263,7 @@ impl Broker {
         let Ok(Some(built)) = build() else { return Err(ErrorCode::UNKNOWN_SERVER_ERROR) };
         let zstd_allowed = settings.inter_broker_protocol >= ApiVersion::V2_1_IV0;
         let rules = partition.append_rules(Origin::Coordinator, i16::MAX, zstd_allowed, now);
-        let checked = validate::check(&built.bytes, &partition.log.config(), &rules)
+        let checked = validate::check(&built.bytes, &partition.log().config(), &rules)
             .map_err(|error| errors::of_records(&error))?;
         let acks_all = append.is_acknowledged && settings.offsets.commit_required_acks == -1;
         let info = partition.append(checked, Origin::Coordinator, acks_all, now).map_err(|refused| refused.code())?;
@@ -316,7 +316,7 @@ impl Broker {
         if !self.groups.expires_offsets.swap(true, Ordering::Relaxed) {
             self.schedule_offset_expiry(now);
         }
-        let offset = partition.log.offsets().log_start;
+        let offset = partition.log().offsets().log_start;
         self.host.submit(Box::new(Load {
             broker: self.clone(),
             partition: partition.clone(),
@@ -434,7 +434,7 @@ impl Load {
 
     /// Whether there is more to read.
     fn read_piece(&mut self) -> Result<bool, String> {
-        let log = &self.partition.log;
+        let log = self.partition.log();
         let offsets = log.offsets();
         self.offset = self.offset.max(offsets.log_start);
         if self.offset >= offsets.log_end {

@@ -31,7 +31,8 @@ use crate::metadata::GROUP_METADATA_TOPIC;
 /// One replica on this broker.
 pub(crate) struct Partition {
     pub(crate) name: TopicPartition,
-    pub(crate) log: Arc<Log>,
+    /// Another one after a move to another log directory: exchanged with `replica` held for writing, so that no append is between.
+    log: RwLock<Arc<Log>>,
     replica: RwLock<Replica>,
     /// Held, on disk threads alone, while the leader changes or the log is cut: neither begins before the other ends. Nobody who
     /// serves a request waits for it.
@@ -80,6 +81,26 @@ impl AppendRefused {
 }
 
 impl Partition {
+    /// The partition's log. Whoever keeps it for long may keep one that was moved away.
+    pub(crate) fn log(&self) -> Arc<Log> {
+        self.log.read().clone()
+    }
+
+    /// The copy in another directory becomes the log, if it has all that the log has; the old one, and the new. `truncations` is the
+    /// log's count of cuts at which the copy was found to agree. The caller holds `changes`.
+    pub(crate) fn swap_log(&self, logs: &LogManager, truncations: u64) -> Option<(Arc<Log>, Arc<Log>)> {
+        let _no_appends = self.replica.write();
+        let (old, new) = logs.swap(&self.name, truncations)?;
+        *self.log.write() = new.clone();
+        Some((old, new))
+    }
+
+    /// Moves the log's start, as DeleteRecords does.
+    pub(crate) fn delete_before(&self, offset: i64) -> Result<bool, LogError> {
+        let _not_swapped = self.replica.read();
+        self.log().increment_log_start_offset(offset)
+    }
+
     /// Appends as leader. With `acks_all`, the in-sync replicas must be enough before.
     pub(crate) fn append(
         &self,
@@ -102,9 +123,10 @@ impl Partition {
         now: Now,
     ) -> Result<Vec<Result<AppendInfo, LogError>>, ReplicaError> {
         let replica = self.replica.read();
-        let insync_min = if acks_all { self.log.config().insync_replicas_min } else { 0 };
+        let log = self.log();
+        let insync_min = if acks_all { log.config().insync_replicas_min } else { 0 };
         let epoch = replica.check_append(acks_all, insync_min)?;
-        let results = self.log.append_all_as_leader(all, epoch, origin, now);
+        let results = log.append_all_as_leader(all, epoch, origin, now);
         self.advance_high_watermark(&replica, now);
         Ok(results)
     }
@@ -122,8 +144,9 @@ impl Partition {
 
     /// True if it rose.
     fn advance_high_watermark(&self, replica: &Replica, now: Now) -> bool {
-        let to = replica.high_watermark(self.log.offsets().log_end, now.monotonic);
-        to.is_some_and(|to| self.log.increment_high_watermark(to).is_some())
+        let log = self.log();
+        let to = replica.high_watermark(log.offsets().log_end, now.monotonic);
+        to.is_some_and(|to| log.increment_high_watermark(to).is_some())
     }
 
     /// Compares a request's leader epoch (-1: none) with this broker's, which is returned.
@@ -152,10 +175,12 @@ impl Partition {
         self.replica.read().leader_epoch()
     }
 
-    /// The lowest start of the logs of all live replicas.
+    /// The lowest start of the logs of all live replicas, and of the copy that is on its way to another directory.
     pub(crate) fn low_watermark(&self, broker: &Broker) -> i64 {
         let metadata = broker.metadata.read();
-        let log_start = self.log.offsets().log_start;
+        let future = broker.logs().and_then(|logs| logs.future(&self.name));
+        let log_start = self.log().offsets().log_start;
+        let log_start = future.map_or(log_start, |future| log_start.min(future.offsets().log_start));
         self.replica.read().low_watermark(log_start, |id| metadata.brokers.contains_key(&id))
     }
 
@@ -189,7 +214,7 @@ impl Partition {
         self.tells(news, true);
         let rests = {
             let mut replica = self.replica.write();
-            let offsets = self.log.offsets();
+            let offsets = self.log().offsets();
             let now = (replica.leader_epoch(), offsets.log_start, offsets.high_watermark, offsets.log_end);
             now == (seen.leader_epoch, seen.log_start, seen.high_watermark, seen.log_end)
                 && replica.rest(broker, seen.log_end, news.clock())
@@ -218,9 +243,10 @@ impl Partition {
     /// Leads from now on. The caller holds `changes`.
     pub(crate) fn become_leader(&self, state: &LeaderAndIsr, now: Now) {
         let mut replica = self.replica.write();
-        let log_end = self.log.offsets().log_end;
+        let log = self.log();
+        let log_end = log.offsets().log_end;
         replica.become_leader(state, log_end, now.monotonic);
-        self.log.assign_epoch_start(state.leader_epoch, log_end);
+        log.assign_epoch_start(state.leader_epoch, log_end);
         self.advance_high_watermark(&replica, now);
     }
 
@@ -241,23 +267,24 @@ impl Partition {
         if replica.is_leader() || replica.leader_epoch() != fetched.leader_epoch {
             return Err(AppendFailure::Busy);
         }
-        let offsets = self.log.offsets();
+        let log = self.log();
+        let offsets = log.offsets();
         if offsets.log_end != fetched.offset {
             return Err(AppendFailure::Moved);
         }
         let mut log_end = offsets.log_end;
         if !fetched.records.is_empty() {
-            match self.log.append_as_follower(&fetched.records, now) {
+            match log.append_as_follower(&fetched.records, now) {
                 Ok(info) => log_end = info.log_end_offset,
                 Err(error) => return Err(self.follower_failure(&offsets, &error)),
             }
         }
         if fetched.high_watermark.min(log_end) != offsets.high_watermark {
-            self.log.update_high_watermark(fetched.high_watermark);
+            log.update_high_watermark(fetched.high_watermark);
         }
         if fetched.log_start > offsets.log_start {
             // The watermark may lag behind it for a while; the leader says it again.
-            let _ = self.log.increment_log_start_offset(fetched.log_start);
+            let _ = log.increment_log_start_offset(fetched.log_start);
         }
         Ok(log_end)
     }
@@ -307,7 +334,7 @@ impl Partition {
         }
         let start_before = replica.follower(broker).map(kafka_replica::Follower::log_start);
         let effect =
-            replica.record_fetch(broker, from, offsets.log_end, self.log.offsets().high_watermark, now.monotonic)?;
+            replica.record_fetch(broker, from, offsets.log_end, self.log().offsets().high_watermark, now.monotonic)?;
         let rises = effect.moved && self.advance_high_watermark(&replica, now);
         let has_moved = rises || start_before.is_some_and(|before| from.log_start > before);
         Ok(Recorded { has_moved, change: effect.expand })
@@ -324,7 +351,7 @@ impl Partition {
             return None;
         }
         let mut replica = self.replica.write();
-        replica.shrink_isr(self.log.offsets().log_end, now.monotonic)
+        replica.shrink_isr(self.log().offsets().log_end, now.monotonic)
     }
 
     /// Takes in what became of a change of the ISR; the change to ask for again.
@@ -350,8 +377,8 @@ impl Partition {
 
 impl AckPartition for Partition {
     fn acknowledged(&self, required: i64) -> Acknowledged {
-        let insync_min = self.log.config().insync_replicas_min;
-        self.replica.read().acknowledged(required, self.log.offsets().high_watermark, insync_min)
+        let insync_min = self.log().config().insync_replicas_min;
+        self.replica.read().acknowledged(required, self.log().offsets().high_watermark, insync_min)
     }
 }
 
@@ -456,7 +483,7 @@ impl Broker {
         let lag_ms_max = u64::try_from(self.settings().replication.lag_ms_max).unwrap_or(u64::MAX);
         let partition = Arc::new(Partition {
             name: name.clone(),
-            log,
+            log: RwLock::new(log),
             replica: RwLock::new(Replica::new(self.id(), lag_ms_max)),
             changes: Mutex::default(),
             produces: WaitingList::default(),
@@ -486,8 +513,10 @@ impl Broker {
             self.id(),
             dir.display()
         );
-        let names = logs.directory_offline(dir);
+        let _in_a_row = self.moves.in_a_row();
+        let (names, copies) = logs.directory_offline(dir);
         self.unfollow(names.iter().map(|name| (name.topic.clone(), name.partition)));
+        names.iter().chain(&copies).for_each(|name| self.moves.forget(&name.topic, name.partition));
         for name in names {
             let offline = self.partitions.remove(&name.topic, name.partition);
             self.partitions.insert(&name, Hosted::Offline);

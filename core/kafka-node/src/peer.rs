@@ -53,6 +53,8 @@ pub(crate) struct PeerSettings {
     /// How long an attempt to connect may take; it doubles with each that failed, up to the second.
     pub(crate) setup_timeout_ms: u64,
     pub(crate) setup_timeout_ms_max: u64,
+    /// `SO_RCVBUF`; `None`: as the system likes.
+    pub(crate) receive_buffer_bytes: Option<u32>,
 }
 
 impl PeerSettings {
@@ -69,6 +71,7 @@ impl PeerSettings {
             response_bytes_max: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
             setup_timeout_ms: u64::try_from(settings.replication.connection_setup_timeout_ms).unwrap_or(0),
             setup_timeout_ms_max: u64::try_from(settings.replication.connection_setup_timeout_ms_max).unwrap_or(0),
+            receive_buffer_bytes: None,
         }
     }
 }
@@ -350,6 +353,11 @@ impl Peer {
             }
         }
         self.tell(inner, now);
+    }
+
+    /// `SO_RCVBUF` of its connections; `None` leaves it to the system.
+    pub const fn receive_buffer_bytes(&self) -> Option<u32> {
+        self.settings.receive_buffer_bytes
     }
 
     /// Whether it was closed, and its last effects are taken.

@@ -93,6 +93,7 @@ impl Broker {
         let broker = self.clone();
         self.host.submit(once(move |slow| {
             broker.stop_following();
+            broker.moves.stop_all();
             let locks = broker.logs().map(|logs| logs.shutdown(slow)).unwrap_or_default();
             *broker.directory_locks.lock() = locks;
             broker.zookeeper_close(broker.host.now());

@@ -37,7 +37,7 @@ impl Broker {
             overrides.insert(topic.to_owned(), stored.0);
         }
         drop(overrides);
-        for log in self.logs().into_iter().flat_map(|logs| logs.logs()) {
+        for log in self.logs().into_iter().flat_map(kafka_log::LogManager::all_logs) {
             if log.partition().topic == topic {
                 log.set_config(resolved.clone());
             }
@@ -47,7 +47,7 @@ impl Broker {
 
     /// The broker's own values changed: every log follows, under what its topic sets for itself.
     pub(crate) fn topic_defaults_changed(&self) {
-        for log in self.logs().into_iter().flat_map(|logs| logs.logs()) {
+        for log in self.logs().into_iter().flat_map(kafka_log::LogManager::all_logs) {
             log.set_config(self.log_config_of(&log.partition().topic));
         }
     }

@@ -10,7 +10,7 @@ use super::{Level, Log};
 const ROOT: &str = "root";
 
 /// The loggers that a broker's lines come from. In the original a logger exists when its class is loaded.
-const OF_A_BROKER: [&str; 28] = [
+const OF_A_BROKER: [&str; 30] = [
     "kafka.Kafka$",
     "kafka.controller.KafkaController",
     "kafka.controller.TopicDeletionManager",
@@ -28,6 +28,8 @@ const OF_A_BROKER: [&str; 28] = [
     "kafka.server.KafkaServer",
     "kafka.server.KafkaServerStartable",
     "kafka.server.LogDirFailureChannel",
+    "kafka.server.ReplicaAlterLogDirsManager",
+    "kafka.server.ReplicaAlterLogDirsThread",
     "kafka.server.ReplicaFetcherThread",
     "kafka.server.ReplicaManager",
     "kafka.zk.KafkaZkClient",

@@ -77,8 +77,9 @@ Unknown keys warn, as in the originals.
   `log.cleaner.threads=0`.
 - What is converted for a consumer from before 0.11 is as long as it is. The original fills it up to the length of what it was made from,
   with a message that is not whole.
-- A folder `topic-N.<id>-future`, which a move between log directories has left, stays as it is, with a line that says so: moves are not
-  served yet.
+- A start that finds two folders of one partition's name, because a move between log directories was cut off, keeps the log that holds all of the
+  other one, and goes on with the move or ends it. The original ends, and leaves it to people; so does ours if neither holds the other. A
+  copy that lies beside its log in one directory is deleted. More in decision 17.
 - The tools for leader elections name the partitions that had the right leader already. The originals print those that were elected in
   their place, which is mended since 3.0.
 - `kafka.request.logger` writes nothing, whatever its level: requests are not traced.
@@ -104,7 +105,6 @@ fn api_state(key: ApiKey) -> &'static str {
         K::Vote | K::BeginQuorumEpoch | K::EndQuorumEpoch | K::DescribeQuorum => {
             "decoded, never served: as in the original, they belong to the mode without ZooKeeper"
         }
-        K::AlterReplicaLogDirs => "later: replication",
         K::AddPartitionsToTxn | K::AddOffsetsToTxn | K::EndTxn | K::WriteTxnMarkers | K::TxnOffsetCommit => {
             "later: transactions"
         }

@@ -48,9 +48,9 @@ impl Log {
         let mut writes = self.epoch_writes.lock();
         let Some(entries) = self.epochs.read().changed() else { return Ok(()) };
         *writes += 1;
-        let path = self.home.path(checkpoint::LEADER_EPOCHS);
         let text = checkpoint::format_epochs(&entries);
-        checkpoint::write_text(self.shared.disk.as_ref(), &path, &text, slow)?;
+        let disk = self.shared.disk.as_ref();
+        self.home.with_path(checkpoint::LEADER_EPOCHS, |path| checkpoint::write_text(disk, &path, &text, slow))?;
         self.epochs.write().written(&entries);
         Ok(())
     }
@@ -63,13 +63,14 @@ impl Log {
         }
         let Some(entries) = self.epochs.read().changed() else { return Ok(None) };
         *writes += 1;
-        let path = self.home.path(ASIDE);
-        let opened = self.shared.disk.open(&path, OpenMode::Create);
-        let written = opened.and_then(|file| {
-            file.truncate(0, slow)?;
-            file.write_at(&[IoSlice::new(checkpoint::format_epochs(&entries).as_bytes())], 0)
-        });
-        written.map_err(|error| LogError::storage("writing", path, error))?;
+        self.home.with_path(ASIDE, |path| {
+            let opened = self.shared.disk.open(&path, OpenMode::Create);
+            let written = opened.and_then(|file| {
+                file.truncate(0, slow)?;
+                file.write_at(&[IoSlice::new(checkpoint::format_epochs(&entries).as_bytes())], 0)
+            });
+            written.map_err(|error| LogError::storage("writing", path, error))
+        })?;
         Ok(Some(Aside { entries, write: *writes }))
     }
 
@@ -79,8 +80,10 @@ impl Log {
         if *writes != aside.write || self.view.read().closed {
             return Ok(());
         }
-        let (from, to) = (self.home.path(ASIDE), self.home.path(checkpoint::LEADER_EPOCHS));
-        self.shared.disk.rename(&from, &to, slow).map_err(|error| LogError::storage("renaming", from, error))
+        self.home.with_dir(|dir| {
+            let (from, to) = (dir.join(ASIDE), dir.join(checkpoint::LEADER_EPOCHS));
+            self.shared.disk.rename(&from, &to, slow).map_err(|error| LogError::storage("renaming", from, error))
+        })
     }
 }
 

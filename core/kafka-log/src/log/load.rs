@@ -12,6 +12,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 use super::append::end_marker;
+use super::moving::MARK;
 use super::{Log, Mode, State, refresh_unstable};
 use crate::batch::{Placed, ScanError, Scanner, Summary};
 use crate::checkpoint;
@@ -56,6 +57,7 @@ struct Loader<'a> {
     snapshots: Vec<i64>,
     snapshots_removed: bool,
     epochs: LeaderEpochs,
+    is_marked: bool,
 }
 
 /// What came of one segment's recovery.
@@ -98,9 +100,10 @@ impl Log {
             snapshots: Vec::new(),
             snapshots_removed: false,
             epochs: LeaderEpochs::default(),
+            is_marked: false,
         };
         let (end, log_start) = loader.load()?;
-        let Loader { home, segments, snapshots, snapshots_removed, epochs, from, .. } = loader;
+        let Loader { home, segments, snapshots, snapshots_removed, epochs, from, is_marked, .. } = loader;
         let active = segments.last().expect("the loader makes a segment where there is none");
         let place = OffsetPosition { offset: end.offset, segment: active.base_offset, position: active.size() };
         let recovery_point = if from.clean { end.offset } else { from.recovery_point.clamp(log_start, end.offset) };
@@ -142,6 +145,7 @@ impl Log {
             epoch_writes: Mutex::new(0),
             flush_queued: AtomicBool::new(false),
             warned_compacted: AtomicBool::new(false),
+            marked: AtomicBool::new(is_marked),
             me: me.clone(),
         }))
     }
@@ -204,6 +208,7 @@ impl Loader<'_> {
         let mut files: BTreeMap<i64, Files> = BTreeMap::new();
         let (mut swaps, mut cleaned) = (Vec::new(), Vec::new());
         for entry in entries.iter().filter(|entry| !entry.metadata.is_dir) {
+            self.is_marked |= entry.name == MARK;
             let Some((kind, offset, state)) = FileKind::parse(&entry.name) else { continue };
             match (state, kind) {
                 ("", FileKind::ProducerSnapshot) => self.snapshots.push(offset),

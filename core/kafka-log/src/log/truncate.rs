@@ -165,8 +165,9 @@ impl Log {
         if segments.is_empty() {
             return Ok(());
         }
-        let dir = self.home.dir();
-        self.shared.disk.sync_dir(&dir, slow).map_err(|error| LogError::storage("syncing", dir, error))
+        self.home.with_dir(|dir| {
+            self.shared.disk.sync_dir(dir, slow).map_err(|error| LogError::storage("syncing", dir, error))
+        })
     }
 
     /// Removes renamed files once no read can be under way.
@@ -216,11 +217,12 @@ impl Log {
             return Ok(());
         }
         for offset in gone {
-            let path = self.home.path(&FileKind::ProducerSnapshot.name(offset));
-            match self.shared.disk.remove_file(&path, slow) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                removed => removed.map_err(|error| LogError::storage("removing", path, error))?,
-            }
+            self.home.with_path(&FileKind::ProducerSnapshot.name(offset), |path| {
+                match self.shared.disk.remove_file(&path, slow) {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                    removed => removed.map_err(|error| LogError::storage("removing", path, error)),
+                }
+            })?;
         }
         self.state.lock().snapshots_removed = true;
         Ok(())

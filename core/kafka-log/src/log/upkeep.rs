@@ -86,11 +86,12 @@ impl Log {
         // A segment that was made since is a new name.
         let new_names = view.segments.iter().skip(first).any(|segment| segment.base_offset >= from);
         if new_names || snapshots_removed {
-            let dir = self.home.dir();
+            let disk = self.shared.disk.as_ref();
+            let sync = |dir: &std::path::Path| {
+                disk.sync_dir(dir, slow).map_err(|error| LogError::storage("syncing", dir, error))
+            };
             // The folder itself may be new as well.
-            for dir in [dir.as_path(), dir.parent().unwrap_or(&dir)] {
-                self.shared.disk.sync_dir(dir, slow).map_err(|error| LogError::storage("syncing", dir, error))?;
-            }
+            self.home.with_dir(|dir| sync(dir).and_then(|()| sync(dir.parent().unwrap_or(dir))))?;
         }
         Ok(())
     }

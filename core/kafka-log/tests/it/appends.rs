@@ -301,7 +301,7 @@ fn a_failed_disk_takes_its_directory_offline() {
     assert!(log.flush(world.now, &Slow::allowed()).is_err());
     assert_eq!(log.recovery_point(), 0, "a failed sync is not believed");
     assert_eq!(*world.broker.failed.lock().unwrap(), [std::path::PathBuf::from(DIR)]);
-    assert_eq!(world.logs.directory_offline(DIR.as_ref()), [World::partition(0)]);
+    assert_eq!(world.logs.directory_offline(DIR.as_ref()).0, [World::partition(0)]);
     assert!(matches!(Records::default().append(&log, world.now), Err(LogError::Closed { .. })));
     assert!(matches!(read(&log, 0), Err(LogError::Closed { .. })));
     let created =

@@ -6,6 +6,7 @@ mod concurrency;
 mod crashes;
 mod full_disk;
 mod golden;
+mod moves;
 mod overflow;
 mod runs;
 mod support;

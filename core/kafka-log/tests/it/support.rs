@@ -61,12 +61,18 @@ impl World {
     }
 
     pub(crate) fn try_on(disk: Arc<dyn Disk>, config: &LogConfig) -> Result<Self, LogError> {
+        Self::try_on_dirs(disk, config, &[DIR])
+    }
+
+    /// With these log directories.
+    pub(crate) fn try_on_dirs(disk: Arc<dyn Disk>, config: &LogConfig, dirs: &[&str]) -> Result<Self, LogError> {
+        let dirs = dirs.iter().map(PathBuf::from).collect();
         let broker = Arc::new(Broker::default());
         let config = config.clone();
         let loading = Loading::begin(
             Arc::clone(&disk),
             broker.clone(),
-            ManagerConfig { dirs: vec![PathBuf::from(DIR)], recovery_threads: 2, ..ManagerConfig::default() },
+            ManagerConfig { dirs, recovery_threads: 2, ..ManagerConfig::default() },
             Arc::new(move |_| config.clone()),
             Random::from_seed(1),
             at(0),

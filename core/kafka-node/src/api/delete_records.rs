@@ -114,15 +114,15 @@ fn delete(context: &Context<'_>, topic: &Str, one: &RequestPartition) -> Result<
     let partition = context.broker.partitions.get(context.broker, topic, one.partition_index)?;
     partition.check_epoch(-1, true)?;
     // Compacted topics keep their newest values: nobody may cut them.
-    if !partition.log.config().cleanup_delete {
+    if !partition.log().config().cleanup_delete {
         return Err(ErrorCode::POLICY_VIOLATION);
     }
     let offset = match one.offset {
-        HIGH_WATERMARK => partition.log.offsets().high_watermark,
+        HIGH_WATERMARK => partition.log().offsets().high_watermark,
         offset if offset < 0 => return Err(ErrorCode::OFFSET_OUT_OF_RANGE),
         offset => offset,
     };
-    partition.log.increment_log_start_offset(offset).map_err(|error| errors::of_log(&error))?;
+    partition.delete_before(offset).map_err(|error| errors::of_log(&error))?;
     partition.tell_sessions(context.broker);
     Ok((partition, offset))
 }

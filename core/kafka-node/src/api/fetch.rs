@@ -210,12 +210,12 @@ impl FetchPartition for Watched {
         if is_throttled {
             return Available::Bytes(0);
         }
-        let offsets = partition.log.offsets();
+        let offsets = partition.log().offsets();
         let end = end_of(bound, &offsets);
         if end == wait.start.offset {
             return Available::Bytes(0);
         }
-        match partition.log.position_of(end) {
+        match partition.log().position_of(end) {
             Ok(end) => {
                 let end = Position { offset: end.offset, segment: end.segment, byte: end.position };
                 available(&wait.start, &end, wait.bytes_max)
@@ -367,7 +367,7 @@ impl Fetch {
         // From version 11 on a consumer may read from a follower (KIP-392).
         let leader_only = self.is_follower() || self.version < 11;
         let leader_epoch = partition.check_epoch(wanted.request.current_leader_epoch, leader_only)?;
-        let config = partition.log.config();
+        let config = partition.log().config();
         if self.version < 10 && config.compression == Some(ZSTD) {
             return Err(Refusal::Code(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE));
         }
@@ -382,7 +382,7 @@ impl Fetch {
         if let Some(rack) = &self.rack {
             send_nearer(broker, &partition, wanted, rack)?;
         }
-        let fetched = partition.log.read(&read)?;
+        let fetched = partition.log().read(&read)?;
         // The original asks its segment for fewer bytes than none; at the end it asks for nothing.
         let is_negative = self.is_negative || wanted.request.partition_max_bytes < 0;
         if is_negative && wanted.request.fetch_offset < end_of(self.bound, &fetched.offsets) {
@@ -430,7 +430,7 @@ impl Fetch {
             Ok(recorded) => {
                 if recorded.has_moved {
                     // The follower hears of it with this answer.
-                    read.answer.high_watermark = read.partition.log.offsets().high_watermark;
+                    read.answer.high_watermark = read.partition.log().offsets().high_watermark;
                     pass.moved.push(read.partition.clone());
                 }
                 pass.changes.extend(recorded.change.map(|change| (read.partition.clone(), change)));
@@ -589,8 +589,8 @@ fn refuse_diverging(partition: &Partition, wanted: &Wanted) -> Result<(), Refusa
     if asked.last_fetched_epoch < 0 {
         return Ok(());
     }
-    let end = partition.log.end_offset_for_epoch(asked.last_fetched_epoch).ok_or(ErrorCode::OFFSET_OUT_OF_RANGE)?;
-    let offsets = partition.log.offsets();
+    let end = partition.log().end_offset_for_epoch(asked.last_fetched_epoch).ok_or(ErrorCode::OFFSET_OUT_OF_RANGE)?;
+    let offsets = partition.log().offsets();
     if asked.fetch_offset < offsets.log_start {
         return Err(Refusal::Code(ErrorCode::OFFSET_OUT_OF_RANGE));
     }
@@ -615,7 +615,7 @@ fn send_nearer(broker: &Broker, partition: &Partition, wanted: &Wanted, rack: &s
     let Some(nearer) = followers.and_then(|followers| preferred_replica::choose(broker, &followers, rack)) else {
         return Ok(());
     };
-    let offsets = partition.log.offsets();
+    let offsets = partition.log().offsets();
     Err(Refusal::AtOnce(Box::new(ResponsePartition {
         partition_index: wanted.name.partition,
         high_watermark: offsets.high_watermark,

@@ -83,7 +83,7 @@ fn look_up(
     }
     let partition = broker.partitions.get(broker, topic, one.partition_index)?;
     partition.check_stated_epoch(one.current_leader_epoch)?;
-    let log = &partition.log;
+    let log = &*partition.log();
     let offsets = log.offsets();
     let end = match (manner.is_consumer, manner.isolation_level) {
         (false, _) => offsets.log_end,

@@ -4,6 +4,7 @@
 mod alter_configs;
 mod alter_isr;
 mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
 mod controlled_shutdown;
 mod create_partitions;
@@ -93,6 +94,7 @@ served! {
     OffsetForLeaderEpoch offset_for_leader_epoch,
     DescribeConfigs describe_configs,
     AlterConfigs alter_configs,
+    AlterReplicaLogDirs alter_replica_log_dirs,
     DescribeLogDirs describe_log_dirs,
     CreatePartitions create_partitions,
     DeleteGroups delete_groups,

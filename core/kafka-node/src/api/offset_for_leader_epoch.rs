@@ -35,5 +35,5 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
 fn look_up(context: &Context<'_>, topic: &Str, one: &RequestPartition) -> Result<Option<EpochOffset>, ErrorCode> {
     let partition = context.broker.partitions.get(context.broker, topic, one.partition_index)?;
     partition.check_stated_epoch(one.current_leader_epoch)?;
-    Ok(partition.log.end_offset_for_epoch(one.leader_epoch))
+    Ok(partition.log().end_offset_for_epoch(one.leader_epoch))
 }

@@ -48,7 +48,7 @@ pub(crate) struct Reply {
 
 impl AckPartition for Appended {
     fn acknowledged(&self, required: i64) -> Acknowledged {
-        if self.durable && self.partition.log.recovery_point() < required {
+        if self.durable && self.partition.log().recovery_point() < required {
             return Acknowledged::Waiting;
         }
         if self.replicated { self.partition.acknowledged(required) } else { Acknowledged::Done }
@@ -193,7 +193,7 @@ impl Run {
             .get_or_insert_with(|| context.broker.settings().inter_broker_protocol >= config::ApiVersion::V2_1_IV0);
         let rules = partition.append_rules(Origin::Client, context.version, zstd_allowed, context.now);
         let checked =
-            validate::check(&records, &partition.log.config(), &rules).map_err(|error| refused(number, &error))?;
+            validate::check(&records, &partition.log().config(), &rules).map_err(|error| refused(number, &error))?;
         // Without a coordinator no transaction can be open: such a batch would hang for ever (KIP-890).
         if checked.batches().iter().any(|batch| batch.transactional) {
             return Err(failed(number, ErrorCode::INVALID_TXN_STATE));

@@ -1,6 +1,7 @@
 //! Several brokers in one thread, over logs in memory and links that are moved by hand; the tests speak for the controller.
 
 mod chance;
+mod moves;
 mod rig;
 
 use base::Str;

@@ -34,28 +34,28 @@ impl Follower {
 
 impl FollowerLog for Follower {
     fn log_start(&self) -> i64 {
-        self.partition.log.offsets().log_start
+        self.partition.log().offsets().log_start
     }
 
     fn log_end(&self) -> i64 {
-        self.partition.log.offsets().log_end
+        self.partition.log().offsets().log_end
     }
 
     fn high_watermark(&self) -> i64 {
-        self.partition.log.offsets().high_watermark
+        self.partition.log().offsets().high_watermark
     }
 
     fn latest_epoch(&self) -> Option<i32> {
-        self.partition.log.latest_epoch()
+        self.partition.log().latest_epoch()
     }
 
     fn epoch_end(&self, epoch: i32) -> Option<EpochEnd> {
-        let end = self.partition.log.end_offset_for_epoch(epoch)?;
+        let end = self.partition.log().end_offset_for_epoch(epoch)?;
         Some(EpochEnd { epoch: end.epoch, offset: end.offset })
     }
 
     fn is_changed_by_cut(&self, offset: i64) -> bool {
-        self.partition.log.is_changed_by_cut(offset)
+        self.partition.log().is_changed_by_cut(offset)
     }
 
     fn append(&self, fetched: &Fetched) -> Result<i64, AppendFailure> {

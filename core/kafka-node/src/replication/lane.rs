@@ -286,7 +286,7 @@ fn cut_all(broker: &Arc<Broker>, cuts: &[Cut<Follower>], slow: &Slow) -> Vec<boo
         .iter()
         .filter(is_wanted)
         .filter(|cut| !cut.fully)
-        .map(|cut| (cut.log.partition.log.clone(), cut.to))
+        .map(|cut| (cut.log.partition.log(), cut.to))
         .inspect(|(log, to)| warn_of_committed(log, *to))
         .collect();
     let mut results = logs.truncate_to(&targets, now, slow).into_iter();
@@ -296,7 +296,7 @@ fn cut_all(broker: &Arc<Broker>, cuts: &[Cut<Follower>], slow: &Slow) -> Vec<boo
             // It is fetched for no more, or from the start.
             Ok(())
         } else if cut.fully {
-            logs.truncate_fully_and_start_at(&cut.log.partition.log, cut.to, now, slow)
+            logs.truncate_fully_and_start_at(&cut.log.partition.log(), cut.to, now, slow)
         } else {
             results.next().map_or(Ok(()), |result| result.map(drop))
         };
@@ -320,5 +320,14 @@ fn start_link(broker: &Arc<Broker>, leader: i32, number: i32, endpoint: &Endpoin
     let mut settings = PeerSettings::new(broker, leader, endpoint);
     settings.client_id = Str::from(format!("broker-{}-fetcher-{number}", broker.id()));
     settings.log_prefix = prefix.to_owned();
+    settings.receive_buffer_bytes = receive_buffer_bytes(broker);
     Peer::start(broker, settings)
+}
+
+/// The buffer that the file asks for. The original's default of 64 KiB is not set: it would keep the system from fitting the buffer to the
+/// connection.
+fn receive_buffer_bytes(broker: &Broker) -> Option<u32> {
+    broker.config().file().get("replica.socket.receive.buffer.bytes")?;
+    let length = broker.settings().replication.socket_receive_buffer_bytes;
+    u32::try_from(length).ok().filter(|length| *length > 0)
 }

@@ -8,6 +8,7 @@
 mod follower;
 mod isr;
 mod lane;
+mod moves;
 mod states;
 mod throttle;
 
@@ -26,6 +27,7 @@ use follower::Follower;
 use lane::Lane;
 
 pub(crate) use isr::IsrChanges;
+pub(crate) use moves::Moves;
 pub(crate) use throttle::Throttles;
 
 /// All that this broker follows.

@@ -33,6 +33,7 @@ impl Broker {
         slow: &Slow,
     ) -> Vec<(Told, ErrorCode)> {
         let Some(logs) = self.logs() else { return Vec::new() };
+        let _in_a_row = self.moves.in_a_row();
         let mut codes = Vec::with_capacity(states.len());
         let mut accepted = Vec::with_capacity(states.len());
         for state in states {
@@ -64,6 +65,7 @@ impl Broker {
         self.follow(follows, now);
         self.close_idle_lanes();
         self.watch_isrs(now);
+        self.go_on_moving(logs, led.iter().chain(&followed).map(|(partition, _)| partition));
         for (partition, _) in led.iter().chain(&followed) {
             partition.wake(self);
             self.leader_changed(partition, now);
@@ -111,6 +113,7 @@ impl Broker {
         now: Now,
         slow: &Slow,
     ) -> Vec<(Told, ErrorCode)> {
+        let _in_a_row = self.moves.in_a_row();
         let mut codes = Vec::with_capacity(replicas.len());
         let mut stopped = Vec::with_capacity(replicas.len());
         for replica in replicas {
@@ -121,6 +124,7 @@ impl Broker {
         }
         self.unfollow(stopped.iter().map(|one| (Str::copied(&one.partition.topic), one.partition.partition)));
         for StoppedReplica { partition, delete, .. } in &stopped {
+            self.moves.stop(&partition.topic, partition.partition);
             let Some(online) = self.partitions.existing(&partition.topic, partition.partition) else { continue };
             if *delete {
                 let _in_a_row = online.changes.lock();

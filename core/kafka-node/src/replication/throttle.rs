@@ -13,17 +13,18 @@ use config::broker::Scope;
 use parking_lot::{Mutex, RwLock};
 
 /// The throttles of both directions.
-#[derive(Default)]
 pub(crate) struct Throttles {
     /// What followers read here.
     pub(crate) leader: Throttle,
     /// What is fetched here.
     pub(crate) follower: Throttle,
+    /// What is copied between log directories, of whatever replicas.
+    pub(crate) moves: Throttle,
 }
 
 /// The throttle of one direction.
-#[derive(Default)]
 pub(crate) struct Throttle {
+    window: fn(&BrokerSettings) -> Window,
     /// Tells without a lock that nothing is throttled, as mostly.
     is_used: AtomicBool,
     topics: RwLock<BTreeMap<String, Throttled>>,
@@ -31,6 +32,13 @@ pub(crate) struct Throttle {
     /// Bytes in a second; all, if nothing is set.
     rate: AtomicU64,
     bytes: Mutex<Bytes>,
+}
+
+/// By how much of the past a rate is told.
+#[derive(Clone, Copy)]
+struct Window {
+    samples: u64,
+    sample_ms: u64,
 }
 
 /// The throttled partitions of a topic.
@@ -52,8 +60,32 @@ struct Bytes {
     samples: std::collections::VecDeque<(Monotonic, u64)>,
 }
 
+/// The rate of moves between log directories.
+const MOVE_RATE: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
 const RATE: &str = "replication.throttled.rate";
 const REPLICAS: &str = "replication.throttled.replicas";
+
+impl Default for Throttles {
+    fn default() -> Self {
+        let of_replication = |settings: &BrokerSettings| {
+            Window::new(settings.replication.quota_samples, settings.replication.quota_sample_s)
+        };
+        let of_moves = |settings: &BrokerSettings| {
+            Window::new(settings.replication.move_quota_samples, settings.replication.move_quota_sample_s)
+        };
+        Self {
+            leader: Throttle::new(of_replication),
+            follower: Throttle::new(of_replication),
+            moves: Throttle::new(of_moves),
+        }
+    }
+}
+
+impl Window {
+    fn new(samples: i32, sample_s: i32) -> Self {
+        Self { samples: u64::try_from(samples).unwrap_or(1), sample_ms: u64::try_from(sample_s).unwrap_or(1) * 1000 }
+    }
+}
 
 impl Throttles {
     fn both(&self) -> [(&'static str, &Throttle); 2] {
@@ -63,14 +95,9 @@ impl Throttles {
     /// Takes what is set for all brokers, or this one.
     pub(crate) fn set_rates(&self, scope: Scope, stored: &BTreeMap<String, String>) {
         for (side, throttle) in self.both() {
-            let rate = stored.get(&format!("{side}.{RATE}")).and_then(|text| text.trim().parse().ok());
-            let mut rates = throttle.rates.lock();
-            match scope {
-                Scope::Default => rates.default = rate,
-                Scope::Broker => rates.own = rate,
-            }
-            throttle.rate.store(rates.own.or(rates.default).unwrap_or(u64::MAX), Ordering::Relaxed);
+            throttle.set_rate(scope, stored.get(&format!("{side}.{RATE}")));
         }
+        self.moves.set_rate(scope, stored.get(MOVE_RATE));
     }
 
     /// Takes what is set for a topic.
@@ -100,6 +127,27 @@ fn parse(text: &str, broker: i32) -> Throttled {
 }
 
 impl Throttle {
+    fn new(window: fn(&BrokerSettings) -> Window) -> Self {
+        Self {
+            window,
+            is_used: AtomicBool::default(),
+            topics: RwLock::default(),
+            rates: Mutex::default(),
+            rate: AtomicU64::new(u64::MAX),
+            bytes: Mutex::default(),
+        }
+    }
+
+    fn set_rate(&self, scope: Scope, text: Option<&String>) {
+        let rate = text.and_then(|text| text.trim().parse().ok());
+        let mut rates = self.rates.lock();
+        match scope {
+            Scope::Default => rates.default = rate,
+            Scope::Broker => rates.own = rate,
+        }
+        self.rate.store(rates.own.or(rates.default).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// Whether a partition's replica is throttled.
     pub(crate) fn covers(&self, topic: &str, partition: i32) -> bool {
         self.is_used.load(Ordering::Relaxed)
@@ -113,50 +161,38 @@ impl Throttle {
     /// Whether more than the rate went by within the last samples (upstream: `SimpleRate`).
     pub(crate) fn is_exceeded(&self, settings: &BrokerSettings, now: Monotonic) -> bool {
         let rate = self.rate.load(Ordering::Relaxed);
-        // Nothing is set, or it was never looked at.
-        if rate == u64::MAX || (rate == 0 && self.rates.lock().is_unset()) {
+        if rate == u64::MAX {
             return false;
         }
-        let sample_ms = sample_ms(settings);
+        let window = (self.window)(settings);
         let mut bytes = self.bytes.lock();
-        bytes.forget(settings, now);
+        bytes.forget(window, now);
         let total: u64 = bytes.samples.iter().map(|(_, bytes)| bytes).sum();
         let oldest = bytes.samples.front().map_or(now, |(start, _)| *start);
-        let elapsed_ms = (now.since(oldest).as_millis() as u64).max(sample_ms);
+        let elapsed_ms = (now.since(oldest).as_millis() as u64).max(window.sample_ms);
         total as f64 > rate as f64 * (elapsed_ms as f64 / 1000.0)
     }
 
     /// Counts bytes of throttled replicas.
     pub(crate) fn record(&self, count: u64, settings: &BrokerSettings, now: Monotonic) {
-        let sample_ms = sample_ms(settings);
+        let window = (self.window)(settings);
         let mut bytes = self.bytes.lock();
-        bytes.forget(settings, now);
-        match bytes.samples.back_mut().filter(|(start, _)| now < start.plus_ms(sample_ms)) {
+        bytes.forget(window, now);
+        match bytes.samples.back_mut().filter(|(start, _)| now < start.plus_ms(window.sample_ms)) {
             Some((_, newest)) => *newest += count,
             None => bytes.samples.push_back((now, count)),
         }
     }
 }
 
-impl Rates {
-    const fn is_unset(&self) -> bool {
-        self.default.is_none() && self.own.is_none()
-    }
-}
-
 impl Bytes {
     /// Drops the samples that count no more.
-    fn forget(&mut self, settings: &BrokerSettings, now: Monotonic) {
-        let samples = u64::try_from(settings.replication.quota_samples).unwrap_or(1);
-        let age_ms = sample_ms(settings).saturating_mul(samples);
+    fn forget(&mut self, window: Window, now: Monotonic) {
+        let age_ms = window.sample_ms.saturating_mul(window.samples);
         while self.samples.front().is_some_and(|(start, _)| start.plus_ms(age_ms) <= now) {
             self.samples.pop_front();
         }
     }
-}
-
-fn sample_ms(settings: &BrokerSettings) -> u64 {
-    u64::try_from(settings.replication.quota_sample_s).unwrap_or(1) * 1000
 }
 
 #[cfg(test)]
@@ -191,5 +227,10 @@ mod tests {
         assert!(!throttle.leader.is_exceeded(&settings, now.plus_ms(5000)));
         throttle.set_rates(Scope::Broker, &set(&[("leader.replication.throttled.rate", "0")]));
         assert!(throttle.leader.is_exceeded(&settings, now.plus_ms(5000)), "its own rate is nothing at all");
+        throttle.moves.record(5000, &settings, now);
+        assert!(!throttle.moves.is_exceeded(&settings, now));
+        throttle.set_rates(Scope::Broker, &set(&[("replica.alter.log.dirs.io.max.bytes.per.second", "1000")]));
+        assert!(throttle.moves.is_exceeded(&settings, now.plus_ms(3000)));
+        assert!(!throttle.moves.is_exceeded(&settings, now.plus_ms(5000)));
     }
 }

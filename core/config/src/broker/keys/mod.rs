@@ -34,7 +34,6 @@ pub static DYNAMIC_ONLY: &[Key] = &[
         .valid(&[Valid::AtLeast("0")])
         .medium()
         .cluster_wide()
-        .no_effect(reasons::NO_MOVES)
         .doc("Bytes in a second by which replicas may be moved between log directories."),
 ];
 

@@ -54,7 +54,6 @@ pub(crate) static KEYS: &[Key] = &[
     int("alter.log.dirs.replication.quota.window.num")
         .default("11")
         .valid(&[Valid::AtLeast("1")])
-        .no_effect(QUOTAS)
         .doc("Samples kept for the quota of moves between log directories."),
     int("controller.quota.window.num")
         .default("11")
@@ -72,7 +71,6 @@ pub(crate) static KEYS: &[Key] = &[
     int("alter.log.dirs.replication.quota.window.size.seconds")
         .default("1")
         .valid(&[Valid::AtLeast("1")])
-        .no_effect(QUOTAS)
         .doc("Seconds of one sample of the quota of moves between log directories."),
     int("controller.quota.window.size.seconds")
         .default("1")

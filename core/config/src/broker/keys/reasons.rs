@@ -3,8 +3,6 @@
 pub(crate) const NO_SASL: &str = "SASL is not served yet, so nobody could pass these ACLs: remove the key, or keep this node on the original until SASL is served";
 pub(crate) const ZK_SOCKET: &str = "one network layer serves plain text and TLS";
 pub(crate) const THREADS: &str = "event loops and disk threads are chosen by the number of processors and directories; there is no pool of that kind";
-pub(crate) const NO_MOVES: &str = "replicas are not moved between log directories yet";
-pub(crate) const SOCKET_BUFFERS: &str = "the system sizes the buffers of connections between brokers";
 pub(crate) const NO_AUTHORIZER: &str =
     "an authorizer is not served yet: remove the key, or keep this node on the original until authorizers are served";
 pub(crate) const SASL_UNUSED: &str = "SASL is not served yet and no listener uses it, so nothing reads it";

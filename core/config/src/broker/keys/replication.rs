@@ -1,6 +1,6 @@
 //! Broker keys: replicas, leaders and the way between brokers.
 
-use super::reasons::{PURGATORY, SOCKET_BUFFERS};
+use super::reasons::PURGATORY;
 use crate::key::{Key, Valid, boolean, int, long, string};
 
 pub(crate) static KEYS: &[Key] = &[
@@ -20,8 +20,7 @@ pub(crate) static KEYS: &[Key] = &[
     int("replica.socket.receive.buffer.bytes")
         .default("65536")
         .high()
-        .no_effect(SOCKET_BUFFERS)
-        .doc("SO_RCVBUF of a follower's connection."),
+        .doc("SO_RCVBUF of a follower's connection. Not set: the system sizes it."),
     int("replica.fetch.max.bytes")
         .default("1048576")
         .valid(&[Valid::AtLeast("0")])

@@ -1,6 +1,6 @@
 //! Broker keys: identity, threads, listeners and limits of connections.
 
-use super::reasons::{NO_AUTHORIZER, NO_MOVES, QUEUES, SASL_UNUSED, THREADS};
+use super::reasons::{NO_AUTHORIZER, QUEUES, SASL_UNUSED, THREADS};
 use crate::key::{Key, Valid, boolean, int, long, string};
 
 pub(crate) static KEYS: &[Key] = &[
@@ -10,7 +10,7 @@ pub(crate) static KEYS: &[Key] = &[
     int("message.max.bytes").default("1048588").valid(&[Valid::AtLeast("0")]).high().cluster_wide().doc("Largest record batch that is taken, after compression, in bytes. A topic's max.message.bytes is stronger."),
     int("num.network.threads").default("3").valid(&[Valid::AtLeast("1")]).high().cluster_wide().no_effect(THREADS).doc("Threads that read requests and write replies."),
     int("num.io.threads").default("8").valid(&[Valid::AtLeast("1")]).high().cluster_wide().no_effect(THREADS).doc("Threads that work on requests, disk included."),
-    int("num.replica.alter.log.dirs.threads").high().no_effect(NO_MOVES).doc("Threads that move replicas between log directories. Default: one for each directory."),
+    int("num.replica.alter.log.dirs.threads").high().doc("Threads that move replicas between log directories. Default: one for each directory."),
     int("background.threads").default("10").valid(&[Valid::AtLeast("1")]).high().cluster_wide().no_effect(THREADS).doc("Threads for background work."),
     int("queued.max.requests").default("500").valid(&[Valid::AtLeast("1")]).high().doc("Requests that may wait for work before reading from connections stops.").no_effect(QUEUES),
     long("queued.max.request.bytes").default("-1").medium().doc("Bytes of requests that may wait before reading from connections stops. -1: no limit.").no_effect(QUEUES),

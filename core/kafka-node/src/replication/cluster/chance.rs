@@ -18,6 +18,8 @@ struct Run {
     /// What was sent to each broker and is not answered.
     sent: BTreeMap<usize, VecDeque<String>>,
     acknowledged: Vec<String>,
+    /// Replicas move between log directories, too.
+    moves: bool,
 }
 
 impl Run {
@@ -25,7 +27,16 @@ impl Run {
         let mut cluster = Cluster::new(BROKERS, lines);
         cluster.lead(0, 1, &[0, 1, 2]);
         let (sent, acknowledged) = (BTreeMap::new(), Vec::new());
-        Self { cluster, random: Random::from_seed(seed), leader: 0, epoch: 1, serial: 0, sent, acknowledged }
+        Self {
+            cluster,
+            random: Random::from_seed(seed),
+            leader: 0,
+            epoch: 1,
+            serial: 0,
+            sent,
+            acknowledged,
+            moves: false,
+        }
     }
 
     fn any_broker(&mut self) -> usize {
@@ -50,6 +61,11 @@ impl Run {
                 self.sent.remove(&broker);
                 self.cluster.restart(broker, true);
                 self.cluster.tell(broker);
+            }
+            14 if self.moves => {
+                let broker = self.any_broker();
+                let dir = if self.random.below(2) == 0 { "/a" } else { "/b" };
+                self.cluster.begin_move(broker, dir);
             }
             14..=16 => {
                 let ms = self.random.below(600);
@@ -112,6 +128,16 @@ fn run(seed: u64, protocol: &str) {
 fn chance_loses_nothing_that_was_acknowledged() {
     for protocol in ["2.7", "2.6", "2.1"] {
         (0..15).for_each(|seed| run(seed, protocol));
+    }
+}
+
+#[test]
+fn nor_is_anything_lost_while_replicas_move() {
+    for seed in 0..30 {
+        let mut run = Run::new(seed, "log.dirs=/a,/b\nreplica.fetch.max.bytes=200");
+        run.moves = true;
+        (0..600).for_each(|_| run.step());
+        run.end(seed);
     }
 }
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use base::{Job, MemDisk, Monotonic, Next, Now, Part, Parts, Random, Reader, Slow, Str};
+use base::{Disk, Job, MemDisk, Monotonic, Next, Now, Part, Parts, Random, Reader, Slow, Str};
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_control::znode::{BrokerRegistration, Endpoint, LeaderAndIsr, ReplicaAssignment};
 use kafka_control::{PartitionState, TopicPartition};
 use kafka_log::{Bound, Loading, Offsets, ReadRequest};
-use kafka_proto::messages::produce;
+use kafka_proto::messages::{alter_replica_log_dirs, produce};
 use kafka_proto::record::{BuilderOptions, Codec, Magic, RecordsBuilder};
 use kafka_proto::{ErrorCode, Message, Request, frame};
 use parking_lot::Mutex;
@@ -93,14 +93,23 @@ pub(super) struct Cluster {
     clients: BTreeMap<usize, Wire>,
     state: Option<PartitionState>,
     now: Now,
+    /// How often a broker was started again: folders get other names each time.
+    starts: u64,
 }
 
 impl Cluster {
     pub(super) fn new(count: usize, lines: &str) -> Self {
         let now = Now { monotonic: Monotonic::from_ms(1000), wall_ms: 1_600_000_000_000 };
-        let nodes = (0..count).map(|id| start(id, lines, MemDisk::new(), now)).collect();
-        let cluster =
-            Self { lines: lines.to_owned(), nodes, links: Vec::new(), clients: BTreeMap::new(), state: None, now };
+        let nodes = (0..count).map(|id| start(id, lines, MemDisk::new(), now, 0)).collect();
+        let cluster = Self {
+            lines: lines.to_owned(),
+            nodes,
+            links: Vec::new(),
+            clients: BTreeMap::new(),
+            state: None,
+            now,
+            starts: 0,
+        };
         cluster.introduce();
         cluster
     }
@@ -199,7 +208,8 @@ impl Cluster {
         } else {
             disk.crash_losing_all();
         }
-        self.nodes[id] = start(id, &self.lines, disk, self.now);
+        self.starts += 1;
+        self.nodes[id] = start(id, &self.lines, disk, self.now, self.starts);
         self.introduce();
     }
 
@@ -209,12 +219,12 @@ impl Cluster {
     }
 
     pub(super) fn offsets(&self, id: usize) -> Offsets {
-        self.partition(id).log.offsets()
+        self.partition(id).log().offsets()
     }
 
     /// All that the log's file holds from its start.
     pub(super) fn bytes(&self, id: usize) -> Vec<u8> {
-        let log = self.partition(id).log.clone();
+        let log = self.partition(id).log();
         let request = ReadRequest {
             offset: log.offsets().log_start,
             max_bytes: 1 << 20,
@@ -231,8 +241,8 @@ impl Cluster {
     pub(super) fn set_segment_bytes(&self, id: usize, segment_bytes: u32) {
         let broker = &self.nodes[id].broker;
         if let Ok(partition) = broker.partitions.get(broker, "t", 0) {
-            let config = partition.log.config().as_ref().clone();
-            partition.log.set_config(kafka_log::LogConfig { segment_bytes, ..config });
+            let config = partition.log().config().as_ref().clone();
+            partition.log().set_config(kafka_log::LogConfig { segment_bytes, ..config });
         }
     }
 
@@ -244,9 +254,50 @@ impl Cluster {
         broker.throttles.set_rates(config::broker::Scope::Default, &set("rate", rate.to_string()));
     }
 
+    /// A client has the replica moved, and goes away.
+    pub(super) fn begin_move(&self, id: usize, dir: &str) {
+        let topics = vec![alter_replica_log_dirs::RequestTopic { name: Str::from_static("t"), partitions: vec![0] }];
+        let dirs = vec![alter_replica_log_dirs::Directory { path: Str::copied(dir), topics }];
+        let mut wire = connect(&self.nodes[id], self.now);
+        let request = frame::request_bytes(&alter_replica_log_dirs::Request { dirs }, 1, 1, None);
+        wire.to_broker.put_slice(&request.unwrap());
+        wire.turn(self.now);
+    }
+
+    /// So many bytes may be copied between log directories in a second.
+    pub(super) fn throttle_moves(&self, id: usize, rate: u64) {
+        let key = "replica.alter.log.dirs.io.max.bytes.per.second".to_owned();
+        let set = BTreeMap::from([(key, rate.to_string())]);
+        self.nodes[id].broker.throttles.set_rates(config::broker::Scope::Broker, &set);
+    }
+
+    /// The log directory of a replica.
+    pub(super) fn log_dir(&self, id: usize) -> String {
+        self.partition(id).log().log_dir().to_string_lossy().into_owned()
+    }
+
+    /// Folders of partitions in a broker's log directory.
+    pub(super) fn folders(&self, id: usize, dir: &str) -> Vec<String> {
+        let entries = self.nodes[id].disk.list(std::path::Path::new(dir)).unwrap().into_iter();
+        entries.filter(|entry| entry.metadata.is_dir).map(|entry| entry.name).collect()
+    }
+
+    /// A broker's disk.
+    pub(super) fn disk(&self, id: usize) -> MemDisk {
+        self.nodes[id].disk.clone()
+    }
+
+    /// The controller takes the replica away, with its log.
+    pub(super) fn delete(&self, id: usize) {
+        let partition = TopicPartition { topic: "t".to_owned(), partition: 0 };
+        let leader_epoch = kafka_control::EPOCH_DURING_DELETE;
+        let stopped = kafka_control::StoppedReplica { partition, leader_epoch, delete: true };
+        self.nodes[id].broker.stop_replicas(vec![stopped], self.now, &Slow::allowed());
+    }
+
     /// How many segments a log has.
     pub(super) fn segments(&self, id: usize) -> usize {
-        self.partition(id).log.segment_count()
+        self.partition(id).log().segment_count()
     }
 
     /// The ISR that a leader has or asks for.
@@ -256,7 +307,7 @@ impl Cluster {
 
     /// Moves a log's start, as DeleteRecords does.
     pub(super) fn delete_before(&self, id: usize, offset: i64) {
-        self.partition(id).log.increment_log_start_offset(offset).unwrap();
+        self.partition(id).log().increment_log_start_offset(offset).unwrap();
     }
 
     /// A client sends a batch to a broker.
@@ -471,7 +522,7 @@ fn registration(id: usize) -> BrokerRegistration {
 }
 
 /// A broker with its logs, and without a controller.
-fn start(id: usize, lines: &str, disk: MemDisk, now: Now) -> Node {
+fn start(id: usize, lines: &str, disk: MemDisk, now: Now, seed: u64) -> Node {
     let process = Arc::new(Process {
         now: Mutex::new(now),
         jobs: Mutex::default(),
@@ -485,7 +536,7 @@ fn start(id: usize, lines: &str, disk: MemDisk, now: Now) -> Node {
     let of_topic = Arc::new(move |_: &str| log_config.clone());
     let manager = manager_config(&broker.settings());
     let loading =
-        Loading::begin(Arc::new(disk.clone()), surroundings, manager, of_topic, Random::from_seed(9), now).unwrap();
+        Loading::begin(Arc::new(disk.clone()), surroundings, manager, of_topic, Random::from_seed(seed), now).unwrap();
     for mut job in loading.jobs() {
         while job.step(&Slow::allowed()) == Next::More {}
     }
