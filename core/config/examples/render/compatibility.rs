@@ -65,6 +65,8 @@ Unknown keys warn, as in the originals.
   take over, until it is gone, also where another replica could lead uncleanly.
 - A reassignment is not given up or replaced where the replicas in sync are all among those that this would delete (INVALID_REPLICA_ASSIGNMENT, in
   the words of later versions). The original deletes them. An empty or repeated replica list in `/admin/reassign_partitions` is refused as in the API.
+- A new controller treats brokers that registered after a partition's state was written as gone and come back, where another member of the ISR was not: they
+  may lack what was acknowledged. The original lets them lead on (decision 16).
 - Partitions that are added to a topic while its replicas move are kept: the controller writes the topic's znode with its version. The original
   overwrites them.
 - AlterIsr from who does not lead, of another epoch, or with an ISR that is not part of the replicas is refused. The original looks at the znode's
