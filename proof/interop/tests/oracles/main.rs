@@ -4,6 +4,7 @@
 mod cluster_page;
 mod kafka_clients;
 mod kafka_cluster;
+mod kafka_cluster_hostile;
 mod kafka_cluster_tools;
 mod kafka_faults;
 mod kafka_hostile;
