@@ -106,6 +106,21 @@ impl Cluster {
         }
     }
 
+    /// Keeps what was known of a partition in a later leader epoch: a broker that has not heard of it yet names a leader of before (KIP-320).
+    /// As in the original, a topic that was described as gone in between begins anew.
+    pub(crate) fn keep_newer(&mut self, before: Self) {
+        for (name, topic) in before.topics {
+            let Some(now) = self.topics.get_mut(&name) else { continue };
+            for (index, partition) in topic.partitions {
+                if let Some(found) = now.partitions.get_mut(&index)
+                    && (0..partition.leader_epoch).contains(&found.leader_epoch)
+                {
+                    *found = partition;
+                }
+            }
+        }
+    }
+
     /// A partition, if it is known.
     pub fn partition(&self, partition: &TopicPartition) -> Option<&Partition> {
         self.topics.get(&partition.topic)?.partitions.get(&partition.partition)
@@ -134,5 +149,36 @@ impl From<metadata::ResponsePartition> for Partition {
             isr: partition.isr_nodes,
             offline: partition.offline_replicas,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(epochs: &[(i32, i32, i32)]) -> Cluster {
+        let partitions = epochs.iter().map(|(index, leader, leader_epoch)| metadata::ResponsePartition {
+            partition_index: *index,
+            leader_id: *leader,
+            leader_epoch: *leader_epoch,
+            ..Default::default()
+        });
+        let topic = metadata::ResponseTopic {
+            name: Str::from_static("t"),
+            partitions: partitions.collect(),
+            ..Default::default()
+        };
+        Cluster::new(metadata::Response { topics: vec![topic], ..Default::default() })
+    }
+
+    #[test]
+    fn a_leader_of_before_is_not_believed() {
+        let leader = |cluster: &Cluster, index| cluster.leader(&TopicPartition::new("t", index));
+        let mut cluster = described(&[(0, 1, 4), (1, 1, 6), (2, 1, -1)]);
+        cluster.keep_newer(described(&[(0, 2, 5), (1, 2, 5), (2, 2, 5), (3, 2, 5)]));
+        assert_eq!(leader(&cluster, 0), Some((2, 5)));
+        assert_eq!(leader(&cluster, 1), Some((1, 6)));
+        assert_eq!(leader(&cluster, 2), Some((1, -1)), "a broker that knows no epochs is believed");
+        assert_eq!(leader(&cluster, 3), None, "it is gone");
     }
 }

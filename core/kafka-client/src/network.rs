@@ -437,7 +437,8 @@ impl Network {
                     .iter()
                     .any(|partition| partition.error_code == kafka_proto::ErrorCode::LEADER_NOT_AVAILABLE)
         });
-        self.cluster = Cluster::new(response);
+        let before = std::mem::replace(&mut self.cluster, Cluster::new(response));
+        self.cluster.keep_newer(before);
         self.cluster_version += 1;
         self.last_update = Some(now);
         self.update_wanted |= stale;
