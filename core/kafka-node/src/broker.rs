@@ -186,6 +186,11 @@ impl Broker {
         self.fetches.len()
     }
 
+    /// The epoch in which this broker leads a partition, and who is in sync as far as it knows; `None` if it does not lead.
+    pub fn leads(&self, topic: &str, partition: i32) -> Option<(i32, Vec<i32>)> {
+        self.partitions.existing(topic, partition)?.leads()
+    }
+
     /// The broker's id; -1 until it is known.
     pub fn id(&self) -> i32 {
         self.id.load(Ordering::Acquire)

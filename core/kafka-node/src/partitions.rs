@@ -175,6 +175,12 @@ impl Partition {
         self.replica.read().leader_epoch()
     }
 
+    /// The epoch in which this broker leads, and the in-sync replicas.
+    pub(crate) fn leads(&self) -> Option<(i32, Vec<i32>)> {
+        let replica = self.replica.read();
+        replica.is_leader().then(|| (replica.leader_epoch(), replica.isr().committed().to_vec()))
+    }
+
     /// The lowest start of the logs of all live replicas, and of the copy that is on its way to another directory.
     pub(crate) fn low_watermark(&self, broker: &Broker) -> i64 {
         let metadata = broker.metadata.read();

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use base::{Disk, MemDisk, Random, Slow};
 use config::{Properties, ZooKeeperSettings};
 use zk_node::ServerConfig;
@@ -57,6 +57,19 @@ impl Draw {
         }
     }
 
+    /// Nothing special: servers that clusters have beside them.
+    pub(crate) fn plain(random: &mut Random) -> Self {
+        Self {
+            history_len: one_of(random, [3, 20, 500]),
+            snapshot_count: one_of(random, [30, 100, 1000]),
+            purges: false,
+            observes: false,
+            local_sessions: false,
+            reconfigures: false,
+            relays: false,
+        }
+    }
+
     /// How many of the last servers have no vote.
     const fn observers(&self, servers: ServerId) -> ServerId {
         match (servers, self.observes) {
@@ -90,7 +103,8 @@ pub(crate) fn one_of<T: Copy, const N: usize>(random: &mut Random, of: [T; N]) -
 /// The `zoo.cfg` of server `id` of `servers`.
 fn zoo_cfg(id: ServerId, servers: ServerId, draw: &Draw) -> String {
     let mut text = draw.zoo_cfg();
-    for other in 1..=servers {
+    // One server alone is no ensemble.
+    for other in (1..=servers).filter(|_| servers > 1) {
         let is_observer = other > servers - draw.observers(servers);
         text.push_str(&format!("server.{other}={}\n", line(other, !is_observer)));
         if is_observer && other == id {
@@ -143,9 +157,10 @@ pub(crate) fn load(disk: &MemDisk, draw: &Draw) -> Result<ServerConfig> {
     };
     let loaded = ZooKeeperSettings::load(ZOO_CFG, &Properties::new(), &mut read)?;
     let mut config = ServerConfig::from(&loaded.settings);
-    let member = config.member.as_mut().context("a member of an ensemble")?;
-    member.history_len = draw.history_len;
-    (member.notification_interval_ms_min, member.notification_interval_ms_max) = (50, 400);
+    if let Some(member) = config.member.as_mut() {
+        member.history_len = draw.history_len;
+        (member.notification_interval_ms_min, member.notification_interval_ms_max) = (50, 400);
+    }
     config.snapshot_count = draw.snapshot_count;
     config.preallocation = 4096;
     config.purge_interval_ms = draw.purges.then_some(400);

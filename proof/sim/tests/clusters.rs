@@ -35,13 +35,20 @@ fn assert_seen(seen: &Seen, what: &[&str]) {
 
 #[test]
 fn three_brokers() {
-    let usual = ["acknowledged", "read", "epochs", "kill", "cut", "cut from ZooKeeper", "stall", "break"];
-    assert_seen(&seeds(3, FAULTS_MS, 10), &usual);
+    let usual = ["acknowledged", "read", "below a high watermark", "epochs", "committed", "producer gone"];
+    let wrong = ["kill", "power off", "cut", "cut from ZooKeeper", "stall", "break", "server gone"];
+    let asked = ["topic made", "topic deleted", "moved"];
+    assert_seen(&seeds(3, FAULTS_MS, 20), &[&usual[..], &wrong, &asked].concat());
 }
 
 #[test]
 fn five_brokers() {
-    assert_seen(&seeds(5, FAULTS_MS, 4), &["acknowledged", "read", "kill", "cut"]);
+    assert_seen(&seeds(5, FAULTS_MS, 6), &["acknowledged", "read", "kill", "cut"]);
+}
+
+#[test]
+fn seven_brokers() {
+    assert_seen(&seeds(7, FAULTS_MS, 2), &["acknowledged", "read"]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What goes wrong in a cluster, one thing after the other.
 
+use super::ensemble::server_node;
 use super::settings::BrokerId;
-use super::world::World;
-use super::zookeeper::ZOOKEEPER;
+use super::world::{Happening, World};
 use crate::faults::draw;
 use crate::network::{CLIENTS, Node};
 use crate::settings::one_of;
@@ -32,10 +32,12 @@ pub enum Fault {
     Stall,
     /// A wall clock is set.
     Clock,
+    /// A ZooKeeper server is killed, or loses its power.
+    Server,
 }
 
 /// All of them, by name, and how often each is drawn.
-const FAULTS: [(Fault, &str, u64); 10] = [
+const FAULTS: [(Fault, &str, u64); 11] = [
     (Fault::Kill, "kill", 3),
     (Fault::Power, "power", 2),
     (Fault::Stop, "stop", 1),
@@ -46,6 +48,7 @@ const FAULTS: [(Fault, &str, u64); 10] = [
     (Fault::SlowDisk, "slow-disk", 1),
     (Fault::Stall, "stall", 2),
     (Fault::Clock, "clock", 1),
+    (Fault::Server, "server", 2),
 ];
 /// How often the network heals, among them.
 const HEALS: u64 = 4;
@@ -83,9 +86,16 @@ impl World {
                 self.power = PowerLoss::Past(self.now_us);
                 self.crash(id, true);
             }
-            PowerLoss::Past(since_us) if self.now_us >= since_us + CALM_US => self.power = PowerLoss::None,
+            PowerLoss::Past(since_us) if self.now_us >= since_us + CALM_US => {
+                self.power = PowerLoss::None;
+                self.administrator_rests(false);
+            }
             PowerLoss::Awaited(..) | PowerLoss::Past(_) => {}
         }
+    }
+
+    fn administrator_rests(&mut self, rests: bool) {
+        self.clients.iter_mut().filter(|client| client.administers()).for_each(|client| client.rests = rests);
     }
 
     /// Something goes wrong, or right again.
@@ -105,14 +115,17 @@ impl World {
                 self.tell(|| format!("--- the power of broker {id} is to go off when all is well"));
                 self.network.heal();
                 self.machines.values_mut().for_each(|machine| machine.stalled_us = 0);
+                self.administrator_rests(true);
                 self.power = PowerLoss::Awaited(id, self.now_us);
             }
             Fault::Stop => self.stop(id),
             Fault::Cut => self.cut(id),
             Fault::CutZooKeeper => {
                 self.noted("cut from ZooKeeper", || format!("broker {id} does not reach ZooKeeper"));
-                self.network.cut(node(id), ZOOKEEPER);
-                self.network.cut(ZOOKEEPER, node(id));
+                for server in 1..=self.draw.servers {
+                    self.network.cut(node(id), server_node(server));
+                    self.network.cut(server_node(server), node(id));
+                }
             }
             Fault::Break => {
                 self.noted("break", || "connections break".into());
@@ -140,6 +153,7 @@ impl World {
                 let mut random = base::Random::from_seed(self.random.next_u64());
                 self.machine(id).clock.set_wall(&mut random);
             }
+            Fault::Server => self.crash_server(),
         }
     }
 
@@ -157,6 +171,19 @@ impl World {
         let longest = if self.chance(3) { 3_000 } else { 400 };
         let after_us = self.random.below(longest * MS);
         self.start_later(id, after_us);
+    }
+
+    /// One of them, while all others are there.
+    fn crash_server(&mut self) {
+        if self.ensemble.values().any(|machine| !machine.is_up()) {
+            return;
+        }
+        let id = 1 + self.random.below(self.draw.servers);
+        let power_is_off = self.chance(2);
+        self.noted("server gone", || format!("ZooKeeper server {id} is gone, {power_is_off}"));
+        self.server_ends(id, power_is_off);
+        let after_us = self.random.below(1_500 * MS);
+        self.at(after_us, Happening::StartServer(id));
     }
 
     fn cut(&mut self, id: BrokerId) {
@@ -185,6 +212,7 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.tell(|| "=== everything works from now on".into());
         self.network.heal();
+        (1..=self.draw.servers).for_each(|id| self.at(1, Happening::StartServer(id)));
         let ids: Vec<BrokerId> = self.machines.keys().copied().collect();
         for id in ids {
             let machine = self.machine(id);

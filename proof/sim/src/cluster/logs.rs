@@ -44,6 +44,14 @@ pub(crate) fn read(disk: &MemDisk, partition: i32) -> Result<Option<ReplicaLog>,
     decode(bytes).map(Some)
 }
 
+/// The high watermark of a replica as its broker has noted it; 0 if it has not.
+pub(crate) fn high_watermark(disk: &MemDisk, partition: i32) -> i64 {
+    let path = Path::new(LOG_DIR).join("replication-offset-checkpoint");
+    let text = disk.read(&path, u64::MAX).ok().and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
+    let of = format!("{TOPIC} {partition} ");
+    text.lines().find_map(|line| line.strip_prefix(&of)?.parse().ok()).unwrap_or(0)
+}
+
 fn decode(bytes: Vec<u8>) -> Result<ReplicaLog, String> {
     let mut log = ReplicaLog::default();
     for batch in Batches::new(&bytes) {

@@ -90,6 +90,8 @@ impl Wake for PartWaker {
 pub(crate) enum Arrived {
     Connected,
     Bytes(Bytes),
+    /// Much that was sent is still under way, or no longer so.
+    Congested(bool),
     Closed,
 }
 
@@ -190,17 +192,11 @@ impl Machine {
     }
 
     /// Starts a process on what the disk holds.
-    pub(crate) fn start(
-        &mut self,
-        draw: &Draw,
-        brokers: i32,
-        now_us: u64,
-        random: &mut Random,
-    ) -> Result<Arc<Broker>, String> {
+    pub(crate) fn start(&mut self, draw: &Draw, now_us: u64, random: &mut Random) -> Result<Arc<Broker>, String> {
         self.boot += 1;
         let now = self.clock.now(now_us);
         self.process = Arc::new(process(now));
-        let properties = draw.properties(self.id, brokers);
+        let properties = draw.properties(self.id);
         let file = Properties::parse(properties.as_bytes()).map_err(|error| error.to_string())?;
         let (config, _) = BrokerConfig::new(file).map_err(|error| error.to_string())?;
         let advertised = Endpoint {

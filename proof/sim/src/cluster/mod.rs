@@ -13,6 +13,7 @@
 //! A seed is a run: `cargo run --release -p sim -- --brokers 3 --seed N --tell` shows one.
 
 mod clients;
+mod ensemble;
 mod faults;
 mod invariants;
 mod logs;
@@ -20,7 +21,6 @@ mod machine;
 mod run;
 mod settings;
 mod world;
-mod zookeeper;
 
 pub use faults::Fault;
 pub use run::{Plan, run};

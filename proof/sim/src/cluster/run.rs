@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use kafka_control::znode;
+
 use super::clients::Client;
 use super::faults::Fault;
-use super::invariants::replicas;
+use super::invariants::{office, replicas};
 use super::logs::{self, ReplicaLog};
-use super::settings::BrokerId;
+use super::settings::{BrokerId, TOPIC};
 use super::world::World;
 use crate::invariants::Verdict;
 use crate::run::Seen;
+use crate::settings::ServerId;
+use crate::tree;
 
 const MS: u64 = 1000;
 /// How often logs are looked at while the run goes on.
@@ -50,6 +54,7 @@ pub fn run(plan: Plan) -> Result<Seen, String> {
     let counts = [
         ("acknowledged", onlooker.acknowledged.count() as u64),
         ("read", onlooker.reads.count() as u64),
+        ("below a high watermark", onlooker.committed.count() as u64),
         ("epochs", onlooker.leaders.count()),
     ];
     for (what, times) in counts {
@@ -87,8 +92,10 @@ fn step_until(world: &mut World, until_us: u64) -> Verdict {
 
 fn look_at_logs(world: &mut World) -> Verdict {
     for partition in 0..world.draw.partitions {
-        for (_, log) in replicas_of(world, partition)? {
+        for (id, log) in replicas_of(world, partition)? {
             world.onlooker.leaders.look(partition, &log)?;
+            let high_watermark = logs::high_watermark(&world.machine(id).disk, partition);
+            world.onlooker.committed.look(partition, &log, high_watermark)?;
         }
     }
     Ok(())
@@ -101,6 +108,14 @@ fn replicas_of(world: &World, partition: i32) -> Result<BTreeMap<BrokerId, Repli
         let log = logs::read(&machine.disk, partition).map_err(|error| format!("broker {id}: {error}"))?;
         found.extend(log.map(|log| (*id, log)));
     }
+    Ok(found)
+}
+
+/// As [`replicas_of`], of those brokers alone that have the partition now: what others were slow to delete does not count.
+fn assigned_replicas(world: &World, partition: i32) -> Result<BTreeMap<BrokerId, ReplicaLog>, String> {
+    let mut found = replicas_of(world, partition)?;
+    let described = world.clients.iter().find_map(Client::partitions).and_then(|all| all.get(&partition));
+    found.retain(|id, _| described.is_some_and(|one| one.replicas.contains(id)));
     Ok(found)
 }
 
@@ -129,7 +144,7 @@ fn finish(world: &mut World) -> Verdict {
         let until_us = world.now_us + 50 * MS;
         step_until(world, until_us)?;
         let mut state = world.state(&none);
-        state.unfinished = world.clients.iter().flat_map(Client::unanswered).collect();
+        state.unfinished = world.clients.iter().flat_map(Client::unfinished).collect();
         if state.unfinished.is_empty() {
             state.unfinished = readers_behind(world)?;
         }
@@ -143,11 +158,37 @@ fn finish(world: &mut World) -> Verdict {
 fn look_at_what_is_left(world: &mut World) -> Verdict {
     look_at_logs(world)?;
     for partition in 0..world.draw.partitions {
-        let found = replicas_of(world, partition)?;
+        let found = assigned_replicas(world, partition)?;
         replicas::equal(partition, &found)?;
         let Some(log) = found.values().next() else { continue };
         world.onlooker.acknowledged.finish(partition, log)?;
         world.onlooker.reads.finish(partition, log)?;
+        world.onlooker.committed.finish(partition, log)?;
+    }
+    look_at_states(world)
+}
+
+/// Compares what ZooKeeper has with what the brokers know.
+fn look_at_states(world: &mut World) -> Verdict {
+    let ids: Vec<ServerId> = world.ensemble.keys().copied().collect();
+    let mut trees = Vec::new();
+    for id in ids {
+        world.server_ends(id, false);
+        trees.push(tree::recovered(world.server(id))?);
+    }
+    let Some(tree) = trees.iter().max_by_key(|tree| tree.last_zxid()) else { return Ok(()) };
+    for topic in world.clients.iter().flat_map(Client::deleted) {
+        if tree.get(&znode::topic(&topic)).is_some() {
+            return Err(format!("{topic} is there, although its deletion was acknowledged"));
+        }
+    }
+    for partition in 0..world.draw.partitions {
+        let path = znode::partition_state(TOPIC, partition);
+        let content = tree.get(&path).and_then(|node| node.data()).unwrap_or_default();
+        let state = znode::LeaderAndIsr::decode(TOPIC, partition, content).map_err(|error| error.to_string())?;
+        let brokers = world.machines.iter().filter_map(|(id, machine)| Some((*id, machine.broker.as_ref()?)));
+        let leaders = brokers.filter_map(|(id, broker)| Some((id, broker.leads(TOPIC, partition)?)));
+        office::agree(partition, &state, &leaders.collect())?;
     }
     Ok(())
 }
@@ -156,7 +197,7 @@ fn look_at_what_is_left(world: &mut World) -> Verdict {
 fn readers_behind(world: &World) -> Result<Vec<String>, String> {
     let mut behind = Vec::new();
     for partition in 0..world.draw.partitions {
-        let end = replicas_of(world, partition)?.values().map(|log| log.end).max();
+        let end = assigned_replicas(world, partition)?.values().map(|log| log.end).max();
         for positions in world.clients.iter().filter_map(Client::positions) {
             let position = positions.get(&partition).copied();
             if position != end {

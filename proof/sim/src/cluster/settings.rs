@@ -20,7 +20,17 @@ pub(crate) const TOPIC: &str = "ky18";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Draw {
     pub(crate) partitions: i32,
+    /// ZooKeeper servers.
+    pub(crate) servers: u64,
+    /// Replicas of the topic.
+    pub(crate) factor: i16,
     pub(crate) insync_min: u32,
+    /// Clients that keep much under way.
+    pub(crate) pipelining: u64,
+    /// Whether somebody makes and deletes topics.
+    pub(crate) administered: bool,
+    /// Whether replicas are moved.
+    pub(crate) moves: bool,
     segment_bytes: u32,
     fetchers: u32,
     lag_ms_max: u32,
@@ -28,11 +38,18 @@ pub(crate) struct Draw {
 }
 
 impl Draw {
-    pub(crate) fn new(random: &mut Random) -> Self {
+    pub(crate) fn new(brokers: i32, random: &mut Random) -> Self {
+        let factor = if brokers == 3 { one_of(random, [2, 3, 3]) } else { 3 };
+        let administered = random.below(2) == 0;
         Self {
             partitions: one_of(random, [1, 2, 4]),
+            servers: one_of(random, [1, 1, 3]),
+            factor,
             insync_min: one_of(random, [1, 2]),
-            segment_bytes: one_of(random, [2_000, 20_000, 1_000_000]),
+            pipelining: one_of(random, [1, 2]),
+            administered,
+            moves: administered && random.below(2) == 0,
+            segment_bytes: one_of(random, [500, 2_000, 20_000, 1_000_000]),
             fetchers: one_of(random, [1, 2]),
             lag_ms_max: one_of(random, [400, 1_500]),
             protocol: one_of(random, ["2.7", "2.7", "2.6", "2.0", "1.1"]),
@@ -40,11 +57,12 @@ impl Draw {
     }
 
     /// The `server.properties` of a broker.
-    pub(crate) fn properties(&self, id: BrokerId, brokers: i32) -> String {
-        let Self { insync_min, segment_bytes, fetchers, lag_ms_max, protocol, .. } = self;
-        let factor = brokers.min(3);
+    pub(crate) fn properties(&self, id: BrokerId) -> String {
+        let connect: Vec<String> = (1..=self.servers).map(|id| format!("z{id}:2181")).collect();
+        let connect = connect.join(",");
+        let Self { factor, insync_min, segment_bytes, fetchers, lag_ms_max, protocol, .. } = self;
         format!(
-            "broker.id={id}\nlisteners=PLAINTEXT://{}:{PORT}\nlog.dirs={LOG_DIR}\nzookeeper.connect=zk:2181\n\
+            "broker.id={id}\nlisteners=PLAINTEXT://{}:{PORT}\nlog.dirs={LOG_DIR}\nzookeeper.connect={connect}\n\
              zookeeper.session.timeout.ms={SESSION_TIMEOUT_MS}\nmin.insync.replicas={insync_min}\n\
              default.replication.factor={factor}\noffsets.topic.replication.factor={factor}\n\
              offsets.topic.num.partitions=2\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n\

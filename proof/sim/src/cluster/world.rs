@@ -7,29 +7,30 @@ use std::task::Poll;
 use anyhow::Result as SetUp;
 use base::{Next, Now, Part as ReplyPart, Parts, Random, Slow};
 use bytes::{Buf, Bytes, BytesMut};
+use kafka_client::metadata::Partition;
 use kafka_client::{ConnectionId as Attempt, Effect, Input};
 use kafka_node::{LinkLoss, PeerEffect, Wants, ZooKeeperEffect};
-use zk_node::{ConnectionId, Event};
+use zk_node::{ConnectionId, PeerPort};
 
 use super::clients::Client;
+use super::ensemble::{self, Ensemble, server_node, server_of};
 use super::faults::{Fault, PowerLoss, node};
 use super::invariants::Onlooker;
 use super::invariants::progress::State;
 use super::machine::{Accepted, Arrived, Machine, Outgoing, Part};
 use super::run::Plan;
 use super::settings::{BrokerId, Draw, broker_of};
-use super::zookeeper::{Said, ZOOKEEPER, ZooKeeper};
 use crate::invariants::Verdict;
 use crate::network::{CLIENTS, End, Handle, Heard, Network, NetworkEvent, Node};
+use crate::settings::ServerId;
 
 const MS: u64 = 1000;
 /// How long a dial that nobody hears of takes to fail.
 const DIAL_US: u64 = 300 * MS;
-const PRODUCERS: u64 = 3;
 
 /// What happens at a time.
 #[derive(Debug)]
-enum Happening {
+pub(super) enum Happening {
     Start(BrokerId),
     /// A part of a broker has something to do.
     Turn(BrokerId, u64, Part),
@@ -39,17 +40,21 @@ enum Happening {
     Alarm(BrokerId, u64),
     /// A deadline of a part.
     Tick(BrokerId, u64, Part),
-    ZooKeeper,
+    StartServer(ServerId),
+    /// Something that a ZooKeeper server has to do.
+    Server(ServerId, u64, ensemble::Part),
     Network(NetworkEvent),
     Dial {
         from: End,
         to: Node,
+        /// Among ZooKeeper servers.
+        port: Option<PeerPort>,
     },
     Dialled {
         from: End,
         connected: bool,
     },
-    Client(usize),
+    Client(usize, u64),
     Fault,
 }
 
@@ -59,8 +64,10 @@ pub(crate) struct World {
     pub(crate) random: Random,
     pub(crate) draw: Draw,
     pub(crate) machines: BTreeMap<BrokerId, Machine>,
-    zookeeper: ZooKeeper,
+    pub(super) ensemble: Ensemble,
     pub(crate) clients: Vec<Client>,
+    /// When each is called next.
+    client_turns: Vec<u64>,
     pub(crate) network: Network,
     pub(crate) onlooker: Onlooker,
     events: BTreeMap<(u64, u64), Happening>,
@@ -78,21 +85,16 @@ impl World {
     pub(crate) fn new(plan: &Plan) -> SetUp<Self> {
         let Plan { seed, brokers, faults_ms, only, tells } = *plan;
         let mut random = Random::from_seed(seed);
-        let draw = Draw::new(&mut random);
+        let draw = Draw::new(brokers, &mut random);
         let machines = (1..=brokers).map(|id| (id, Machine::new(id, &mut random))).collect();
-        let mut clients = vec![
-            Client::maker(brokers, &draw, random.next_u64())?,
-            Client::reader(brokers, draw.partitions, random.next_u64())?,
-        ];
-        for index in 0..PRODUCERS {
-            clients.push(Client::producer(index, index != 1, brokers, random.next_u64())?);
-        }
+        let clients = Client::all(brokers, &draw, &mut random)?;
         let mut world = Self {
             now_us: 0,
-            zookeeper: ZooKeeper::new(random.next_u64())?,
+            ensemble: ensemble::ensemble(&draw, &mut random)?,
             random,
             draw,
             machines,
+            client_turns: vec![u64::MAX; clients.len()],
             clients,
             network: Network::default(),
             onlooker: Onlooker { tells, ..Onlooker::default() },
@@ -109,8 +111,11 @@ impl World {
             let after_us = world.random.below(300 * MS);
             world.at(after_us, Happening::Start(id));
         }
-        (0..world.clients.len()).for_each(|index| world.at(0, Happening::Client(index)));
-        world.at(0, Happening::ZooKeeper);
+        (0..world.clients.len()).for_each(|index| world.plan_client(index, 0));
+        for id in 1..=draw.servers {
+            let after_us = world.random.below(50 * MS);
+            world.at(after_us, Happening::StartServer(id));
+        }
         Ok(world)
     }
 
@@ -131,7 +136,7 @@ impl World {
         self.random.below(of) == 0
     }
 
-    fn at(&mut self, after_us: u64, happening: Happening) {
+    pub(super) fn at(&mut self, after_us: u64, happening: Happening) {
         self.serial += 1;
         self.events.insert((self.now_us + after_us, self.serial), happening);
     }
@@ -161,21 +166,22 @@ impl World {
             Happening::Alarm(id, boot) if self.lives(id, boot) => self.alarm(id)?,
             Happening::Tick(id, boot, part) if self.lives(id, boot) => self.tick(id, part)?,
             Happening::Turn(..) | Happening::Job(..) | Happening::Alarm(..) | Happening::Tick(..) => {}
-            Happening::ZooKeeper => {
-                let said = self.zookeeper.event(Event::Tick, self.now_us);
-                self.zookeeper_says(said);
-                // Sessions that come meanwhile may bring its deadline nearer.
-                let at = self.zookeeper.deadline_us().unwrap_or(0).clamp(self.now_us + MS, self.now_us + 20 * MS);
-                self.at(at - self.now_us, Happening::ZooKeeper);
-            }
+            Happening::StartServer(id) => self.start_server(id)?,
+            Happening::Server(id, boot, part) if self.server_lives(id, boot) => self.server_part(id, part)?,
+            Happening::Server(..) => {}
             Happening::Network(event) => {
                 let machines = &self.machines;
-                let is_up = |node: Node| machines.get(&(node as BrokerId)).is_none_or(Machine::is_up);
+                let ensemble = &self.ensemble;
+                let is_up = |node: Node| match server_of(node) {
+                    Some(id) => ensemble.get(&id).is_none_or(crate::server::Machine::is_up),
+                    None => machines.get(&(node as BrokerId)).is_none_or(Machine::is_up),
+                };
                 self.network.happens(&event, self.now_us, is_up);
             }
-            Happening::Dial { from, to } => self.dial_arrives(from, to),
+            Happening::Dial { from, to, port } => self.dial_arrives(from, to, port),
             Happening::Dialled { from, connected } => self.dialled(from, connected),
-            Happening::Client(index) => self.client_turn(index)?,
+            Happening::Client(index, at) if self.client_turns.get(index) == Some(&at) => self.client_turn(index)?,
+            Happening::Client(..) => {}
             Happening::Fault => {
                 if self.now_us < self.faults_until_us {
                     self.fault_or_wait();
@@ -208,7 +214,7 @@ impl World {
     // Brokers.
 
     fn start(&mut self, id: BrokerId) -> Verdict {
-        let (now_us, draw, brokers) = (self.now_us, self.draw, self.machines.len() as i32);
+        let (now_us, draw) = (self.now_us, self.draw);
         let mut random = Random::from_seed(self.random.next_u64());
         let machine = self.machine(id);
         if machine.is_up() {
@@ -216,9 +222,7 @@ impl World {
         }
         machine.disk.heal();
         machine.set_now(now_us);
-        machine
-            .start(&draw, brokers, now_us, &mut random)
-            .map_err(|error| format!("broker {id} can't start: {error}"))?;
+        machine.start(&draw, now_us, &mut random).map_err(|error| format!("broker {id} can't start: {error}"))?;
         self.tell(|| format!("broker {id} starts"));
         self.onlooker.count("start");
         self.take_asked(id)
@@ -376,7 +380,7 @@ impl World {
             match arrived {
                 Arrived::Bytes(bytes) => accepted.input.extend_from_slice(&bytes),
                 Arrived::Closed => is_closed = true,
-                Arrived::Connected => {}
+                Arrived::Connected | Arrived::Congested(_) => {}
             }
         }
         if is_closed {
@@ -412,6 +416,7 @@ impl World {
                     outgoing.input.extend_from_slice(&bytes);
                     peer.received(&mut outgoing.input, now);
                 }
+                Arrived::Congested(_) => {}
                 Arrived::Closed => {
                     outgoing.input.clear();
                     outgoing.attempt = 0;
@@ -470,6 +475,7 @@ impl World {
             match arrived {
                 Arrived::Connected => broker.zookeeper_connected("zookeeper", now),
                 Arrived::Bytes(bytes) => broker.zookeeper_received(&bytes, now),
+                Arrived::Congested(_) => {}
                 Arrived::Closed => {
                     machine.session.attempt = 0;
                     broker.zookeeper_disconnected("zookeeper", &LinkLoss::Ended, now);
@@ -500,10 +506,11 @@ impl World {
         let boot = machine.boot;
         let end = |attempt| End { node: node(id), boot, handle: Handle::Client(attempt) };
         match effect {
-            ZooKeeperEffect::Connect(_) => {
+            ZooKeeperEffect::Connect(host) => {
                 let attempt = machine.next_number();
                 machine.session.attempt = attempt;
-                self.dial(end(attempt), ZOOKEEPER);
+                let id = host.name.trim_start_matches('z').parse().unwrap_or(0);
+                self.dial(end(attempt), server_node(id));
             }
             ZooKeeperEffect::Send(bytes) => {
                 let from = end(machine.session.attempt);
@@ -516,45 +523,27 @@ impl World {
         }
     }
 
-    // ZooKeeper.
-
-    fn zookeeper_says(&mut self, said: Vec<Said>) {
-        let end = |connection| End { node: ZOOKEEPER, boot: 0, handle: Handle::Connection(connection) };
-        for one in said {
-            match one {
-                Said::Bytes(connection, bytes) => {
-                    self.network.send(end(connection), bytes, self.now_us, &mut self.random);
-                }
-                Said::Closed(connection) => self.network.close(end(connection), self.now_us, &mut self.random),
-            }
-        }
-    }
-
     // Connections.
 
     fn dial(&mut self, from: End, to: Node) {
         let after_us = Network::delay(&mut self.random);
-        self.at(after_us, Happening::Dial { from, to });
+        self.at(after_us, Happening::Dial { from, to, port: None });
     }
 
-    fn dial_arrives(&mut self, from: End, to: Node) {
+    fn dial_arrives(&mut self, from: End, to: Node, port: Option<PeerPort>) {
         if !self.network.passes(from.node, to) {
             return self.at(DIAL_US, Happening::Dialled { from, connected: false });
         }
-        let connected = self.waits(from) && self.accept(from, to);
+        let connected = self.waits(from) && self.accept(from, to, port);
         let after_us = Network::delay(&mut self.random);
         self.at(after_us, Happening::Dialled { from, connected });
     }
 
     /// The other side takes a connection, if it listens.
-    fn accept(&mut self, from: End, to: Node) -> bool {
+    fn accept(&mut self, from: End, to: Node, port: Option<PeerPort>) -> bool {
         let now_us = self.now_us;
-        if to == ZOOKEEPER {
-            let (connection, said) = self.zookeeper.accept(now_us);
-            let other = End { node: ZOOKEEPER, boot: 0, handle: Handle::Connection(connection) };
-            self.network.connect(from, other, &mut self.random);
-            self.zookeeper_says(said);
-            return true;
+        if let Some(id) = server_of(to) {
+            return self.server_accepts(from, id, port);
         }
         let id = to as BrokerId;
         let Some(machine) = self.machines.get_mut(&id).filter(|machine| machine.serves) else { return false };
@@ -577,6 +566,9 @@ impl World {
             let client = self.clients.get((from.node - CLIENTS) as usize);
             return client.is_some_and(|client| client.life() == from.boot);
         }
+        if let Some(id) = server_of(from.node) {
+            return self.server_lives(id, from.boot);
+        }
         let Handle::Client(attempt) = from.handle else { return false };
         self.machines.get(&(from.node as BrokerId)).is_some_and(|machine| {
             machine.boot == from.boot
@@ -594,15 +586,8 @@ impl World {
 
     /// Something arrives at an end.
     fn arrives(&mut self, end: End, arrived: Arrived) {
-        if end.node == ZOOKEEPER {
-            let Handle::Connection(connection) = end.handle else { return };
-            let event = match arrived {
-                Arrived::Bytes(bytes) => Event::Received { connection, bytes },
-                Arrived::Closed => Event::Closed { connection },
-                Arrived::Connected => return,
-            };
-            let said = self.zookeeper.event(event, self.now_us);
-            return self.zookeeper_says(said);
+        if let Some(id) = server_of(end.node) {
+            return self.arrives_at_server(id, end, arrived);
         }
         if end.node >= CLIENTS {
             return self.client_hears((end.node - CLIENTS) as usize, end, arrived);
@@ -643,7 +628,7 @@ impl World {
                 match heard {
                     Heard::Bytes(bytes) => self.arrives(end, Arrived::Bytes(bytes)),
                     Heard::Closed => self.arrives(end, Arrived::Closed),
-                    Heard::Congested(_) => {}
+                    Heard::Congested(congested) => self.arrives(end, Arrived::Congested(congested)),
                 }
             }
         }
@@ -666,14 +651,27 @@ impl World {
             Arrived::Connected => Input::Connected(attempt),
             Arrived::Bytes(bytes) => Input::Received(attempt, bytes),
             Arrived::Closed => Input::Closed(attempt),
+            Arrived::Congested(_) => return,
         };
         if let Some(client) = self.clients.get_mut(index).filter(|client| client.life() == end.boot) {
             client.hear(input, now);
         }
-        self.at(20, Happening::Client(index));
+        self.plan_client(index, 20);
+    }
+
+    /// A client is to be called after so long, or earlier if that was planned.
+    fn plan_client(&mut self, index: usize, after_us: u64) {
+        let at = self.now_us + after_us;
+        if let Some(next) = self.client_turns.get_mut(index).filter(|next| at < **next) {
+            *next = at;
+            self.at(after_us, Happening::Client(index, at));
+        }
     }
 
     fn client_turn(&mut self, index: usize) -> Verdict {
+        if let Some(next) = self.client_turns.get_mut(index) {
+            *next = u64::MAX;
+        }
         let now = self.client_now();
         let Some(client) = self.clients.get_mut(index) else { return Ok(()) };
         let before = client.life();
@@ -696,7 +694,7 @@ impl World {
                 Effect::Warn { message, .. } => self.tell(|| format!("client {index}: {message}")),
             }
         }
-        self.at(wait_ms * MS, Happening::Client(index));
+        self.plan_client(index, wait_ms * MS);
         Ok(())
     }
 
@@ -711,11 +709,13 @@ impl World {
 
     /// What is missing for all to be well. `before` are the producers' counts that must have grown.
     pub(crate) fn state(&self, before: &[Option<u64>]) -> State {
-        let factor = self.machines.len().min(3);
-        let isrs = self.clients.iter().find_map(Client::isrs).unwrap_or_default();
+        let factor = usize::from(self.draw.factor.unsigned_abs());
+        let found = self.clients.iter().find_map(Client::partitions);
+        let is_whole = |one: &Partition| one.isr.len() == factor && one.replicas.len() == factor;
         let out_of_sync = (0..self.draw.partitions)
-            .filter(|number| isrs.get(number).is_none_or(|isr| isr.len() < factor))
-            .map(|number| format!("{number}: {:?}", isrs.get(&number)))
+            .map(|number| (number, found.and_then(|found| found.get(&number))))
+            .filter(|(_, one)| !one.is_some_and(is_whole))
+            .map(|(number, one)| format!("{number}: {:?}", one.map(|one| (&one.replicas, &one.isr))))
             .collect();
         let counts = self.clients.iter().map(Client::acknowledged).zip(before).zip(0..);
         let waiting = counts

@@ -1,7 +1,10 @@
 //! What must hold in a cluster whatever happens: a file for each rule.
 
 pub(crate) mod acknowledged;
+pub(crate) mod committed;
 pub(crate) mod leaders;
+pub(crate) mod office;
+pub(crate) mod offsets;
 pub(crate) mod progress;
 pub(crate) mod reads;
 pub(crate) mod replicas;
@@ -12,8 +15,10 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(crate) struct Onlooker {
     pub(crate) acknowledged: acknowledged::Acknowledged,
+    pub(crate) committed: committed::Committed,
     pub(crate) leaders: leaders::Leaders,
     pub(crate) reads: reads::Reads,
+    pub(crate) offsets: offsets::Offsets,
     /// What the run went through, to know that it tests what it should.
     pub(crate) seen: BTreeMap<&'static str, u64>,
     pub(crate) tells: bool,

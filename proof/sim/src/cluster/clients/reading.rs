@@ -1,0 +1,69 @@
+//! The shipped consumer with a simple user.
+
+use base::{Now, Random};
+use kafka_client::{ClientError, Consumer, ConsumerConfig, ConsumerEvent, TopicPartition};
+
+use super::{illegal, network};
+use crate::cluster::invariants::Onlooker;
+use crate::cluster::settings::{TOPIC, bootstrap};
+use crate::invariants::Verdict;
+
+/// Reads all partitions from their beginning, and now and then begins again.
+pub(in crate::cluster) struct Reading {
+    brokers: i32,
+    partitions: i32,
+    pub(super) life: u64,
+    pub(super) consumer: Consumer,
+}
+
+impl Reading {
+    pub(super) fn new(brokers: i32, partitions: i32, seed: u64) -> Result<Self, ClientError> {
+        Ok(Self { brokers, partitions, life: 0, consumer: Self::machine(brokers, partitions, seed)? })
+    }
+
+    fn machine(brokers: i32, partitions: i32, seed: u64) -> Result<Consumer, ClientError> {
+        let bootstrap = bootstrap(brokers);
+        let more = [("fetch.max.wait.ms", "100"), ("auto.offset.reset", "none"), ("max.partition.fetch.bytes", "3000")];
+        let (config, _) = ConsumerConfig::new(network(&bootstrap, &more)).map_err(illegal)?;
+        let mut consumer = Consumer::new(config, seed);
+        let all = (0..partitions).map(|number| TopicPartition::new(TOPIC, number));
+        consumer.assign(all.clone());
+        all.for_each(|partition| consumer.seek(&partition, 0));
+        Ok(consumer)
+    }
+
+    pub(super) fn turn(&mut self, rests: bool, now: Now, random: &mut Random, onlooker: &mut Onlooker) -> Verdict {
+        match self.consumer.poll(now) {
+            Ok(records) => {
+                for record in records {
+                    let value = record.value.unwrap_or_default();
+                    onlooker.reads.read(record.partition.partition, record.offset, &value)?;
+                }
+                // Once in some seconds.
+                if !rests && random.below(500) == 0 {
+                    self.begin_again(random)?;
+                }
+            }
+            Err(error) => {
+                onlooker.tell(|| format!("reader: {error}"));
+                onlooker.reads.failed(&error)?;
+                self.begin_again(random)?;
+            }
+        }
+        while let Some(event) = self.consumer.next_event() {
+            if let ConsumerEvent::Failed(error) = event {
+                onlooker.tell(|| format!("reader: {error}"));
+                onlooker.reads.failed(&error)?;
+                self.begin_again(random)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_again(&mut self, random: &mut Random) -> Verdict {
+        let consumer = Self::machine(self.brokers, self.partitions, random.next_u64());
+        self.consumer = consumer.map_err(|error| error.to_string())?;
+        self.life += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! What lies below a high watermark is decided: all logs hold it alike, now and later.
+
+use std::collections::BTreeMap;
+
+use crate::cluster::logs::ReplicaLog;
+use crate::invariants::Verdict;
+
+/// What was seen below high watermarks: by partition and offset, the record's value.
+#[derive(Default)]
+pub(crate) struct Committed(BTreeMap<(i32, i64), Vec<u8>>);
+
+impl Committed {
+    /// A log was looked at, whose broker has noted this high watermark.
+    pub(crate) fn look(&mut self, partition: i32, log: &ReplicaLog, high_watermark: i64) -> Verdict {
+        for (offset, value) in log.records.iter().filter(|(offset, _)| *offset < high_watermark) {
+            let before = self.0.entry((partition, *offset)).or_insert_with(|| value.clone());
+            if before != value {
+                return Err(format!(
+                    "below a high watermark, at offset {offset} of partition {partition}, was {}, and now is {}",
+                    String::from_utf8_lossy(before),
+                    String::from_utf8_lossy(value)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end of a run, with a partition's log: all is there.
+    pub(crate) fn finish(&mut self, partition: i32, log: &ReplicaLog) -> Verdict {
+        self.look(partition, log, i64::MAX)?;
+        let last = self.0.range((partition, 0)..(partition + 1, 0)).next_back();
+        match last.filter(|((_, offset), _)| *offset >= log.end) {
+            Some(((_, offset), _)) => Err(format!(
+                "offset {offset} of partition {partition} was below a high watermark; the log ends at {}",
+                log.end
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+}
