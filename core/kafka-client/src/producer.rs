@@ -470,14 +470,7 @@ impl Producer {
                 }
                 self.accumulator.split(batch);
             }
-            _ => {
-                if self.config.idempotent
-                    && matches!(code, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER | ErrorCode::UNKNOWN_PRODUCER_ID)
-                {
-                    self.reset_identity();
-                }
-                self.failed(batch, &ClientError::Broker { code, message: result.error_message.clone() }, now);
-            }
+            _ => self.failed(batch, &ClientError::Broker { code, message: result.error_message.clone() }, now),
         }
     }
 
