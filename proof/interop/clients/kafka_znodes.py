@@ -1,4 +1,5 @@
-"""Dumps all znodes below two chroots and prints what differs; times, ports and ids are set aside."""
+"""Dumps all znodes of two places, SERVERS/CHROOT each, and prints what differs; times, addresses, ports and ids are set aside, how
+often a partition's state was written, and where a topic that the brokers make by themselves has its replicas."""
 import re
 import sys
 
@@ -7,22 +8,41 @@ from kazoo.client import KazooClient
 SET_ASIDE = [
     (rb'"timestamp":"\d+"', b'"timestamp":"T"'),
     (rb'"id":"[^"]*"', b'"id":"ID"'),
+    (rb'127\.\d+\.\d+\.\d+', b'ADDRESS'),
     (rb":\d{4,5}\"", b':PORT"'),
     (rb'"port":\d+', b'"port":PORT'),
+    # Whose throttles a tool sets first.
+    (rb'"entity_path":"brokers/\d+"', b'"entity_path":"brokers/ID"'),
+    # Who comes first when the controller has stopped.
+    (rb'"brokerid":\d+', b'"brokerid":ID'),
+    # Steps on the way: an ISR may gain and lose a broker once more.
+    (rb'"leader_epoch":\d+', b'"leader_epoch":E'),
 ]
+# A random broker is the first.
+BY_CHANCE = re.compile("/brokers/topics/__consumer_offsets($|/)")
 
 
-def dump(server, chroot):
-    client = KazooClient(hosts=server + chroot)
+def plain(path, data):
+    if data is None:
+        return None
+    for pattern, replacement in SET_ASIDE:
+        data = re.sub(pattern, replacement, data)
+    if BY_CHANCE.match(path):
+        data = re.sub(rb"\[[\d,]+\]", lambda found: b"[%d brokers]" % (found.group().count(b",") + 1), data)
+        data = re.sub(rb'"leader":\d', b'"leader":ID', data)
+    return data
+
+
+def dump(place):
+    client = KazooClient(hosts=place)
     client.start()
     found = {}
 
     def walk(path):
         data, stat = client.get(path)
-        for pattern, replacement in SET_ASIDE:
-            data = data and re.sub(pattern, replacement, data)
         acls = [str(acl) for acl in client.get_acls(path)[0]]
-        found[path] = (data, bool(stat.ephemeralOwner), stat.version, acls)
+        version = None if path.endswith("/state") else stat.version
+        found[path] = (plain(path, data), bool(stat.ephemeralOwner), version, acls)
         for child in client.get_children(path):
             walk(("" if path == "/" else path) + "/" + child)
 
@@ -31,7 +51,7 @@ def dump(server, chroot):
     return found
 
 
-one, other = dump(sys.argv[1], sys.argv[2]), dump(sys.argv[1], sys.argv[3])
+one, other = dump(sys.argv[1]), dump(sys.argv[2])
 for path in sorted(set(one) | set(other)):
     if one.get(path) != other.get(path):
         print(path, one.get(path), other.get(path), sep="\n  ")

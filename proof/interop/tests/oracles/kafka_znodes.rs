@@ -40,6 +40,7 @@ fn znodes_of_our_broker_equal_the_originals() {
         topics(&["--alter", "--topic", "t", "--partitions", "14"]);
         topics(&["--delete", "--topic", "gone"]);
     }
-    let output = python("kafka_znodes.py", &[&format!("127.0.0.1:{zookeeper_port}"), "/ours", "/theirs"]).unwrap();
+    let place = |chroot: &str| format!("127.0.0.1:{zookeeper_port}/{chroot}");
+    let output = python("kafka_znodes.py", &[&place("ours"), &place("theirs")]).unwrap();
     assert!(output.stdout.contains("znodes equal"), "{}\n{}", output.stdout, output.stderr);
 }

@@ -6,6 +6,7 @@ mod kafka_clients;
 mod kafka_cluster;
 mod kafka_cluster_hostile;
 mod kafka_cluster_tools;
+mod kafka_cluster_znodes;
 mod kafka_faults;
 mod kafka_hostile;
 mod kafka_replies;
