@@ -43,9 +43,13 @@ impl Log {
         }
     }
 
-    /// Writes the leader epochs if they changed. Then they are durable, whoever wrote them.
+    /// Writes the leader epochs if they changed. Then they are durable, whoever wrote them. Those of a log that is gone are nobody's, and
+    /// its folder may be gone, too.
     pub(super) fn write_epochs(&self, slow: &Slow) -> Result<(), LogError> {
         let mut writes = self.epoch_writes.lock();
+        if self.view.read().closed {
+            return Ok(());
+        }
         let Some(entries) = self.epochs.read().changed() else { return Ok(()) };
         *writes += 1;
         let text = checkpoint::format_epochs(&entries);

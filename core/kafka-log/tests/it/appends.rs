@@ -330,6 +330,18 @@ fn partitions_are_deleted_by_renaming_first() {
 }
 
 #[test]
+fn the_epochs_of_a_partition_that_is_gone_are_not_written() {
+    let world = World::on(&MemDisk::new(), &LogConfig::default());
+    world.log(&LogConfig::default()).assign_epoch_start(1, 0);
+    world.logs.delete(&[World::partition(0)], world.now, &Slow::allowed());
+    for folder in names(world.disk.as_ref(), "").iter().filter(|name| name.ends_with("-delete")) {
+        world.disk.remove_dir_all(format!("{DIR}/{folder}").as_ref(), &Slow::allowed()).unwrap();
+    }
+    world.run_jobs();
+    assert!(world.broker.failed.lock().unwrap().is_empty(), "{:?}", world.broker.lines.lock().unwrap());
+}
+
+#[test]
 fn a_second_process_is_refused() {
     let disk = MemDisk::new();
     let _first = World::on(&disk, &LogConfig::default());
