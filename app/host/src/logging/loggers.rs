@@ -77,7 +77,7 @@ mod tests {
     use crate::logging::{KAFKA_CONSOLE, KAFKA_DEFAULT, LogSettings};
 
     /// The constants that hold such names.
-    const CONSTANTS: [&str; 11] = [
+    const CONSTANTS: [&str; 13] = [
         "ACCEPTOR",
         "APP_INFO",
         "CLIENT",
@@ -86,6 +86,8 @@ mod tests {
         "LOGGER",
         "LOG_MANAGER",
         "MAIN",
+        "MANAGER",
+        "MOVER",
         "SELECTOR",
         "SERVER",
         "STARTABLE",
