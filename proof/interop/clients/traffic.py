@@ -259,7 +259,8 @@ def ends_of(consumer):
 
 def begun():
     shared = [len(one.share or []) for one in members]
-    reading = not members or len(reached) == partitions and all(shared) and sum(shared) == partitions
+    are_shared = sum(shared) == partitions and len(list(filter(None, shared))) == min(len(shared), partitions)
+    reading = not members or len(reached) == partitions and are_shared
     return reading and all(one.acknowledged for one in writers) or failures
 
 

@@ -9,6 +9,7 @@ mod kafka_cluster_tools;
 mod kafka_cluster_znodes;
 mod kafka_faults;
 mod kafka_hostile;
+mod kafka_moves;
 mod kafka_replies;
 mod kafka_side;
 mod kafka_takeover;
