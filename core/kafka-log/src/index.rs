@@ -114,9 +114,12 @@ impl<E: Entry> Index<E> {
         Self::with(base, Some(written))
     }
 
-    /// The index of a segment that exists: looked at when needed.
-    pub(crate) const fn existing(base: i64) -> Self {
-        Self::with(base, None)
+    /// The index of a segment that exists, in a file of `len` bytes: looked at when needed. An empty one is not opened for it.
+    pub(crate) fn existing(home: &Home, base: i64, len: u64) -> Self {
+        match len {
+            0 => Self::empty(home, base),
+            _ => Self::with(base, None),
+        }
     }
 
     const fn with(base: i64, written: Option<Written<E>>) -> Self {
@@ -124,23 +127,7 @@ impl<E: Entry> Index<E> {
         Self { base, file: LazyFile::new(E::KIND, base), state, entry: PhantomData }
     }
 
-    /// Looks at the file where waiting is allowed, so that an append need not. An empty one is not opened for it.
-    pub(crate) fn look(&self, home: &Home) -> Result<(), LogError> {
-        if self.state.read().written.is_some() {
-            return Ok(());
-        }
-        let metadata = home.with_path(&E::KIND.name(self.base), |path| {
-            home.disk.metadata(&path).map_err(|error| LogError::storage("reading", path, error))
-        })?;
-        if metadata.is_some_and(|metadata| metadata.len == 0) {
-            let empty = Written { entries: 0, last: None, number: home.cache.next_index() };
-            self.state.write().written.get_or_insert(empty);
-            return Ok(());
-        }
-        self.written(home).map(|_| ())
-    }
-
-    /// Number of entries.
+    /// Number of entries. The first time the file is looked at: where waiting is allowed, so that an append need not.
     pub(crate) fn len(&self, home: &Home) -> Result<u32, LogError> {
         if let State { written: Some(written), tail } = &*self.state.read() {
             return Ok(written.entries + tail.len() as u32);
@@ -413,7 +400,7 @@ mod tests {
 
     fn reopened(home: &Home, index: &Index<OffsetEntry>) -> Index<OffsetEntry> {
         index.write_out(home).unwrap();
-        Index::existing(index.base)
+        Index::existing(home, index.base, 1)
     }
 
     proptest! {
@@ -455,7 +442,7 @@ mod tests {
             index.write_out(&home).unwrap();
             let file = home.open(FileKind::OffsetIndex, 7, OpenMode::Create).unwrap();
             file.truncate(10 << 20, &Slow::allowed()).unwrap();
-            let again = Index::<OffsetEntry>::existing(7);
+            let again = Index::<OffsetEntry>::existing(&home, 7, 10 << 20);
             assert_eq!(again.len(&home).unwrap(), entries);
             assert_eq!(
                 again.last(&home).unwrap().map(|entry| entry.offset),

@@ -24,6 +24,9 @@ pub type TopicConfigs = Arc<dyn Fn(&str) -> LogConfig + Send + Sync>;
 /// Marks a clean stop.
 pub(crate) const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 const LOCK: &str = ".lock";
+/// Jobs at the least for a directory that was closed cleanly: few bytes of a partition are read, so that the device is not what they share,
+/// as it is in a recovery (`num.recovery.threads.per.data.dir`).
+const CLEAN_JOBS: usize = 8;
 
 /// A start under way: run the jobs on disk threads, then [`Loading::finish`].
 pub struct Loading {
@@ -107,9 +110,12 @@ impl Loading {
 
     /// The work, in as many jobs as may run at once. Each step loads one partition.
     pub fn jobs(&self) -> Vec<Box<dyn Job>> {
-        let threads = self.config.recovery_threads.max(1);
-        let of_dir = |dir: usize| (0..threads).map(move |_| dir);
-        let dirs = (0..self.work.dirs.len()).flat_map(of_dir);
+        let recovery_jobs = self.config.recovery_threads.max(1);
+        let of_dir = |(index, dir): (usize, &LoadingDir)| {
+            let jobs = if dir.clean { recovery_jobs.max(CLEAN_JOBS) } else { recovery_jobs };
+            std::iter::repeat_n(index, jobs)
+        };
+        let dirs = self.work.dirs.iter().enumerate().flat_map(of_dir);
         dirs.map(|dir| Box::new(LoadJob { work: Arc::clone(&self.work), dir }) as Box<dyn Job>).collect()
     }
 

@@ -39,6 +39,14 @@ struct SegmentState {
     roll_jitter_ms: i64,
 }
 
+/// Bytes in the files of a segment that exists.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub(crate) log: u64,
+    pub(crate) offset_index: u64,
+    pub(crate) time_index: u64,
+}
+
 /// What an append adds to a segment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Growth {
@@ -77,14 +85,20 @@ impl Segment {
     }
 
     /// A segment that exists; nothing is read yet.
-    pub(crate) fn existing(home: &Arc<Home>, base_offset: i64, size: u64, has_transactions: bool, now_ms: i64) -> Self {
+    pub(crate) fn existing(
+        home: &Arc<Home>,
+        base_offset: i64,
+        sizes: Sizes,
+        has_transactions: bool,
+        now_ms: i64,
+    ) -> Self {
         let segment = Self::with(
             home,
             base_offset,
-            Index::existing(base_offset),
-            Index::existing(base_offset),
+            Index::existing(home, base_offset, sizes.offset_index),
+            Index::existing(home, base_offset, sizes.time_index),
             has_transactions,
-            size,
+            sizes.log,
         );
         segment.state.lock().created_ms = now_ms;
         segment
@@ -144,8 +158,8 @@ impl Segment {
 
     /// Looks at all that an append asks for, where waiting is allowed.
     pub(crate) fn prepare(&self) -> Result<(), LogError> {
-        self.offsets.look(&self.home)?;
-        self.times.look(&self.home)?;
+        self.offsets.len(&self.home)?;
+        self.times.len(&self.home)?;
         self.newest()?;
         if self.size() > 0 {
             // A first batch that can't be read fails the append that asks for it, not the start.

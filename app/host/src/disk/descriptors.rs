@@ -12,6 +12,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::ops::Bound;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,13 +33,31 @@ pub(super) struct Descriptors {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// Files by name. Ordered by path components, so that what lies in a folder stands together.
-    nodes: BTreeMap<PathBuf, Arc<Node>>,
+    nodes: BTreeMap<Name, Arc<Node>>,
     /// Files with a descriptor that may be closed, by serial number.
     open: BTreeMap<u64, Arc<Node>>,
     /// The clock's hand: the serial number that was looked at last.
     hand: u64,
     serial: u64,
+}
+
+/// A path to order files by: what lies in a folder stands together, behind the folder itself. The separator is the byte 0, the smallest, which
+/// no name holds; so that the order is that of the components, and costs one comparison of memory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Name(Box<[u8]>);
+
+impl Name {
+    /// The name of an absolute path.
+    fn of(path: &Path) -> Self {
+        let bytes = path.as_os_str().as_bytes();
+        let bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
+        Self(bytes.iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect())
+    }
+
+    /// Whether this is `folder` or lies in it.
+    fn is_within(&self, folder: &Self) -> bool {
+        self.0.strip_prefix(&*folder.0).is_some_and(|rest| rest.first().is_none_or(|byte| *byte == 0))
+    }
 }
 
 /// One open file, shared by its handles.
@@ -97,9 +116,10 @@ impl Descriptors {
     /// Opens a file, or gives one more handle to the one that is open.
     pub(super) fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<Node>> {
         let path = std::path::absolute(path)?;
+        let name = Name::of(&path);
         let writable = mode != OpenMode::Read;
         if mode != OpenMode::CreateNew
-            && let Some(node) = self.table.lock().nodes.get(&path)
+            && let Some(node) = self.table.lock().nodes.get(&name)
         {
             let mut state = node.state.lock();
             if state.writable || !writable {
@@ -107,33 +127,27 @@ impl Descriptors {
                 return Ok(Arc::clone(node));
             }
         }
-        let (descriptor, identity) = self.open_descriptor(&path, mode)?;
+        let (descriptor, identity) = self.with_room(|| open_file(&path, mode))?;
         let mut table = self.table.lock();
-        if let Some(node) = table.nodes.get(&path).cloned() {
+        if let Some(node) = table.nodes.get(&name).cloned() {
             if node.join(&descriptor, identity, writable) {
                 table.open.insert(node.serial, Arc::clone(&node));
                 table.make_room(self.open_max);
                 return Ok(node);
             }
             // Somebody else put another file in the place of ours: the old handles keep what they have.
-            table.nodes.remove(&path);
+            table.nodes.remove(&name);
             table.open.remove(&node.serial);
         }
         table.serial += 1;
         let node = Arc::new(Node {
             serial: table.serial,
-            state: Mutex::new(NodeState {
-                path: path.clone(),
-                descriptor: Some(descriptor),
-                identity,
-                writable,
-                handles: 1,
-            }),
+            state: Mutex::new(NodeState { path, descriptor: Some(descriptor), identity, writable, handles: 1 }),
             used: AtomicBool::new(true),
             dirty: AtomicBool::new(false),
             sync_failed: AtomicBool::new(false),
         });
-        table.nodes.insert(path, Arc::clone(&node));
+        table.nodes.insert(name, Arc::clone(&node));
         table.open.insert(node.serial, Arc::clone(&node));
         table.make_room(self.open_max);
         Ok(node)
@@ -188,7 +202,7 @@ impl Descriptors {
     pub(super) fn rename(&self, from: &Path, to: &Path, rename: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let (from, to) = (std::path::absolute(from)?, std::path::absolute(to)?);
         let mut table = self.table.lock();
-        let replaced = table.nodes.get(&to).filter(|_| from != to).cloned();
+        let replaced = table.nodes.get(&Name::of(&to)).filter(|_| from != to).cloned();
         if let Some(node) = &replaced {
             hold(&mut node.state.lock())?;
         }
@@ -197,7 +211,7 @@ impl Descriptors {
         let mut states: Vec<_> = moved.iter().map(|node| node.state.lock()).collect();
         rename()?;
         if let Some(node) = replaced {
-            table.nodes.remove(&to);
+            table.nodes.remove(&Name::of(&to));
             table.open.remove(&node.serial);
         }
         for (node, state) in moved.iter().zip(&mut states) {
@@ -206,9 +220,9 @@ impl Descriptors {
                 Ok(rest) => to.join(rest),
                 Err(_) => continue,
             };
-            table.nodes.remove(&state.path);
-            state.path.clone_from(&name);
-            table.nodes.insert(name, Arc::clone(node));
+            table.nodes.remove(&Name::of(&state.path));
+            table.nodes.insert(Name::of(&name), Arc::clone(node));
+            state.path = name;
         }
         Ok(())
     }
@@ -227,11 +241,12 @@ impl Descriptors {
         Ok(())
     }
 
-    fn open_descriptor(&self, path: &Path, mode: OpenMode) -> io::Result<(Arc<OwnedFd>, (u64, u64))> {
-        match open_file(path, mode) {
+    /// Runs `open`, and once more with fewer descriptors in the table if the process is out of them.
+    pub(super) fn with_room<T>(&self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        match open() {
             Err(error) if is_out_of_descriptors(&error) => {
                 self.table.lock().make_room(self.open_max / 2);
-                open_file(path, mode)
+                open()
             }
             result => result,
         }
@@ -241,15 +256,17 @@ impl Descriptors {
 impl Table {
     /// The node of `path` and those of what lies below it.
     fn within(&self, path: &Path) -> Vec<Arc<Node>> {
-        let range = self.nodes.range::<Path, _>((Bound::Included(path), Bound::Unbounded));
-        range.take_while(|(name, _)| name.starts_with(path)).map(|(_, node)| Arc::clone(node)).collect()
+        let folder = Name::of(path);
+        let behind = self.nodes.range(&folder..);
+        behind.take_while(|(name, _)| name.is_within(&folder)).map(|(_, node)| Arc::clone(node)).collect()
     }
 
     /// Takes a node out of the table; its handles, if any, keep the descriptor that it has.
     fn forget(&mut self, node: &Arc<Node>, state: &NodeState) {
         self.open.remove(&node.serial);
-        if self.nodes.get(&state.path).is_some_and(|known| Arc::ptr_eq(known, node)) {
-            self.nodes.remove(&state.path);
+        let name = Name::of(&state.path);
+        if self.nodes.get(&name).is_some_and(|known| Arc::ptr_eq(known, node)) {
+            self.nodes.remove(&name);
         }
     }
 

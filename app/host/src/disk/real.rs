@@ -1,7 +1,7 @@
 //! `base::Disk` on the operating system's files.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,10 +46,14 @@ impl Disk for RealDisk {
         for entry in fs::read_dir(dir).map_err(|error| named(dir, &error))? {
             let entry = entry.map_err(|error| named(dir, &error))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            // Through the path, so that a symbolic link is what it leads to.
-            if let Some(metadata) = self.metadata(&entry.path())? {
-                entries.push(DiskEntry { name, metadata });
-            }
+            let metadata = match entry.metadata() {
+                // A symbolic link is what it leads to.
+                Ok(metadata) if metadata.is_symlink() => self.metadata(&entry.path())?,
+                Ok(metadata) => Some(metadata_of(&metadata)),
+                Err(error) if is_absent(&error) => None,
+                Err(error) => return Err(named(&entry.path(), &error)),
+            };
+            entries.extend(metadata.map(|metadata| DiskEntry { name, metadata }));
         }
         entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
         Ok(entries)
@@ -101,6 +105,19 @@ impl Disk for RealDisk {
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn FileLock>> {
         lock::lock(path)
+    }
+
+    fn read(&self, path: &Path, len_max: u64) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        let opened = self.descriptors.with_room(|| fs::File::open(path)).map_err(|error| named(path, &error))?;
+        let read = opened.take(len_max.saturating_add(1)).read_to_end(&mut content);
+        match read.map_err(|error| named(path, &error))? as u64 > len_max {
+            true => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{} is longer than {len_max} bytes", path.display()),
+            )),
+            false => Ok(content),
+        }
     }
 
     fn sync_file_system(&self, path: &Path, _slow: &Slow) -> io::Result<()> {
@@ -275,9 +292,17 @@ mod tests {
         let disk = RealDisk::new(8);
         disk.create_dir_all(&dir.path().join("b/c")).unwrap();
         disk.replace(&dir.path().join("a"), b"new", &SLOW).unwrap();
+        // A link is what it leads to, and one that leads nowhere is nothing.
+        std::os::unix::fs::symlink("b", dir.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("none", dir.path().join("lost")).unwrap();
         let listed = disk.list(dir.path()).unwrap();
         let names: Vec<_> = listed.iter().map(|entry| (entry.name.as_str(), entry.metadata.is_dir)).collect();
-        assert_eq!(names, [("a", false), ("b", true)]);
+        assert_eq!(names, [("a", false), ("b", true), ("link", true)]);
+        assert_eq!(disk.read(&dir.path().join("a"), 3).unwrap(), b"new");
+        let kind = |path: &str, len_max| disk.read(&dir.path().join(path), len_max).unwrap_err().kind();
+        assert_eq!(kind("a", 2), io::ErrorKind::InvalidData);
+        assert_eq!(kind("none", 2), io::ErrorKind::NotFound);
+        assert_eq!(kind("b", 2), io::ErrorKind::IsADirectory);
         assert_eq!(disk.metadata(&dir.path().join("a")).unwrap().unwrap().len, 3);
         assert_eq!(disk.metadata(&dir.path().join("a/x")).unwrap(), None);
         assert!(disk.free_bytes(dir.path()).unwrap() > 0);

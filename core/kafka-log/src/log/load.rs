@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use base::{File, Now, Slow};
+use base::{DiskEntry, File, Now, Slow};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
@@ -20,7 +20,7 @@ use crate::epochs::LeaderEpochs;
 use crate::home::Home;
 use crate::partition::FileKind;
 use crate::producers::{CompletedTransaction, EndMarker, Producers, Verdict, is_expired};
-use crate::segment::Segment;
+use crate::segment::{Segment, Sizes};
 use crate::shared::{Shared, is_full};
 use crate::types::{Level, OffsetPosition, Origin};
 use crate::view::{Mark, View};
@@ -36,12 +36,12 @@ pub(crate) struct LoadFrom {
     pub(crate) clean: bool,
 }
 
-/// The files of one segment, as listed.
+/// The files of one segment, as listed. A file that is not there has no length.
 #[derive(Clone, Copy, Debug, Default)]
 struct Files {
     log_len: Option<u64>,
-    index: bool,
-    time_index: bool,
+    index_len: Option<u64>,
+    time_index_len: Option<u64>,
     transactions: bool,
 }
 
@@ -85,8 +85,6 @@ impl Log {
         now: Now,
         slow: &Slow,
     ) -> Result<Arc<Self>, LogError> {
-        let created = shared.disk.create_dir_all(&from.dir);
-        created.map_err(|error| LogError::storage("creating", &from.dir, error))?;
         let home = Home::new(Arc::clone(&shared.disk), Arc::clone(&shared.cache), from.dir.clone());
         let mut loader = Loader {
             shared,
@@ -154,7 +152,6 @@ impl Log {
 impl Loader<'_> {
     fn load(&mut self) -> Result<(End, i64), LogError> {
         let files = self.clear_leftovers()?;
-        self.read_epochs()?;
         for (base_offset, files) in files {
             self.open_segment(base_offset, files)?;
         }
@@ -184,17 +181,32 @@ impl Loader<'_> {
 
     fn open_segment(&mut self, base_offset: i64, files: Files) -> Result<(), LogError> {
         let Some(len) = files.log_len else { return Ok(()) };
-        let segment = Segment::existing(&self.home, base_offset, len, files.transactions, self.now.wall_ms);
+        let sizes = Sizes {
+            log: len,
+            offset_index: files.index_len.unwrap_or(0),
+            time_index: files.time_index_len.unwrap_or(0),
+        };
+        let segment = Segment::existing(&self.home, base_offset, sizes, files.transactions, self.now.wall_ms);
         segment.set_roll_jitter(self.shared.roll_jitter_ms(self.config));
-        if !files.index || !files.time_index {
+        if files.index_len.is_none() || files.time_index_len.is_none() {
             segment.create_indexes()?;
         }
         let sane = !files.transactions || segment.transactions.is_sane(&self.home).unwrap_or(false);
         self.segments.push(Arc::new(segment));
-        match files.index && sane {
+        match files.index_len.is_some() && sane {
             true => Ok(()),
             false => self.reindex_last(base_offset),
         }
+    }
+
+    /// What is in the folder, which is made if it is not there.
+    fn list(&self) -> Result<Vec<DiskEntry>, LogError> {
+        let (disk, dir) = (&self.home.disk, &self.from.dir);
+        let listed = match disk.list(dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => disk.create_dir_all(dir).map(|()| Vec::new()),
+            listed => listed,
+        };
+        listed.map_err(|error| LogError::storage("opening", dir, error))
     }
 
     fn say(&self, level: Level, line: &str) {
@@ -203,12 +215,14 @@ impl Loader<'_> {
 
     /// Removes what an interrupted deletion, cleaning or swap left, completes swaps, and lists what is there.
     fn clear_leftovers(&mut self) -> Result<BTreeMap<i64, Files>, LogError> {
-        let listed = self.home.disk.list(&self.from.dir);
-        let entries = listed.map_err(|error| LogError::storage("listing", &self.from.dir, error))?;
+        let entries = self.list()?;
         let mut files: BTreeMap<i64, Files> = BTreeMap::new();
         let (mut swaps, mut cleaned) = (Vec::new(), Vec::new());
         for entry in entries.iter().filter(|entry| !entry.metadata.is_dir) {
             self.is_marked |= entry.name == MARK;
+            if entry.name == checkpoint::LEADER_EPOCHS {
+                self.read_epochs()?;
+            }
             let Some((kind, offset, state)) = FileKind::parse(&entry.name) else { continue };
             match (state, kind) {
                 ("", FileKind::ProducerSnapshot) => self.snapshots.push(offset),
@@ -517,8 +531,8 @@ fn could_hold(segment: &Segment, next: &Segment) -> Result<bool, LogError> {
 fn note(files: &mut Files, kind: FileKind, len: u64) {
     match kind {
         FileKind::Log => files.log_len = Some(len),
-        FileKind::OffsetIndex => files.index = true,
-        FileKind::TimeIndex => files.time_index = true,
+        FileKind::OffsetIndex => files.index_len = Some(len),
+        FileKind::TimeIndex => files.time_index_len = Some(len),
         FileKind::TransactionIndex => files.transactions = true,
         FileKind::ProducerSnapshot => {}
     }
