@@ -1,6 +1,6 @@
 //! Brokers that die, come back, bounce and change; elections and ISRs that follow from it.
 
-use kafka_control::{ControllerSettings, Event, NO_LEADER};
+use kafka_control::{ControllerSettings, Event, MessageBody, NO_LEADER};
 
 use crate::world::{World, id, settings, state_path};
 
@@ -26,6 +26,23 @@ fn a_dead_brokers_leaders_move_and_it_leaves_the_isrs() {
     assert!(world.told(1).next().is_none());
     assert_eq!(world.written.len(), 2, "one write for each partition that changes");
     assert!(world.has_logged("Broker failure callback for 1"));
+}
+
+#[test]
+fn partitions_that_lost_their_leader_come_before_those_that_lost_a_follower() {
+    let mut world = World::with_brokers(&[1, 2]);
+    world.create_topic("t", &[&[0, 1], &[1, 0], &[2, 1], &[1, 0]]);
+    world.forget();
+    world.stop(1);
+    world.run();
+    let told = world.told(0).filter_map(|body| match body {
+        MessageBody::LeaderAndIsr { partitions, .. } => {
+            Some(partitions.iter().map(|state| state.partition.partition).collect::<Vec<_>>())
+        }
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [vec![1, 3], vec![0]]);
+    assert_eq!(world.brief("t", 2), (2, 1, vec![2]));
 }
 
 #[test]
@@ -78,7 +95,7 @@ fn a_broker_that_comes_back_is_told_everything() {
     assert_eq!((led[&id("t", 0)].leader_and_isr.leader, led[&id("t", 0)].is_new), (0, false));
     assert_eq!(world.brief("t", 0), (0, 1, vec![0]), "the leader takes it back into the ISR by itself");
     let first = world.messages.iter().find(|message| message.broker == 1).unwrap();
-    assert!(matches!(first.body, kafka_control::MessageBody::UpdateMetadata { .. }), "it must know the leaders first");
+    assert!(matches!(first.body, MessageBody::UpdateMetadata { .. }), "it must know the leaders first");
     assert_eq!(Some(first.broker_epoch), world.broker_epoch(1));
 }
 
