@@ -17,7 +17,7 @@ pub use clock::{Monotonic, Now};
 pub use cursor::{DecodeError, Reader};
 pub use disk::{Disk, DiskEntry, File, FileLock, Job, Metadata, Next, OpenMode, Slow, once};
 pub use mem_disk::{Fault, MemDisk, SlowCall};
-pub use parts::{Part, Parts};
+pub use parts::{Part, Parts, read_parts};
 pub use random::Random;
 pub use reason::{reason, reason_at};
 pub use text::Str;

@@ -1,6 +1,7 @@
 //! A reply as a list of parts, so that file ranges leave by `sendfile` and nothing is joined by copying.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,6 +46,23 @@ impl fmt::Debug for Part {
             Self::Range { position, length, .. } => write!(formatter, "Range({position}+{length})"),
         }
     }
+}
+
+/// All bytes of the parts, read into memory. Where a file ends early, what there is of its range.
+pub fn read_parts(parts: &[Part]) -> io::Result<Vec<u8>> {
+    let mut all = Vec::with_capacity(parts.iter().map(Part::len).sum());
+    for part in parts {
+        match part {
+            Part::Bytes(bytes) => all.extend_from_slice(bytes),
+            Part::Range { file, position, length } => {
+                let start = all.len();
+                all.resize(start + *length as usize, 0);
+                let read = file.read_at(all.get_mut(start..).unwrap_or_default(), *position)?;
+                all.truncate(start + read);
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// The parts of one reply in order, its length prefix included in the first.

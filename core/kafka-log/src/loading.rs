@@ -1,6 +1,6 @@
 //! Start: directories are locked, checkpoints read, and every partition's log is opened by jobs that run side by side.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::log::LoadFrom;
 use crate::manager::{Directory, LogManager, Logs, ManagerConfig};
 use crate::metadata::{self, BrokerMetadata};
 use crate::moved::{Other, sort_out};
-use crate::partition::{FolderKind, TopicPartition, deleted_folder, parse_folder};
+use crate::partition::{FolderKind, TopicPartition, deleted_folder, future_folder, parse_folder};
 use crate::shared::Shared;
 use crate::types::{Level, Surroundings};
 use crate::{Log, LogConfig, LogError};
@@ -157,7 +157,8 @@ impl Loading {
         if dirs.is_empty() {
             return Err(LogError::Start("Shutdown broker because all log dirs have failed".to_owned()));
         }
-        let logs = sort(&shared, found, &mut doomed, now, slow)?;
+        let is_complete = dirs.len() == config.dirs.len();
+        let logs = sort(&shared, found, is_complete, &mut doomed, now, slow)?;
         let manager = LogManager::new(shared, config, dirs, logs, now);
         let delay_ms = (work.topic_configs)("").file_delete_delay_ms;
         doomed.into_iter().for_each(|dir| manager.remove_dir_later(dir, delay_ms, now));
@@ -165,15 +166,16 @@ impl Loading {
     }
 }
 
-/// The logs, and the copies of them that are on their way.
+/// The logs, and the copies of them that are on their way. `is_complete`: no directory is offline.
 fn sort(
     shared: &Shared,
     found: Vec<(FolderKind, Arc<Log>)>,
+    is_complete: bool,
     doomed: &mut Vec<PathBuf>,
     now: Now,
     slow: &Slow,
 ) -> Result<(Logs, Logs), LogError> {
-    let (mut logs, mut futures) = (Logs::new(), Vec::new());
+    let (mut logs, mut futures, mut paired) = (Logs::new(), Vec::new(), BTreeSet::new());
     for (kind, log) in found {
         let name = log.partition().clone();
         match (kind, logs.remove(&name)) {
@@ -184,6 +186,7 @@ fn sort(
             (_, None) => drop(logs.insert(name, log)),
             (_, Some(before)) => {
                 let sorted = sort_out(shared, before, log, now, slow)?;
+                paired.insert(name.clone());
                 logs.insert(name, sorted.current);
                 match sorted.other {
                     Other::Future(log) => futures.push(log),
@@ -191,6 +194,9 @@ fn sort(
                 }
             }
         }
+    }
+    if !is_complete {
+        futures.extend(take_back(shared, &mut logs, &paired, slow)?);
     }
     // The other folder is gone, or has another name.
     for log in logs.values().filter(|log| log.is_marked()) {
@@ -209,6 +215,25 @@ fn sort(
         }
     }
     Ok((logs, by_name))
+}
+
+/// Logs that were about to take the place of others, which may lie where nobody can look now, and have more: they are copies again.
+fn take_back(
+    shared: &Shared,
+    logs: &mut Logs,
+    paired: &BTreeSet<TopicPartition>,
+    slow: &Slow,
+) -> Result<Vec<Arc<Log>>, LogError> {
+    let alone = logs.values().filter(|log| log.is_marked() && !paired.contains(log.partition()));
+    let alone: Vec<Arc<Log>> = alone.cloned().collect();
+    for log in &alone {
+        logs.remove(log.partition());
+        log.rename(&future_folder(log.partition(), &mut shared.random.lock()), slow)?;
+        let dir = log.log_dir();
+        shared.disk.sync_dir(&dir, slow).map_err(|error| LogError::storage("syncing", dir, error))?;
+        log.unmark(slow)?;
+    }
+    Ok(alone)
 }
 
 impl std::fmt::Debug for Loading {

@@ -199,8 +199,9 @@ impl LogManager {
 
     /// All logs, and the copies on their way.
     pub fn all_logs(&self) -> Vec<Arc<Log>> {
-        let mut all = self.logs();
-        all.extend(self.futures());
+        // A copy that becomes the log meanwhile is seen twice, rather than not at all.
+        let mut all = self.futures();
+        all.extend(self.logs());
         all
     }
 

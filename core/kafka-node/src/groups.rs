@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use base::{Job, Monotonic, Next, Now, Part, Slow, Str, TimerKey, once};
+use base::{Job, Monotonic, Next, Now, Slow, Str, TimerKey, once};
 use config::{ApiVersion, BrokerSettings};
 use kafka_coord::record::ValueVersions;
 use kafka_coord::{Append, Group, Loader, Reply, Settings, State, Step, partition_of};
@@ -448,19 +448,7 @@ impl Load {
             cached_only: false,
         };
         let fetched = log.read(&request).map_err(|error| error.to_string())?;
-        let mut piece = Vec::new();
-        for part in &fetched.records {
-            match part {
-                Part::Bytes(bytes) => piece.extend_from_slice(bytes),
-                Part::Range { file, position, length } => {
-                    let start = piece.len();
-                    piece.resize(start + *length as usize, 0);
-                    let target = piece.get_mut(start..).unwrap_or_default();
-                    let read = file.read_at(target, *position).map_err(|error| error.to_string())?;
-                    piece.truncate(start + read);
-                }
-            }
-        }
+        let piece = base::read_parts(&fetched.records).map_err(|error| error.to_string())?;
         let replayed = self.loader.replay(&piece);
         for (offset, error) in &replayed.broken {
             self.complain(format_args!(

@@ -3,24 +3,8 @@
 //! The copy follows the log as a follower follows its leader, with the log at hand: what an earlier start left of it is cut where leader
 //! epochs say that the two part, and again whenever the log itself was cut. Then it takes record after record until both end alike.
 
-use crate::fetcher::EpochEnd;
+use crate::ReplicaLog;
 use crate::fetcher::truncation::target;
-
-/// A log that is copied, or its copy.
-pub trait Copied {
-    /// The first offset.
-    fn log_start(&self) -> i64;
-    /// Offset of the next record.
-    fn log_end(&self) -> i64;
-    /// As far as this broker knows.
-    fn high_watermark(&self) -> i64;
-    /// The newest leader epoch that the log knows; `None` if it knows none.
-    fn latest_epoch(&self) -> Option<i32>;
-    /// The largest epoch not above this one, and where it ends; `None` if not known.
-    fn epoch_end(&self, epoch: i32) -> Option<EpochEnd>;
-    /// Whether a cut to this offset would change the log or what it knows of epochs.
-    fn is_changed_by_cut(&self, offset: i64) -> bool;
-}
 
 /// What is to be done with the copy next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +33,7 @@ impl Copier {
     }
 
     /// What is to be done now. `cuts` counts how often the log was cut; it is to be looked at before the log is.
-    pub fn next(&mut self, copy: &impl Copied, log: &impl Copied, cuts: u64) -> CopyStep {
+    pub fn next(&mut self, copy: &impl ReplicaLog, log: &impl ReplicaLog, cuts: u64) -> CopyStep {
         if self.agrees_since != Some(cuts)
             && let Some(offset) = self.part_at(copy, log, cuts)
         {
@@ -64,7 +48,7 @@ impl Copier {
     }
 
     /// Where the copy is to be cut so that it has nothing that the log has not, if anywhere.
-    fn part_at(&mut self, copy: &impl Copied, log: &impl Copied, cuts: u64) -> Option<i64> {
+    fn part_at(&mut self, copy: &impl ReplicaLog, log: &impl ReplicaLog, cuts: u64) -> Option<i64> {
         let found = match copy.latest_epoch() {
             // Without epochs, what was on all replicas is what is certain.
             None => target(copy.log_end(), |_| None, -1, -1, copy.high_watermark()),
@@ -84,6 +68,7 @@ impl Copier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::EpochEnd;
 
     /// Where each epoch begins, rising.
     #[derive(Clone)]
@@ -94,7 +79,7 @@ mod tests {
         epochs: Vec<(i32, i64)>,
     }
 
-    impl Copied for Toy {
+    impl ReplicaLog for Toy {
         fn log_start(&self) -> i64 {
             self.start
         }

@@ -26,6 +26,8 @@ use session::Session;
 use slot::{Phase, Slot};
 use truncation::Target;
 
+use crate::ReplicaLog;
+
 /// What a fetcher is set to do.
 #[derive(Clone, Debug)]
 pub struct FetcherSettings {
@@ -104,18 +106,10 @@ pub enum AppendFailure {
 
 /// A log that follows, as a fetcher sees it. Cheap to ask; called with no lock but the fetcher's own held.
 pub trait FollowerLog {
-    /// The first offset.
-    fn log_start(&self) -> i64;
-    /// Offset of the next record.
-    fn log_end(&self) -> i64;
-    /// As far as this broker knows.
-    fn high_watermark(&self) -> i64;
-    /// The newest leader epoch that the log knows; `None` if it knows none (message formats before 0.11).
-    fn latest_epoch(&self) -> Option<i32>;
-    /// The largest epoch not above this one, and where it ends; `None` if not known.
-    fn epoch_end(&self, epoch: i32) -> Option<EpochEnd>;
-    /// Whether [`Cut::to`] of this offset would change the log or what it knows of epochs.
-    fn is_changed_by_cut(&self, offset: i64) -> bool;
+    /// See [`FollowerLog::view`].
+    type View: ReplicaLog;
+    /// The log as it is.
+    fn view(&self) -> Self::View;
     /// Appends records, then takes over the leader's high watermark and log start as far as the log reaches. The log's end.
     fn append(&self, fetched: &Fetched) -> Result<i64, AppendFailure>;
     /// Whether nothing more is to be fetched for now, by the follower's quota (KIP-73). Not asked of replicas that are in sync.
@@ -268,7 +262,7 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
         let topic = Str::copied(topic);
         let mut slot = Slot::new(topic.clone(), partition, log, leader_epoch, self.serial);
         slot.in_session = self.session.unforget(&topic, partition);
-        if self.finds_out_by_fetching() && slot.log.latest_epoch().is_some() {
+        if self.finds_out_by_fetching() && slot.log.view().latest_epoch().is_some() {
             slot.fetch_from_end();
         }
         let index = match self.free.pop() {
@@ -585,7 +579,7 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
     fn append(&mut self, index: usize, mut fetched: Fetched, now: Monotonic) {
         let is_old_version = self.settings.versions.fetch <= 2;
         let Some(slot) = self.slots.get_mut(index).and_then(Option::as_mut) else { return };
-        let before = slot.log.high_watermark();
+        let before = slot.log.view().high_watermark();
         match slot.log.append(&fetched) {
             Ok(log_end) => {
                 slot.next_pause_ms = 0;
@@ -593,9 +587,9 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
                 let has_grown = log_end > fetched.offset;
                 if has_grown {
                     slot.offset = log_end;
-                    slot.last_epoch = slot.log.latest_epoch();
+                    slot.last_epoch = slot.log.view().latest_epoch();
                 }
-                if has_grown || slot.log.high_watermark() != before {
+                if has_grown || slot.log.view().high_watermark() != before {
                     self.advanced.push(slot.log.clone());
                 }
                 if !has_grown && is_old_version && !fetched.records.is_empty() {

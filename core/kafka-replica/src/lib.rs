@@ -17,6 +17,7 @@ mod fetch;
 mod fetcher;
 mod follower;
 mod isr;
+mod log;
 mod produce;
 mod purgatory;
 // Not inside of the module: `tests/interleavings.rs` compiles that one again.
@@ -25,13 +26,14 @@ mod purgatory;
 mod purgatory_tests;
 mod replica;
 
-pub use copier::{Copied, Copier, CopyStep};
+pub use copier::{Copier, CopyStep};
 pub use fetch::{Available, DelayedFetch, FetchPartition, FetchWait, Position, available};
 pub use fetcher::{
     AppendFailure, Cut, EpochEnd, Fetched, Fetcher, FetcherSettings, FetcherVersions, FollowerLog, Line, Question,
 };
 pub use follower::{FetchClock, FetchedFrom, Follower};
 pub use isr::{IsrAnswer, IsrChange, IsrState};
+pub use log::ReplicaLog;
 pub use produce::{AckPartition, Acknowledged, DelayedProduce, ProduceWait};
 pub use purgatory::{Delayed, Park, Purgatory, Ticket, WaitingList};
 pub use replica::{FetchEffect, LeaderAndIsr, ReadableFollower, Replica};

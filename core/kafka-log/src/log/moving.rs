@@ -13,9 +13,11 @@ use crate::view::Mark;
 pub(super) const MARK: &str = "takes-the-place";
 
 impl Log {
-    /// Counts how often the log was cut: what was copied before a cut may not be there any more.
-    pub fn truncations(&self) -> u64 {
-        self.state.lock().truncations
+    /// Counts how often the log was cut: what was copied before a cut may not be there any more. `None` while it is being cut: what is seen
+    /// of it may be from before or from behind.
+    pub fn truncations(&self) -> Option<u64> {
+        let state = self.state.lock();
+        (state.mode != Mode::Truncating).then_some(state.truncations)
     }
 
     pub(crate) fn is_marked(&self) -> bool {
@@ -32,12 +34,16 @@ impl Log {
         })
     }
 
-    /// Takes the mark off.
+    /// Takes the mark off, durably.
     pub(crate) fn unmark(&self, slow: &Slow) -> Result<(), LogError> {
         self.marked.store(false, Ordering::Release);
-        self.home.with_path(MARK, |path| match self.shared.disk.remove_file(&path, slow) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            removed => removed.map_err(|error| LogError::storage("removing", path, error)),
+        let disk = self.shared.disk.as_ref();
+        self.home.with_dir(|dir| {
+            let removed = match disk.remove_file(&dir.join(MARK), slow) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                removed => removed.and_then(|()| disk.sync_dir(dir, slow)),
+            };
+            removed.map_err(|error| LogError::storage("unmarking", dir, error))
         })
     }
 

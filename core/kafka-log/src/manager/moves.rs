@@ -61,6 +61,12 @@ impl LogManager {
         }
         let preferred = self.0.preferred.lock().get(partition).cloned();
         let dir = preferred.ok_or_else(|| offline("no directory was named for its copy"))?;
+        // The log of before a move that has just ended, or the log itself: the copy could not take its name.
+        let taken = dir.join(partition.to_string());
+        let found = self.0.shared.disk.metadata(&taken).map_err(|error| LogError::storage("reading", taken, error))?;
+        if found.is_some() {
+            return Err(offline("a log of it lies in the directory that was named for its copy"));
+        }
         let name = future_folder(partition, &mut self.0.shared.random.lock());
         let log = self.open_new(partition, &dir, &name, config, now, slow)?;
         self.0.preferred.lock().remove(partition);
@@ -136,22 +142,30 @@ impl LogManager {
     }
 
     /// The copy has all, or nearly: it is made durable, marked as the one that takes the other's place, and gets the log's name. It
-    /// goes on as a copy.
-    pub fn begin_swap(&self, future: &Log, now: Now, slow: &Slow) -> Result<(), LogError> {
+    /// goes on as a copy. False, and nothing happens, if the log was cut since the copy was found to agree with it, at this count of cuts:
+    /// neither of the two would be a beginning of the other. Whoever calls it keeps cuts of the log away, until [`LogManager::give_up_swap`] or
+    /// [`LogManager::end_swap`].
+    pub fn begin_swap(&self, future: &Log, truncations: u64, now: Now, slow: &Slow) -> Result<bool, LogError> {
         let _one_at_a_time = self.0.changing.lock();
+        let log = self.get(future.partition());
+        if log.is_none_or(|log| log.truncations() != Some(truncations)) {
+            return Ok(false);
+        }
         future.flush(now, slow)?;
         let begun = future
             .mark(slow)
             .and_then(|()| future.rename(&future.partition().to_string(), slow))
             .and_then(|()| self.sync_names(future, slow));
-        begun.inspect_err(|error| self.told::<()>(future, &Err(error.clone())))
+        begun.inspect_err(|error| self.told::<()>(future, &Err(error.clone())))?;
+        Ok(true)
     }
 
     /// The copy lost sight of the log: it gets a copy's name again.
     pub fn give_up_swap(&self, future: &Log, slow: &Slow) -> Result<(), LogError> {
         let _one_at_a_time = self.0.changing.lock();
         let name = future_folder(future.partition(), &mut self.0.shared.random.lock());
-        let given_up = future.rename(&name, slow).and_then(|()| future.unmark(slow));
+        let given_up =
+            future.rename(&name, slow).and_then(|()| self.sync_names(future, slow)).and_then(|()| future.unmark(slow));
         given_up.inspect_err(|error| self.told::<()>(future, &Err(error.clone())))
     }
 
@@ -174,19 +188,26 @@ impl LogManager {
         Some((current, future))
     }
 
-    /// The old log goes, once the new one is as durable as it was. Reads of the old one may go on until its files are removed.
+    /// The old log goes, once the new one is as durable as it was. Reads of the old one may go on until its files are removed. After an error
+    /// it is to be called again, for two folders have the log's name until then.
     pub fn end_swap(&self, old: &Arc<Log>, new: &Log, now: Now, slow: &Slow) -> Result<(), LogError> {
         let _one_at_a_time = self.0.changing.lock();
         new.flush(now, slow)?;
-        let dir = old.log_dir();
-        self.rename_for_deletion(old, slow)?;
-        self.sync_names(old, slow).inspect_err(|error| self.told::<()>(old, &Err(error.clone())))?;
+        let old_dir = old.log_dir();
+        let checkpoint_all = |dir: &Path| {
+            for task in [Task::HighWatermarks, Task::RecoveryPoints, Task::StartOffsets] {
+                self.checkpoint(dir, task, slow);
+            }
+        };
+        // What the old one's directory knows of it, the new one's knows before that is gone.
+        checkpoint_all(&new.log_dir());
+        let renamed = self
+            .rename_for_deletion(old, slow)
+            .and_then(|()| self.sync_names(old, slow).inspect_err(|error| self.told::<()>(old, &Err(error.clone()))));
+        // Also if the old directory has failed: the new log is complete, and needs no other.
         new.unmark(slow).inspect_err(|error| self.told::<()>(new, &Err(error.clone())))?;
-        for dir in [&dir, &new.log_dir()] {
-            self.checkpoint(dir, Task::HighWatermarks, slow);
-            self.checkpoint(dir, Task::RecoveryPoints, slow);
-            self.checkpoint(dir, Task::StartOffsets, slow);
-        }
+        renamed?;
+        checkpoint_all(&old_dir);
         let (log, delay_ms) = (Arc::clone(old), old.config().file_delete_delay_ms.max(0).unsigned_abs());
         let shared = Arc::clone(&self.0.shared);
         self.0.shared.later(now.monotonic.plus_ms(delay_ms), move |slow| {

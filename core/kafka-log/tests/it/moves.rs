@@ -1,9 +1,9 @@
 //! Moves between log directories: folders and checkpoints at each step, and crashes at every call that reaches the disk.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use base::{Disk, MemDisk, Random, Slow};
+use base::{Disk, Fault, MemDisk, Random, Slow};
 use kafka_log::{FolderKind, Log, LogConfig, LogError, TopicPartition, parse_folder};
 
 use crate::support::{Records, World, bytes_of, last_offsets, read};
@@ -62,12 +62,12 @@ fn copy(world: &World, log: &Log, future: &Arc<Log>) -> Result<(), LogError> {
 fn finish(world: &World, log: &Arc<Log>, future: &Arc<Log>) -> Result<(), LogError> {
     let slow = &Slow::allowed();
     copy(world, log, future)?;
-    world.logs.begin_swap(future, world.now, slow)?;
+    assert!(world.logs.begin_swap(future, log.truncations().unwrap(), world.now, slow)?);
     // The disk takes no more if the power is off.
     let sequence = i32::try_from(log.offsets().log_end).unwrap();
     Records { producer: Some((7, 0, sequence)), ..Records::default() }.append(log, world.now)?;
     copy(world, log, future)?;
-    let (old, new) = world.logs.swap(&name(), log.truncations()).expect("nothing was cut");
+    let (old, new) = world.logs.swap(&name(), log.truncations().unwrap()).expect("nothing was cut");
     world.logs.end_swap(&old, &new, world.now, slow)
 }
 
@@ -133,11 +133,11 @@ fn a_copy_that_lacks_something_stays_a_copy() {
     let future = start_copy(&world, &log).unwrap();
     copy(&world, &log, &future).unwrap();
     let slow = &Slow::allowed();
-    world.logs.begin_swap(&future, world.now, slow).unwrap();
+    assert!(world.logs.begin_swap(&future, log.truncations().unwrap(), world.now, slow).unwrap());
     append(&world, &log, 1);
-    assert!(world.logs.swap(&name(), log.truncations()).is_none(), "it ends before the log");
+    assert!(world.logs.swap(&name(), log.truncations().unwrap()).is_none(), "it ends before the log");
     copy(&world, &log, &future).unwrap();
-    let cuts = log.truncations();
+    let cuts = log.truncations().unwrap();
     world.logs.truncate_to(&[(log.clone(), 18)], world.now, slow).pop().unwrap().unwrap();
     Records { count: 4, value_len: 3, ..Records::default() }.append(&log, world.now).unwrap();
     assert_eq!(log.offsets().log_end, future.offsets().log_end);
@@ -149,6 +149,80 @@ fn a_copy_that_lacks_something_stays_a_copy() {
     let world = open(&disk);
     assert_eq!(world.logs.future(&name()).unwrap().offsets().log_end, 22);
     assert_eq!(batches(&world.logs.get(&name()).unwrap()), batches(&log_of_four(&world)));
+}
+
+#[test]
+fn a_log_that_is_being_cut_has_no_count_of_cuts() {
+    let disk = MemDisk::new();
+    let (world, log) = world(&disk, 10);
+    let (seen, watched) = (Arc::new(Mutex::new(Vec::new())), log.clone());
+    let seen_by = Arc::clone(&seen);
+    *world.broker.listener.lock().unwrap() = Some(Box::new(move |line| {
+        if line.contains("Truncating to offset") {
+            seen_by.lock().unwrap().push((watched.truncations(), watched.offsets().log_end));
+        }
+    }));
+    world.logs.truncate_to(&[(log.clone(), 18)], world.now, &Slow::allowed()).pop().unwrap().unwrap();
+    // The cut was counted when the end was still the old one: a copy with that end agrees with nothing.
+    assert_eq!(*seen.lock().unwrap(), [(None, 20)]);
+    assert_eq!((log.truncations(), log.offsets().log_end), (Some(1), 18));
+}
+
+#[test]
+fn a_copy_of_before_a_cut_does_not_get_the_logs_name() {
+    let disk = MemDisk::new();
+    let (world, log) = world(&disk, 10);
+    let future = start_copy(&world, &log).unwrap();
+    copy(&world, &log, &future).unwrap();
+    let (slow, cuts) = (&Slow::allowed(), log.truncations().unwrap());
+    world.logs.truncate_to(&[(log.clone(), 18)], world.now, slow).pop().unwrap().unwrap();
+    assert!(!world.logs.begin_swap(&future, cuts, world.now, slow).unwrap());
+    assert_eq!(folders(&disk, "/b"), [FolderKind::Future]);
+}
+
+#[test]
+fn an_exchange_is_ended_when_the_disk_has_room_again() {
+    let disk = MemDisk::new();
+    let (world, log) = world(&disk, 10);
+    let slow = &Slow::allowed();
+    let future = start_copy(&world, &log).unwrap();
+    copy(&world, &log, &future).unwrap();
+    assert!(world.logs.begin_swap(&future, 0, world.now, slow).unwrap());
+    log.assign_epoch_start(5, 20);
+    let (old, new) = world.logs.swap(&name(), 0).unwrap();
+    disk.set_free_bytes(Some(0));
+    // The epoch is to be written.
+    world.logs.end_swap(&old, &new, world.now, slow).unwrap_err();
+    disk.set_free_bytes(None);
+    assert_eq!((folders(&disk, "/a"), folders(&disk, "/b")), (vec![FolderKind::Current], vec![FolderKind::Current]));
+    assert!(world.broker.failed.lock().unwrap().is_empty());
+    // Meanwhile no copy is made that would need the name.
+    assert!(matches!(start_copy(&world, &new), Err(LogError::Offline { .. })));
+    world.logs.end_swap(&old, &new, world.now, slow).unwrap();
+    assert_eq!((folders(&disk, "/a"), folders(&disk, "/b")), (vec![FolderKind::Deleted], vec![FolderKind::Current]));
+    start_copy(&world, &new).unwrap();
+}
+
+#[test]
+fn a_copy_with_the_logs_name_stays_a_copy_while_the_log_is_where_nobody_can_look() {
+    let disk = MemDisk::new();
+    let (world, log) = world(&disk, 10);
+    let future = start_copy(&world, &log).unwrap();
+    copy(&world, &log, &future).unwrap();
+    assert!(world.logs.begin_swap(&future, 0, world.now, &Slow::allowed()).unwrap());
+    append(&world, &log, 1);
+    drop((world, log, future));
+    disk.kill();
+    disk.inject("/a", Fault::Read);
+    let world = open(&disk);
+    assert!(world.logs.get(&name()).is_none(), "it lacks a record");
+    assert_eq!(folders(&disk, "/b"), [FolderKind::Future]);
+    drop(world);
+    disk.kill();
+    disk.heal();
+    let world = open(&disk);
+    assert_eq!(world.logs.get(&name()).unwrap().offsets().log_end, 22);
+    assert_eq!(world.logs.future(&name()).unwrap().offsets().log_end, 20);
 }
 
 /// The log that was cut at 18 and got one batch of four.

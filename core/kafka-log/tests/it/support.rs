@@ -22,7 +22,11 @@ pub(crate) struct Broker {
     pub(crate) lines: Mutex<Vec<String>>,
     pub(crate) failed: Mutex<Vec<PathBuf>>,
     pub(crate) starts_moved: Mutex<Vec<TopicPartition>>,
+    /// Looks at each line that is said, while whoever says it is at work.
+    pub(crate) listener: Mutex<Option<Listener>>,
 }
+
+type Listener = Box<dyn Fn(&str) + Send>;
 
 impl Surroundings for Broker {
     fn submit(&self, job: Box<dyn Job>) {
@@ -39,6 +43,9 @@ impl Surroundings for Broker {
     }
 
     fn say(&self, _: Level, line: String) {
+        if let Some(listener) = &*self.listener.lock().unwrap() {
+            listener(&line);
+        }
         self.lines.lock().unwrap().push(line);
     }
 }
@@ -182,21 +189,8 @@ pub(crate) fn read(log: &Log, offset: i64) -> Result<Fetched, LogError> {
 
 /// The bytes of what was fetched.
 pub(crate) fn bytes_of(fetched: &Fetched) -> Bytes {
-    let mut all = Vec::new();
-    for part in &fetched.records {
-        match part {
-            Part::Bytes(bytes) => all.extend_from_slice(bytes),
-            Part::Range { file, position, length } => {
-                let mut bytes = vec![0; *length as usize];
-                assert_eq!(
-                    file.read_at(&mut bytes, *position).unwrap(),
-                    bytes.len(),
-                    "a range lies inside of its file"
-                );
-                all.extend_from_slice(&bytes);
-            }
-        }
-    }
+    let all = base::read_parts(&fetched.records).unwrap();
+    assert_eq!(all.len(), fetched.records.iter().map(Part::len).sum(), "a range lies inside of its file");
     Bytes::from(all)
 }
 

@@ -671,20 +671,7 @@ fn grouped(mut results: Vec<(&Str, ResponsePartition)>) -> Vec<ResponseTopic> {
 
 /// Reads the records into memory and writes them in an older format.
 fn converted(parts: &[Part], magic: Magic, offset: i64, bytes_max: usize) -> Result<Records, Refusal> {
-    let mut input = Vec::new();
-    for part in parts {
-        match part {
-            Part::Bytes(bytes) => input.extend_from_slice(bytes),
-            Part::Range { file, position, length } => {
-                let start = input.len();
-                input.resize(start + *length as usize, 0);
-                let target = input.get_mut(start..).unwrap_or_default();
-                let read =
-                    file.read_at(target, *position).map_err(|_| Refusal::Code(ErrorCode::KAFKA_STORAGE_ERROR))?;
-                input.truncate(start + read);
-            }
-        }
-    }
+    let input = base::read_parts(parts).map_err(|_| Refusal::Code(ErrorCode::KAFKA_STORAGE_ERROR))?;
     match down_convert(&input, magic, offset, bytes_max, CONVERTED_BYTES_MAX) {
         Ok(converted) => Ok(Records::from(bytes::Bytes::from(converted.bytes))),
         Err(kafka_proto::record::RecordError::UnsupportedCompression(_)) => {

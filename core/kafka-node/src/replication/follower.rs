@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use config::BrokerSettings;
-use kafka_replica::{AppendFailure, EpochEnd, Fetched, FollowerLog};
+use kafka_log::Log;
+use kafka_replica::{AppendFailure, EpochEnd, Fetched, FollowerLog, ReplicaLog};
 
 use super::Throttles;
 use crate::broker::Broker;
@@ -32,30 +33,41 @@ impl Follower {
     }
 }
 
-impl FollowerLog for Follower {
+/// A log, for replication.
+pub(super) struct Seen(pub(super) Arc<Log>);
+
+impl ReplicaLog for Seen {
     fn log_start(&self) -> i64 {
-        self.partition.log().offsets().log_start
+        self.0.offsets().log_start
     }
 
     fn log_end(&self) -> i64 {
-        self.partition.log().offsets().log_end
+        self.0.offsets().log_end
     }
 
     fn high_watermark(&self) -> i64 {
-        self.partition.log().offsets().high_watermark
+        self.0.offsets().high_watermark
     }
 
     fn latest_epoch(&self) -> Option<i32> {
-        self.partition.log().latest_epoch()
+        self.0.latest_epoch()
     }
 
     fn epoch_end(&self, epoch: i32) -> Option<EpochEnd> {
-        let end = self.partition.log().end_offset_for_epoch(epoch)?;
+        let end = self.0.end_offset_for_epoch(epoch)?;
         Some(EpochEnd { epoch: end.epoch, offset: end.offset })
     }
 
     fn is_changed_by_cut(&self, offset: i64) -> bool {
-        self.partition.log().is_changed_by_cut(offset)
+        self.0.is_changed_by_cut(offset)
+    }
+}
+
+impl FollowerLog for Follower {
+    type View = Seen;
+
+    fn view(&self) -> Seen {
+        Seen(self.partition.log())
     }
 
     fn append(&self, fetched: &Fetched) -> Result<i64, AppendFailure> {

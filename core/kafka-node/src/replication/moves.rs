@@ -11,21 +11,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base::{Job, Monotonic, Next, Now, Part, Parts, Slow, Str};
+use base::{Job, Monotonic, Next, Now, Slow, Str};
 use bytes::Bytes;
 use kafka_log::{Bound, Log, LogError, LogManager, ReadRequest, TopicPartition};
-use kafka_replica::{Copied, Copier, CopyStep, EpochEnd};
+use kafka_replica::{Copier, CopyStep};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::fetcher_number;
+use super::follower::Seen;
 use crate::broker::Broker;
 use crate::partitions::Partition;
 
 const MOVER: &str = "kafka.server.ReplicaAlterLogDirsThread";
 const MANAGER: &str = "kafka.server.ReplicaAlterLogDirsManager";
 
-/// What comes into a log while its copy takes the log's name is copied in so many steps at most; then it is tried again later.
+/// What comes into a log while its copy takes the log's name is copied in so many steps at most, and in so much time, for which its leader can't
+/// change; then it is tried again later.
 const LAST_STEPS: usize = 1000;
+const EXCHANGE_MS_MAX: u64 = 1000;
 
 /// All moves of this broker.
 #[derive(Default)]
@@ -56,12 +59,19 @@ struct Move {
     partition: Arc<Partition>,
     future: Arc<Log>,
     /// Held by whoever works on the copy.
-    work: Mutex<Copier>,
+    work: Mutex<Work>,
     is_over: AtomicBool,
     /// The copy's start moved: a DeleteRecords may wait for that.
     has_start_moved: AtomicBool,
     /// After an error.
     rests_until: Mutex<Option<Monotonic>>,
+}
+
+#[derive(Default)]
+struct Work {
+    copier: Copier,
+    /// The copy is the log now, and the old log's folder is still there.
+    exchanged: Option<Exchanged>,
 }
 
 /// What a mover is to do.
@@ -85,36 +95,6 @@ enum Stepped {
 
 /// The old log of a partition, and the new.
 type Exchanged = (Arc<Log>, Arc<Log>);
-
-/// A log, for the copier.
-struct Side<'a>(&'a Log);
-
-impl Copied for Side<'_> {
-    fn log_start(&self) -> i64 {
-        self.0.offsets().log_start
-    }
-
-    fn log_end(&self) -> i64 {
-        self.0.offsets().log_end
-    }
-
-    fn high_watermark(&self) -> i64 {
-        self.0.offsets().high_watermark
-    }
-
-    fn latest_epoch(&self) -> Option<i32> {
-        self.0.latest_epoch()
-    }
-
-    fn epoch_end(&self, epoch: i32) -> Option<EpochEnd> {
-        let end = self.0.end_offset_for_epoch(epoch)?;
-        Some(EpochEnd { epoch: end.epoch, offset: end.offset })
-    }
-
-    fn is_changed_by_cut(&self, offset: i64) -> bool {
-        self.0.is_changed_by_cut(offset)
-    }
-}
 
 impl Moves {
     /// Who holds it decides what is where.
@@ -144,6 +124,16 @@ impl Moves {
         for ended in movers.into_values().flat_map(|mover| mover.moves.into_values()) {
             ended.is_over.store(true, Ordering::Release);
             drop(ended.work.lock());
+        }
+    }
+
+    /// A move came to its end. Another one of the partition may have begun.
+    fn ended(&self, one: &Arc<Move>) {
+        let name = (one.partition.name.topic.clone(), one.partition.name.partition);
+        for mover in self.movers.lock().all.values_mut() {
+            if mover.moves.get(&name).is_some_and(|known| Arc::ptr_eq(known, one)) {
+                mover.moves.remove(&name);
+            }
         }
     }
 
@@ -285,7 +275,7 @@ impl Job for MoverJob {
                 match one.go_on(broker, now, slow) {
                     Stepped::More => {}
                     Stepped::Rest => *one.rests_until.lock() = Some(later),
-                    Stepped::Moved => broker.moves.forget(&one.partition.name.topic, one.partition.name.partition),
+                    Stepped::Moved => broker.moves.ended(&one),
                 }
                 Next::More
             }
@@ -315,17 +305,21 @@ impl Move {
     }
 
     fn step(&self, broker: &Arc<Broker>, now: Now, slow: &Slow) -> Result<Stepped, LogError> {
-        let mut copier = self.work.lock();
+        let mut work = self.work.lock();
         let Some(logs) = broker.logs().filter(|_| !self.is_over.load(Ordering::Acquire)) else {
             return Ok(Stepped::Rest);
         };
-        match self.copy(&mut copier, broker, logs, now, slow)? {
-            CopyStep::Level => self.swap(&mut copier, broker, logs, slow),
-            _ => Ok(Stepped::More),
+        if work.exchanged.is_some() {
+            return self.swap(&mut work, broker, logs, slow);
+        }
+        match self.copy(&mut work.copier, broker, logs, now, slow)? {
+            None => Ok(Stepped::Rest),
+            Some(CopyStep::Level) => self.swap(&mut work, broker, logs, slow),
+            Some(_) => Ok(Stepped::More),
         }
     }
 
-    /// Brings the copy nearer to the log by one step, which is returned.
+    /// Brings the copy nearer to the log by one step, which is returned; `None`: the log is being cut.
     fn copy(
         &self,
         copier: &mut Copier,
@@ -333,10 +327,10 @@ impl Move {
         logs: &LogManager,
         now: Now,
         slow: &Slow,
-    ) -> Result<CopyStep, LogError> {
+    ) -> Result<Option<CopyStep>, LogError> {
         let log = self.partition.log();
-        let truncations = log.truncations();
-        let step = copier.next(&Side(&self.future), &Side(&log), truncations);
+        let Some(truncations) = log.truncations() else { return Ok(None) };
+        let step = copier.next(&Seen(self.future.clone()), &Seen(log.clone()), truncations);
         match step {
             CopyStep::Level => self.take_over_marks(&log),
             CopyStep::CutTo(offset) => {
@@ -344,21 +338,26 @@ impl Move {
                     .into_iter()
                     .try_for_each(|cut| cut.map(drop))?;
             }
-            CopyStep::RestartAt(offset) => logs.truncate_fully_and_start_at(&self.future, offset, now, slow)?,
-            CopyStep::Fetch(offset) => self.fetch(broker, logs, &log, offset, now, slow)?,
+            CopyStep::RestartAt(offset) => {
+                logs.truncate_fully_and_start_at(&self.future, offset, now, slow)?;
+                self.has_start_moved.store(true, Ordering::Release);
+            }
+            CopyStep::Fetch(offset) => self.fetch(broker, logs, &log, (offset, truncations), now, slow)?,
         }
-        Ok(step)
+        Ok(Some(step))
     }
 
+    /// `from` is an offset of the log, as it is after so many cuts.
     fn fetch(
         &self,
         broker: &Arc<Broker>,
         logs: &LogManager,
         log: &Log,
-        offset: i64,
+        from: (i64, u64),
         now: Now,
         slow: &Slow,
     ) -> Result<(), LogError> {
+        let (offset, truncations) = from;
         let settings = broker.settings();
         let request = ReadRequest {
             offset,
@@ -368,11 +367,15 @@ impl Move {
             cached_only: false,
         };
         let records = match log.read(&request) {
-            Ok(fetched) => read_parts(&fetched.records)?,
+            Ok(fetched) => Bytes::from(base::read_parts(&fetched.records).map_err(LogError::copying)?),
             // The log was cut, or its start moved: the next step goes by that.
             Err(LogError::OffsetOutOfRange { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
+        if log.truncations() != Some(truncations) {
+            // These may be of before the cut, and the copy end where the log goes on with others.
+            return Ok(());
+        }
         if !records.is_empty() {
             self.append(logs, &records, now, slow)?;
             broker.throttles.moves.record(records.len() as u64, &settings, now.monotonic);
@@ -405,35 +408,45 @@ impl Move {
     }
 
     /// Makes the copy the partition's log. Appends go on all the time; those that come while the copy gets the log's name are copied
-    /// behind it, and the exchange is made at a moment in which there are none.
-    fn swap(
+    /// behind it, and the exchange is made at a moment in which there are none. Neither is cut, and the leader stays, until the old log's folder has
+    /// another name: as long as two have one, one log is to be a beginning of the other.
+    fn swap(&self, work: &mut Work, broker: &Arc<Broker>, logs: &LogManager, slow: &Slow) -> Result<Stepped, LogError> {
+        // Most of it, before anybody has to wait.
+        self.future.flush(broker.host.now(), slow)?;
+        let in_a_row = self.partition.changes.lock();
+        let exchanged = match work.exchanged.take() {
+            Some(exchanged) => Ok(Some(exchanged)),
+            None => self.begin_and_exchange(&mut work.copier, broker, logs, slow),
+        };
+        let Some((old, new)) = exchanged? else { return Ok(Stepped::Rest) };
+        let ended = self.end_swap(&old, &new, broker, logs, slow);
+        if ended.is_err() {
+            work.exchanged = Some((old, new));
+        }
+        drop(in_a_row);
+        self.partition.wake(broker);
+        ended.map(|()| Stepped::Moved)
+    }
+
+    /// The old log and the new, if a moment was found.
+    fn begin_and_exchange(
         &self,
         copier: &mut Copier,
         broker: &Arc<Broker>,
         logs: &LogManager,
         slow: &Slow,
-    ) -> Result<Stepped, LogError> {
-        // Most of it, before anybody has to wait.
-        self.future.flush(broker.host.now(), slow)?;
-        let in_a_row = self.partition.changes.lock();
-        logs.begin_swap(&self.future, broker.host.now(), slow)?;
-        let swapped = self.exchange(copier, broker, logs, slow);
-        drop(in_a_row);
-        let Ok(Some((old, new))) = swapped else {
-            logs.give_up_swap(&self.future, slow)?;
-            return swapped.map(|_| Stepped::More);
-        };
-        let name = &self.partition.name;
-        self.partition.wake(broker);
-        if let Err(error) = logs.end_swap(&old, &new, broker.host.now(), slow) {
-            tracing::error!(target: MOVER, "{name} moved to {}, and its old log could not be removed: {error}", new.dir().display());
-        } else {
-            tracing::info!(target: "kafka.log.LogManager", "The current replica is successfully replaced with the future replica for {name}");
+    ) -> Result<Option<Exchanged>, LogError> {
+        let Some(truncations) = copier.agrees_since() else { return Ok(None) };
+        if !logs.begin_swap(&self.future, truncations, broker.host.now(), slow)? {
+            return Ok(None);
         }
-        Ok(Stepped::Moved)
+        let exchanged = self.exchange(copier, broker, logs, slow);
+        if !matches!(exchanged, Ok(Some(_))) {
+            logs.give_up_swap(&self.future, slow)?;
+        }
+        exchanged
     }
 
-    /// The old log and the new, if a moment was found.
     fn exchange(
         &self,
         copier: &mut Copier,
@@ -441,36 +454,47 @@ impl Move {
         logs: &LogManager,
         slow: &Slow,
     ) -> Result<Option<Exchanged>, LogError> {
+        let until = broker.host.now().monotonic.plus_ms(EXCHANGE_MS_MAX);
         for _ in 0..LAST_STEPS {
-            match self.copy(copier, broker, logs, broker.host.now(), slow)? {
-                CopyStep::Level => {
-                    let swapped = copier.agrees_since().and_then(|cuts| self.partition.swap_log(logs, cuts));
-                    if swapped.is_some() {
-                        return Ok(swapped);
+            let now = broker.host.now();
+            if now.monotonic > until || self.is_over.load(Ordering::Acquire) {
+                break;
+            }
+            match self.copy(copier, broker, logs, now, slow)? {
+                Some(CopyStep::Level) => {
+                    let exchanged = copier.agrees_since().and_then(|cuts| self.partition.swap_log(logs, cuts));
+                    if exchanged.is_some() {
+                        return Ok(exchanged);
                     }
                 }
-                CopyStep::Fetch(_) => {}
-                CopyStep::CutTo(_) | CopyStep::RestartAt(_) => return Ok(None),
+                Some(CopyStep::Fetch(_)) => {}
+                None | Some(CopyStep::CutTo(_) | CopyStep::RestartAt(_)) => break,
             }
         }
         Ok(None)
     }
-}
 
-/// What was found in a log's files.
-fn read_parts(parts: &Parts) -> Result<Bytes, LogError> {
-    let mut records = Vec::new();
-    for part in parts {
-        match part {
-            Part::Bytes(bytes) => records.extend_from_slice(bytes),
-            Part::Range { file, position, length } => {
-                let start = records.len();
-                records.resize(start + *length as usize, 0);
-                let target = records.get_mut(start..).unwrap_or_default();
-                let read = file.read_at(target, *position).map_err(LogError::copying)?;
-                records.truncate(start + read);
+    /// The old log's folder goes. Where that can't be because its directory failed, it is nobody's any more.
+    fn end_swap(
+        &self,
+        old: &Arc<Log>,
+        new: &Log,
+        broker: &Broker,
+        logs: &LogManager,
+        slow: &Slow,
+    ) -> Result<(), LogError> {
+        let ended = logs.end_swap(old, new, broker.host.now(), slow);
+        let is_online = logs.directories().contains(&(old.log_dir(), true));
+        match ended {
+            Ok(()) => {
+                let name = &self.partition.name;
+                tracing::info!(target: "kafka.log.LogManager", "The current replica is successfully replaced with the future replica for {name}");
+            }
+            Err(error) if is_online => return Err(error),
+            Err(error) => {
+                tracing::error!(target: MOVER, "{} moved to {}, and its old log could not be removed: {error}", self.partition.name, new.dir().display());
             }
         }
+        Ok(())
     }
-    Ok(Bytes::from(records))
 }

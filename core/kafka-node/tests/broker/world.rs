@@ -7,7 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 
-use base::{Disk as _, Job, MemDisk, Monotonic, Next, Now, OpenMode, Part, Parts, Random, Reader, Slow, Str};
+use base::{Disk as _, Job, MemDisk, Monotonic, Next, Now, OpenMode, Parts, Random, Reader, Slow, Str};
 use bytes::{BufMut, Bytes, BytesMut};
 use config::{BrokerConfig, Properties};
 use kafka_control::znode::Endpoint;
@@ -477,7 +477,7 @@ impl World {
             || self.nodes[*to].is_down
             || connection.turn(&mut link.to_server, now, &mut parts).is_err();
         some |= !parts.is_empty() | is_lost;
-        put(parts, &mut link.to_client);
+        link.to_client.extend_from_slice(&base::read_parts(&parts).unwrap());
         link.peer.received(&mut link.to_client, now);
         if is_lost {
             link.connection = None;
@@ -532,20 +532,6 @@ impl World {
         client.send(self, request, version);
         self.settle();
         client.receive::<R>(self, version).expect("an answer")
-    }
-}
-
-/// Puts parts behind bytes, ranges of files read.
-fn put(parts: Parts, output: &mut BytesMut) {
-    for part in parts {
-        match part {
-            Part::Bytes(bytes) => output.put_slice(&bytes),
-            Part::Range { file, position, length } => {
-                let mut bytes = vec![0; length as usize];
-                assert_eq!(file.read_at(&mut bytes, position).unwrap(), bytes.len());
-                output.put_slice(&bytes);
-            }
-        }
     }
 }
 
@@ -609,7 +595,7 @@ impl Client {
     fn turn(&mut self, world: &World) -> Result<(), Closed> {
         let mut parts = Parts::new();
         let result = self.connection.turn(&mut self.input, world.process.now(), &mut parts);
-        put(parts, &mut self.output);
+        self.output.extend_from_slice(&base::read_parts(&parts).unwrap());
         result.map(drop)
     }
 

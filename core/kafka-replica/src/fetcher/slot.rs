@@ -4,6 +4,7 @@ use base::{Str, TimerKey};
 use kafka_proto::messages::fetch;
 
 use super::{Fetched, FollowerLog};
+use crate::ReplicaLog as _;
 
 /// A partition that is followed.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl Requested {
 impl<L: FollowerLog> Slot<L> {
     /// One of which is to be found out how much of its log the leader shares.
     pub(super) fn new(topic: Str, partition: i32, log: L, leader_epoch: i32, serial: u64) -> Self {
-        let offset = log.high_watermark();
+        let offset = log.view().high_watermark();
         Self {
             topic,
             partition,
@@ -108,8 +109,8 @@ impl<L: FollowerLog> Slot<L> {
     /// Goes on behind what the log has.
     pub(super) fn fetch_from_end(&mut self) {
         self.phase = Phase::Fetching;
-        self.offset = self.log.log_end();
-        self.last_epoch = self.log.latest_epoch();
+        let log = self.log.view();
+        (self.offset, self.last_epoch) = (log.log_end(), log.latest_epoch());
     }
 
     pub(super) const fn is_ready(&self) -> bool {
@@ -131,7 +132,7 @@ impl<L: FollowerLog> Slot<L> {
             offset: self.offset,
             leader_epoch: self.leader_epoch,
             last_epoch: self.last_epoch.filter(|_| names_epochs),
-            log_start: self.log.log_start(),
+            log_start: self.log.view().log_start(),
         }
     }
 }

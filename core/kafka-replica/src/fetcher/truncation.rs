@@ -8,6 +8,7 @@ use kafka_proto::messages::{list_offset, offset_for_leader_epoch as epochs};
 
 use super::slot::Phase;
 use super::{Asked, Cut, EpochEnd, Fetched, Fetcher, FollowerLog, Question};
+use crate::ReplicaLog as _;
 
 /// ListOffsets: where the log ends.
 const LATEST: i64 = -1;
@@ -61,7 +62,7 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
                 continue;
             }
             match slot.phase {
-                Phase::Truncating if has_question && slot.log.latest_epoch().is_some() => by_epoch.push(index),
+                Phase::Truncating if has_question && slot.log.view().latest_epoch().is_some() => by_epoch.push(index),
                 Phase::Truncating => {
                     let offset = slot.offset;
                     self.begin_cut(index, Target { offset, is_last: true }, false, None);
@@ -85,7 +86,7 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
             let entry = epochs::RequestPartition {
                 partition_index: slot.partition,
                 current_leader_epoch: slot.leader_epoch,
-                leader_epoch: slot.log.latest_epoch().unwrap_or(-1),
+                leader_epoch: slot.log.view().latest_epoch().unwrap_or(-1),
             };
             match topics.last_mut().filter(|last| last.name == slot.topic) {
                 Some(last) => last.partitions.push(entry),
@@ -179,7 +180,7 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
     fn take_offset(&mut self, index: usize, offset: i64, now: Monotonic) {
         let Some(slot) = self.slot_mut(index) else { return };
         let Phase::OutOfRange { leader_end } = slot.phase else { return };
-        let own_end = slot.log.log_end();
+        let own_end = slot.log.view().log_end();
         let name = slot.name();
         let Some(leader_end) = leader_end else {
             if offset < own_end {
@@ -220,7 +221,7 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
         let Some(slot) = self.slot(index) else { return };
         let name = slot.name();
         // Where the leader knows nothing, the high watermark is what is certain.
-        let log = &slot.log;
+        let log = slot.log.view();
         let unknown = log.high_watermark().min(slot.offset);
         let found = target(log.log_end(), |epoch| log.epoch_end(epoch), epoch, end_offset, unknown);
         if end_offset < 0 {
@@ -249,7 +250,7 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
         let number = self.serial;
         let finds_out_by_fetching = self.finds_out_by_fetching();
         let Some(slot) = self.slots.get_mut(index).and_then(Option::as_mut) else { return };
-        if !fully && !slot.log.is_changed_by_cut(to) {
+        if !fully && !slot.log.view().is_changed_by_cut(to) {
             slot.fetch_from_end();
             if !is_last && !finds_out_by_fetching {
                 slot.phase = Phase::Truncating;

@@ -163,11 +163,13 @@ fn deleted_records_wait_for_the_copy() {
     cluster.send(0, &delete_records::Request { topics, timeout_ms: 60_000 }, 1);
     cluster.settle();
     assert!(cluster.receive::<delete_records::Request>(0, 1).is_none(), "the copy has not heard of it");
-    cluster.throttle_moves(0, u64::MAX);
-    cluster.advance_by_steps(1000, 100);
+    cluster.advance_by_steps(2000, 100);
     let deleted = cluster.receive::<delete_records::Request>(0, 1).expect("an answer");
     let partition = &deleted.topics[0].partitions[0];
     assert_eq!((partition.error_code, partition.low_watermark), (ErrorCode::NONE, 15));
+    assert_eq!(described(&mut cluster, 0).len(), 2, "the copy begins where the log does, and lacks the rest");
+    cluster.throttle_moves(0, u64::MAX);
+    cluster.advance_by_steps(1000, 100);
     assert_eq!((cluster.log_dir(0).as_str(), cluster.offsets(0).log_start), ("/b", 15));
 }
 

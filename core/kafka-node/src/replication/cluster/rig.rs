@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use base::{Disk, Job, MemDisk, Monotonic, Next, Now, Part, Parts, Random, Reader, Slow, Str};
+use base::{Disk, Job, MemDisk, Monotonic, Next, Now, Parts, Random, Reader, Slow, Str};
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_control::znode::{BrokerRegistration, Endpoint, LeaderAndIsr, ReplicaAssignment};
 use kafka_control::{PartitionState, TopicPartition};
@@ -232,9 +232,7 @@ impl Cluster {
             bound: Bound::LogEnd,
             cached_only: false,
         };
-        let mut bytes = BytesMut::new();
-        write_parts(log.read(&request).unwrap().records, &mut bytes);
-        bytes.to_vec()
+        base::read_parts(&log.read(&request).unwrap().records).unwrap()
     }
 
     /// `segment.bytes` of a replica's log, if it is there.
@@ -483,21 +481,8 @@ impl Wire {
         let had_input = !self.to_broker.is_empty();
         self.connection.turn(&mut self.to_broker, now, &mut parts).unwrap();
         let some = !parts.is_empty() || (had_input && self.to_broker.is_empty());
-        write_parts(parts, &mut self.from_broker);
+        self.from_broker.extend_from_slice(&base::read_parts(&parts).unwrap());
         some
-    }
-}
-
-fn write_parts(parts: Parts, bytes: &mut BytesMut) {
-    for part in parts {
-        match part {
-            Part::Bytes(part) => bytes.put_slice(&part),
-            Part::Range { file, position, length } => {
-                let mut read = vec![0; length as usize];
-                assert_eq!(file.read_at(&mut read, position).unwrap(), read.len());
-                bytes.put_slice(&read);
-            }
-        }
     }
 }
 

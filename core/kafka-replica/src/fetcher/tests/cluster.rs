@@ -11,7 +11,7 @@ use kafka_proto::messages::{fetch, list_offset, offset_for_leader_epoch as epoch
 use kafka_proto::wire::Records;
 
 use super::super::*;
-use crate::{FetchedFrom, LeaderAndIsr, Replica};
+use crate::{FetchedFrom, LeaderAndIsr, Replica, ReplicaLog};
 
 pub(super) const MODERN: FetcherVersions = FetcherVersions { fetch: 12, epochs: Some(3), offsets: 5 };
 /// Before 2.7: epochs are asked for.
@@ -124,7 +124,7 @@ impl FakeLog {
     }
 }
 
-impl FollowerLog for FakeLog {
+impl ReplicaLog for FakeLog {
     fn log_start(&self) -> i64 {
         self.0.borrow().start
     }
@@ -156,6 +156,14 @@ impl FollowerLog for FakeLog {
 
     fn is_changed_by_cut(&self, offset: i64) -> bool {
         offset < self.log_end() || self.0.borrow().epochs.last().is_some_and(|last| last.offset >= self.log_end())
+    }
+}
+
+impl FollowerLog for FakeLog {
+    type View = Self;
+
+    fn view(&self) -> Self {
+        self.clone()
     }
 
     fn append(&self, fetched: &Fetched) -> Result<i64, AppendFailure> {
