@@ -160,3 +160,35 @@ fn brokers_speak_as_newer_releases() {
         speak_as(release);
     }
 }
+
+/// The original's own test of an upgrade (`upgrade_test.py`): ZooKeeper is replaced, then each broker, which goes on to speak and write as the
+/// release that it came from; then each in turn speaks and writes as 2.7.
+fn are_upgraded(release: &str) {
+    let _alone = alone();
+    let versions = |release| format!("inter.broker.protocol.version={release}\nlog.message.format.version={release}\n");
+    let mut cluster = cluster([Theirs; 3], Theirs, &versions(release));
+    let traffic = Traffic::begin(&cluster, "t").unwrap();
+    cluster.zookeeper().stop(1).unwrap();
+    cluster.zookeeper().start(1, Ours).unwrap();
+    cluster.zookeeper().await_leader().unwrap();
+    traffic.goes_on(&mut cluster, "another ZooKeeper").unwrap();
+    for release in [release, "2.7"] {
+        for id in 1..=3 {
+            cluster.stop(id).unwrap();
+            cluster.configure(id, &versions(release)).unwrap();
+            cluster.start(id, Ours).unwrap();
+            cluster.await_brokers().unwrap();
+            cluster.await_all_in_sync().unwrap();
+            traffic.goes_on(&mut cluster, release).unwrap();
+        }
+    }
+    let account = traffic.account(&mut cluster).unwrap();
+    println!("{release}: {account:?}");
+}
+
+#[test]
+fn originals_are_upgraded_in_two_rounds() {
+    for release in ["0.11.0", "2.4"] {
+        are_upgraded(release);
+    }
+}
