@@ -1,8 +1,11 @@
 //! Observers that followers feed (`observerMasterPort`), whatever the kinds of the leader, of those followers and of the observers.
 
-use interop::{Ensemble, Kind, python};
+use interop::{Certificates, Ensemble, Kind, python};
 
 use Kind::{Ours, Theirs};
+
+use crate::zookeeper_sasl::{LOG_IN, start_with_login};
+use crate::zookeeper_tls::certified;
 
 const LINES: &str = "observerMasterPort=2889\n";
 
@@ -14,17 +17,26 @@ fn script(ensemble: &Ensemble, name: &str, arguments: &[&str]) -> String {
 /// So many voters, of which the last leads, and observers behind them.
 fn fed<const N: usize>(voters: usize, kinds: [Kind; N], lines: &str) -> Ensemble {
     let mut ensemble = Ensemble::with_observers(voters, N - voters, &format!("{LINES}{lines}")).unwrap();
+    start_fed(&mut ensemble, voters, kinds, |ensemble, id, kind| ensemble.start(id, kind).unwrap());
+    ensemble
+}
+
+fn start_fed<const N: usize>(
+    ensemble: &mut Ensemble,
+    voters: usize,
+    kinds: [Kind; N],
+    start: impl Fn(&mut Ensemble, usize, Kind),
+) {
     for id in (1..=voters).rev() {
-        ensemble.start(id, kinds[id - 1]).unwrap();
+        start(ensemble, id, kinds[id - 1]);
         if id < voters {
             assert_eq!(ensemble.await_leader().unwrap(), voters, "{kinds:?}");
         }
     }
     for id in voters + 1..=N {
-        ensemble.start(id, kinds[id - 1]).unwrap();
+        start(ensemble, id, kinds[id - 1]);
     }
     ensemble.await_leader().unwrap();
-    ensemble
 }
 
 /// Whom an observer has its history from.
@@ -95,6 +107,35 @@ fn a_follower_brings_an_observer_of_the_other_kind_up_to_date() {
             let log = ensemble.log(3).unwrap().split_off(before);
             assert!(log.contains(words), "{feeding:?} feeds {fed_kind:?}: {log}");
         }
+    }
+}
+
+/// A follower and an observer that meet as their ensemble's rules say, and come to the same tree through both.
+fn is_fed_by_the_rules(ensemble: &Ensemble, kinds: [Kind; 3]) {
+    assert_eq!(master(ensemble, 3), 1, "{kinds:?}");
+    script(ensemble, "zookeeper_ensemble.py", &["through", &ensemble.hosts(), "/through", "all"]);
+    script(ensemble, "zookeeper_ensemble.py", &["dump", &ensemble.hosts()]);
+}
+
+const FED_BY_THE_OTHER: [[Kind; 3]; 3] = [[Ours, Theirs, Theirs], [Theirs, Ours, Ours], [Ours, Ours, Ours]];
+
+#[test]
+fn observers_are_fed_by_tls() {
+    for kinds in FED_BY_THE_OTHER {
+        let certificates = Certificates::new().unwrap();
+        let mut ensemble = Ensemble::with_observers(2, 1, &format!("{LINES}sslQuorum=true\n")).unwrap();
+        certified(&ensemble, &certificates, "p12");
+        start_fed(&mut ensemble, 2, kinds, |ensemble, id, kind| ensemble.start(id, kind).unwrap());
+        is_fed_by_the_rules(&ensemble, kinds);
+    }
+}
+
+#[test]
+fn observers_that_are_fed_log_in() {
+    for kinds in FED_BY_THE_OTHER {
+        let mut ensemble = Ensemble::with_observers(2, 1, &format!("{LINES}{LOG_IN}")).unwrap();
+        start_fed(&mut ensemble, 2, kinds, |ensemble, id, kind| start_with_login(ensemble, id, kind, "secret"));
+        is_fed_by_the_rules(&ensemble, kinds);
     }
 }
 

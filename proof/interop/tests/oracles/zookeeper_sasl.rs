@@ -199,12 +199,12 @@ fn member_logins(path: &Path, password: &str) -> String {
     format!("-Djava.security.auth.login.config={}", path.display())
 }
 
-fn start_with_login(ensemble: &mut Ensemble, id: usize, kind: Kind, password: &str) {
+pub(crate) fn start_with_login(ensemble: &mut Ensemble, id: usize, kind: Kind, password: &str) {
     let logins = member_logins(&ensemble.path(&format!("{id}.jaas")), password);
     ensemble.start_with(id, kind, &[&logins]).unwrap();
 }
 
-const LOG_IN: &str =
+pub(crate) const LOG_IN: &str =
     "quorum.auth.enableSasl=true\nquorum.auth.learnerRequireSasl=true\nquorum.auth.serverRequireSasl=true\n";
 
 /// All members must log in to each other; the leader is killed, and comes back; one with a wrong password stays out.

@@ -199,7 +199,7 @@ fn our_tools_and_our_broker_speak_tls_with_either_server() {
 }
 
 /// One certificate with the addresses of all members, in stores of this kind.
-fn certified(ensemble: &Ensemble, certificates: &Certificates, ending: &str) {
+pub(crate) fn certified(ensemble: &Ensemble, certificates: &Certificates, ending: &str) {
     let address = |id| ensemble.host(id).unwrap().split(':').next().map(|address| format!("IP:{address}")).unwrap();
     // Who dials a server of loopback comes from its first address.
     let addresses: Vec<_> = (1..=3).map(address).chain(["IP:127.0.0.1".to_owned()]).collect();
