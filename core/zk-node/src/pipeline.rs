@@ -375,8 +375,7 @@ impl Server {
         let children = told.iter().filter(|told| told.event == zk_proto::EventType::NodeChildrenChanged).count();
         let own = (told.len() - children) as u64;
         if let TreeEvent::Created(node) | TreeEvent::DataChanged(node) | TreeEvent::Deleted(node) = event {
-            let data = self.tree.get(&node.path).and_then(|node| node.data()).map_or(0, <[u8]>::len);
-            self.stats.namespaces_written.add(&node.path, node.path.len() + data);
+            self.stats.namespaces_written.add(&node.path, node.path.len() + node.data_length);
         }
         match event {
             TreeEvent::Created(_) => self.stats.watches_created.add(own),

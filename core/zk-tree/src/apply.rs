@@ -7,7 +7,7 @@ use base::Str;
 use zk_proto::txn::{CloseSessionTxn, CreateTxn, TxnHeader};
 use zk_proto::{Acl, EphemeralType, ErrorCode, OpCode, Stat, StatPersisted, Txn};
 
-use crate::tree::{Tree, TreeEvent, ZnodeRef, node_size};
+use crate::tree::{Touched, Tree, TreeEvent, client_stat};
 
 /// The outcome of a transaction, from which the reply is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,15 +143,14 @@ impl Tree {
         let (parent_path, name) = zk_proto::path::split(creation.path).ok_or(ErrorCode::BadArguments)?;
         let parent = self.nodes.find(parent_path).ok_or(ErrorCode::NoNode)?;
         let exists = creation.path == "/" || self.nodes.child(parent, name).is_some();
-        // Only ever upwards: a creation that is applied again must not take back what came after it.
-        let current = self.nodes.get(parent).stat().cversion;
-        let cversion = if creation.parent_cversion == -1 { current.wrapping_add(1) } else { creation.parent_cversion };
-        if cversion > current {
-            self.update(parent, |stat| {
-                stat.cversion = cversion;
-                stat.pzxid = header.zxid;
-            });
-        }
+        self.update(parent, |stat| {
+            let next = stat.cversion.wrapping_add(1);
+            let cversion = if creation.parent_cversion == -1 { next } else { creation.parent_cversion };
+            // Only ever upwards: a creation that is applied again must not take back what came after it.
+            if cversion > stat.cversion {
+                (stat.cversion, stat.pzxid) = (cversion, header.zxid);
+            }
+        });
         if exists {
             return Err(ErrorCode::NodeExists);
         }
@@ -168,9 +167,9 @@ impl Tree {
         let id = self.insert(parent, creation.path, name, creation.data, stat, acl);
         events.push(TreeEvent::Created(self.touched(id, creation.path.clone())));
         // As the node was made: if it is the statistics of a quota, they are counted anew at once.
-        let made = ZnodeRef { tree: self, id }.stat();
-        self.quota_after_create(creation.path, creation.data.map_or(0, <[u8]>::len), events);
-        Ok(made)
+        let length = creation.data.map_or(0, <[u8]>::len);
+        self.quota_after_create(creation.path, length, events);
+        Ok(client_stat(&stat, self.kind(&stat), length, 0))
     }
 
     fn delete(&mut self, path: &Str, zxid: i64, events: &mut Vec<TreeEvent>) -> Result<(), ErrorCode> {
@@ -185,7 +184,7 @@ impl Tree {
             // No leader writes this; a corrupt log might.
             return Err(ErrorCode::NotEmpty);
         }
-        let touched = self.touched(id, path.clone());
+        let touched = Touched { data_length: 0, ..self.touched(id, path.clone()) };
         let node = self.remove(id, path);
         self.quota_after_delete(path, node.data_length(), events);
         events.push(TreeEvent::Deleted(touched));
@@ -201,18 +200,14 @@ impl Tree {
         events: &mut Vec<TreeEvent>,
     ) -> Result<Stat, ErrorCode> {
         let id = self.nodes.find(path).ok_or(ErrorCode::NoNode)?;
-        let before = self.nodes.get(id).data_length();
-        let size_before = node_size(path, self.nodes.get(id).data());
-        self.update(id, |stat| {
-            stat.mtime = header.time_ms;
-            stat.mzxid = header.zxid;
-            stat.version = version;
+        let (before, children) = (self.nodes.get(id).data_length(), self.nodes.get(id).child_count());
+        let stat = self.set(id, path, data, |stat| {
+            (stat.mtime, stat.mzxid, stat.version) = (header.time_ms, header.zxid, version);
         });
-        self.replace_data(id, path, data);
-        self.data_size = (self.data_size + node_size(path, data)).saturating_sub(size_before);
-        self.quota_after_set(path, data.map_or(0, <[u8]>::len) as i64 - before as i64, events);
+        let length = data.map_or(0, <[u8]>::len);
+        self.quota_after_set(path, length as i64 - before as i64, events);
         events.push(TreeEvent::DataChanged(self.touched(id, path.clone())));
-        Ok(self.get(path).expect("found above").stat())
+        Ok(client_stat(&stat, self.kind(&stat), length, children))
     }
 
     fn set_acl(&mut self, path: &str, acl: &[Acl], version: i32, zxid: i64) -> Result<Stat, ErrorCode> {

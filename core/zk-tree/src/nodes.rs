@@ -78,8 +78,19 @@ impl Node {
         self.body.head().stat
     }
 
-    pub(crate) fn set_stat(&mut self, stat: StatPersisted) {
-        self.body.set_head(&Head { stat, ..self.body.head() });
+    /// The metadata and the ACL.
+    pub(crate) fn stat_and_acl(&self) -> (StatPersisted, AclId) {
+        let Head { stat, acl, .. } = self.body.head();
+        (stat, acl)
+    }
+
+    /// Changes the metadata; as they were, and as they are.
+    pub(crate) fn change_stat(&mut self, change: impl FnOnce(&mut StatPersisted)) -> (StatPersisted, StatPersisted) {
+        let mut head = self.body.head();
+        let before = head.stat;
+        change(&mut head.stat);
+        self.body.set_head(&head);
+        (before, head.stat)
     }
 
     pub(crate) fn acl(&self) -> AclId {
@@ -102,12 +113,31 @@ impl Node {
 const CHUNK: usize = 1024;
 const SHARDS: usize = 256;
 
+/// A node in the index, with the part of its hash that its shard goes by: a shard grows, and passes over others, without a look at nodes that
+/// lie all over the memory.
+#[derive(Clone, Copy)]
+struct Indexed {
+    id: NodeId,
+    hash: u32,
+}
+
+impl Indexed {
+    fn new(id: NodeId, hash: u64) -> Self {
+        Self { id, hash: hash as u32 }
+    }
+
+    /// The table uses the lowest and the highest bits.
+    fn in_shard(self) -> u64 {
+        u64::from(self.hash) << 32 | u64::from(self.hash)
+    }
+}
+
 /// All znodes.
 pub(crate) struct Nodes {
     chunks: Vec<Vec<Option<Node>>>,
     free: Vec<NodeId>,
     /// Nodes by parent and name, in shards that grow one at a time.
-    index: Vec<HashTable<NodeId>>,
+    index: Vec<HashTable<Indexed>>,
     hasher: DefaultHashBuilder,
     len: usize,
 }
@@ -154,19 +184,17 @@ impl Nodes {
     /// A node's child of that name.
     pub(crate) fn child(&self, parent: NodeId, name: &str) -> Option<NodeId> {
         let hash = self.hash(parent, name.as_bytes());
-        self.shard(hash).find(hash, |id| self.is(*id, parent, name)).copied()
+        let wanted = Indexed::new(NodeId::NONE, hash);
+        let is_it = |other: &Indexed| other.hash == wanted.hash && self.is(other.id, parent, name);
+        self.shard(hash).find(wanted.in_shard(), is_it).map(|found| found.id)
     }
 
     /// Adds a child behind its siblings. The caller has checked that the name is free.
     pub(crate) fn insert(&mut self, parent: NodeId, name: &str, new: &NewNode<'_>) -> NodeId {
         let id = self.place(Node::new(parent, name, new));
         let hash = self.hash(parent, name.as_bytes());
-        let mut shard = std::mem::take(self.shard_mut(hash));
-        shard.insert_unique(hash, id, |other| {
-            let other = self.get(*other);
-            self.hash(other.parent, other.body.name())
-        });
-        *self.shard_mut(hash) = shard;
+        let indexed = Indexed::new(id, hash);
+        self.shard_mut(hash).insert_unique(indexed.in_shard(), indexed, |other| other.in_shard());
         self.link(parent, id);
         id
     }
@@ -175,7 +203,8 @@ impl Nodes {
     pub(crate) fn remove(&mut self, id: NodeId) -> Node {
         let node = self.get(id);
         let (parent, hash) = (node.parent, self.hash(node.parent, node.body.name()));
-        if let Ok(entry) = self.shard_mut(hash).find_entry(hash, |other| *other == id) {
+        let in_shard = Indexed::new(id, hash).in_shard();
+        if let Ok(entry) = self.shard_mut(hash).find_entry(in_shard, |other| other.id == id) {
             entry.remove();
         }
         self.unlink(parent, id);
@@ -210,18 +239,17 @@ impl Nodes {
 
     /// The path of a node; the root's is empty.
     pub(crate) fn path(&self, id: NodeId) -> String {
-        let mut names = Vec::new();
-        let mut at = id;
-        while let Some(parent) = self.get(at).parent.some() {
-            names.push(self.get(at).name());
-            at = parent;
+        let nodes = || std::iter::successors(Some(self.get(id)), |node| node.parent.some().map(|id| self.get(id)));
+        // The root has no parent, and is in no path.
+        let names = || nodes().filter(|node| node.parent != NodeId::NONE).map(|node| node.body.name());
+        let mut path = vec![b'/'; names().map(|name| name.len() + 1).sum()];
+        let mut rest = path.as_mut_slice();
+        for name in names() {
+            let (front, place) = rest.split_at_mut(rest.len() - name.len());
+            place.copy_from_slice(name);
+            rest = front.split_last_mut().map_or(&mut [], |(_, front)| front);
         }
-        let mut path = String::with_capacity(names.iter().map(|name| name.len() + 1).sum());
-        for name in names.iter().rev() {
-            path.push('/');
-            path.push_str(name);
-        }
-        path
+        String::from_utf8(path).expect("names are made of str")
     }
 
     fn place(&mut self, node: Node) -> NodeId {
@@ -283,11 +311,11 @@ impl Nodes {
         self.hasher.hash_one((parent, name))
     }
 
-    fn shard(&self, hash: u64) -> &HashTable<NodeId> {
+    fn shard(&self, hash: u64) -> &HashTable<Indexed> {
         self.index.get(shard_of(hash)).expect("there are SHARDS shards")
     }
 
-    fn shard_mut(&mut self, hash: u64) -> &mut HashTable<NodeId> {
+    fn shard_mut(&mut self, hash: u64) -> &mut HashTable<Indexed> {
         self.index.get_mut(shard_of(hash)).expect("there are SHARDS shards")
     }
 }
@@ -295,7 +323,7 @@ impl Nodes {
 /// The last shard gets twice the share of the first and the others something between: so they double one after the other,
 /// and there is no number of nodes at which the whole index is half empty.
 const fn shard_of(hash: u64) -> usize {
-    // The table itself uses the lowest and the highest bits.
+    // The table itself uses the lowest 32.
     let at = (hash >> 40) as usize & 0xFFFF;
     SHARDS * at * (0x4_0000 - at) / (0x3_0000 * 0x1_0000)
 }

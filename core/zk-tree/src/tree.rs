@@ -31,6 +31,8 @@ impl Default for TreeSettings {
 pub struct Touched {
     /// Its path.
     pub path: Str,
+    /// Bytes of its data; 0 if it is deleted.
+    pub data_length: usize,
     /// Its ACL; that of a deleted node as it was.
     pub acl: AclList,
     /// Its parent's ACL.
@@ -126,10 +128,7 @@ impl Tree {
     /// for itself when its leader is found (`ZKDatabase.initConfigInZKDatabase`).
     pub fn set_config(&mut self, text: &[u8], version: i64, wall_ms: i64) {
         let Some(id) = self.nodes.find(CONFIG) else { return };
-        let before = self.nodes.get(id).data().map_or(0, <[u8]>::len) as u64;
-        self.data_size = self.data_size.saturating_sub(before) + text.len() as u64;
-        self.replace_data(id, CONFIG, Some(text));
-        self.update(id, |stat| {
+        self.set(id, CONFIG, Some(text), |stat| {
             stat.mtime = wall_ms;
             stat.mzxid = version;
             stat.version = -1;
@@ -233,7 +232,9 @@ impl Tree {
         let undigested = path.starts_with(UNDIGESTED_PREFIX);
         let prefix_crc = if undigested || !self.settings.digest { 0 } else { digest::prefix_crc(path, data) };
         let id = self.nodes.insert(parent, name, &NewNode { data, stat, acl, undigested, prefix_crc });
-        self.digest = self.digest.wrapping_add(self.node_digest(id));
+        if !undigested && self.settings.digest {
+            self.digest = self.digest.wrapping_add(digest::of_node(prefix_crc, &stat));
+        }
         self.data_size += node_size(path, data);
         match self.kind(&stat) {
             EphemeralType::Container => {
@@ -278,14 +279,34 @@ impl Tree {
     pub(crate) fn update(&mut self, id: NodeId, change: impl FnOnce(&mut StatPersisted)) {
         let digested = self.settings.digest;
         let node = self.nodes.get_mut(id);
-        let before = node.stat();
-        let mut after = before;
-        change(&mut after);
-        node.set_stat(after);
+        let (before, after) = node.change_stat(change);
         if digested && !node.is_undigested() {
             let of = |stat| digest::of_node(node.prefix_crc, stat);
             self.digest = self.digest.wrapping_sub(of(&before)).wrapping_add(of(&after));
         }
+    }
+
+    /// Replaces a node's data and changes its metadata, and keeps digest and size right. The metadata as they are then.
+    pub(crate) fn set(
+        &mut self,
+        id: NodeId,
+        path: &str,
+        data: Option<&[u8]>,
+        change: impl FnOnce(&mut StatPersisted),
+    ) -> StatPersisted {
+        let digested = self.settings.digest;
+        let node = self.nodes.get_mut(id);
+        let (length_before, crc_before) = (node.data_length(), node.prefix_crc);
+        node.set_data(data);
+        let (before, after) = node.change_stat(change);
+        if digested && !node.is_undigested() {
+            node.prefix_crc = digest::prefix_crc(path, data);
+            let (taken, added) = (digest::of_node(crc_before, &before), digest::of_node(node.prefix_crc, &after));
+            self.digest = self.digest.wrapping_sub(taken).wrapping_add(added);
+        }
+        let length = data.map_or(0, <[u8]>::len) as u64;
+        self.data_size = (self.data_size + length).saturating_sub(length_before as u64);
+        after
     }
 
     /// Replaces a node's data, without its metadata, and keeps the digest right.
@@ -307,10 +328,12 @@ impl Tree {
 
     pub(crate) fn touched(&self, id: NodeId, path: Str) -> Touched {
         let node = self.nodes.get(id);
-        let parent_acl = node.parent.some().map_or(node.acl(), |parent| self.nodes.get(parent).acl());
+        let acl = node.acl();
+        let parent_acl = node.parent.some().map_or(acl, |parent| self.nodes.get(parent).acl());
         Touched {
             path,
-            acl: AclList::clone(self.acls.list(node.acl())),
+            data_length: node.data_length(),
+            acl: AclList::clone(self.acls.list(acl)),
             parent_acl: AclList::clone(self.acls.list(parent_acl)),
         }
     }

@@ -90,17 +90,18 @@ impl Tree {
         for _ in 0..nodes_max {
             let Some(id) = cursor.filter(|_| bytes < bytes_max) else { break };
             let node = self.nodes.get(id);
-            if node.stat().czxid > start_zxid {
+            let (stat, acl) = node.stat_and_acl();
+            if stat.czxid > start_zxid {
                 cursor = self.nodes.after_subtree(id);
                 continue;
             }
-            let path = self.nodes.path(id);
-            bytes += path.len() + node.data_length();
+            let (path, data) = (self.nodes.path(id), node.data());
+            bytes += path.len() + data.map_or(0, <[u8]>::len);
             emit(NodeRecord {
                 path: Str::from(path),
-                data: node.data().map(Bytes::copy_from_slice),
-                acl_index: self.walks.acl_at(id, start_zxid, node.acl()).index(),
-                stat: node.stat(),
+                data: data.map(Bytes::copy_from_slice),
+                acl_index: self.walks.acl_at(id, start_zxid, acl).index(),
+                stat,
             });
             cursor = self.nodes.after(id);
         }

@@ -118,7 +118,7 @@ fn many_watches_are_found_and_removed_one_by_one() {
     (0..5000).for_each(|watcher| watches.remove_watcher(watcher));
     assert_eq!(watches.len(), 5000);
     let acl: zk_tree::AclList = [Acl::OPEN].into();
-    let touched = Touched { path: "/all".into(), acl: acl.clone(), parent_acl: acl };
+    let touched = Touched { path: "/all".into(), data_length: 0, acl: acl.clone(), parent_acl: acl };
     let mut told = Vec::new();
     watches.trigger(&TreeEvent::DataChanged(touched), &mut told);
     assert!(told.iter().map(|told| told.watcher).eq(5000..10_000));
