@@ -6,6 +6,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
@@ -42,7 +44,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if chosen.is_empty() {
         bail!("no such target; there are {}", names.lines().collect::<Vec<_>>().join(", "));
     }
-    chosen.into_iter().try_for_each(|name| fuzz(&program, &folder, name, seconds, seed))
+    // As many at a time as there are cores.
+    let waiting = Mutex::new(chosen.into_iter());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || std::iter::from_fn(next).try_for_each(|name| fuzz(&program, &folder, name, seconds, seed));
+    thread::scope(|scope| {
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("it does not panic"))
+    })
 }
 
 fn read(arguments: &[String]) -> Result<(Option<String>, u64)> {
