@@ -188,6 +188,9 @@ fn serve(file: Properties, login: Option<(String, Secret)>, log: &Log) -> Result
 }
 
 fn refused_start(id: i32, error: &StartError) -> Refused {
+    if error.is_halt() {
+        return Refused::Halted(error.to_string());
+    }
     Refused::Start(error.is_behind_id().then_some(id), format!("{}: {error}", error.exception()))
 }
 

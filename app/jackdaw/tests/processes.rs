@@ -275,9 +275,9 @@ fn a_broker_that_cannot_start_says_what_the_original_says() {
         ),
         (
             "zookeeper.connect=localhost:1\nlog.dirs=/proc/nowhere",
-            format!(
-                "{start}Shutdown broker because none of the specified log dirs from /proc/nowhere can be created or validated"
-            ),
+            "ERROR Shutdown broker because none of the specified log dirs from /proc/nowhere can be created or validated \
+             (kafka.log.LogManager)\n"
+                .to_owned(),
         ),
         (
             &format!("zookeeper.connect=localhost:1\nlog.dirs={place}/logs\nlisteners=PLAINTEXT://127.0.0.1:{taken}"),

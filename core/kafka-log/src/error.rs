@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::TopicPartition;
+use crate::metadata::MetadataError;
 use crate::validate::InvalidRecords;
 
 /// An error of a log. Each says which error code of the protocol it becomes.
@@ -103,6 +104,17 @@ pub enum LogError {
     /// A start that cannot go on: no usable log directory, one that another process has locked, one that is named twice.
     #[error("{0}")]
     Start(String),
+    /// A start that cannot go on as no log directory is left.
+    #[error("{0}")]
+    Halted(String),
+    /// The directory's `meta.properties` does not say whose it is.
+    #[error("{reason}")]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: MetadataError,
+    },
     /// `KAFKA_STORAGE_ERROR` (56): the partition may lie in a log directory that is offline, or none is online.
     #[error("no log for {partition}: {why}")]
     Offline {

@@ -31,7 +31,7 @@ pub use error::LogError;
 pub use loading::{Loading, TopicConfigs};
 pub use log::Log;
 pub use manager::{LogManager, ManagerConfig};
-pub use metadata::BrokerMetadata;
+pub use metadata::{BrokerMetadata, MetadataError};
 pub use partition::{FolderKind, TopicPartition, deleted_folder, future_folder, parse_folder};
 pub use types::{
     AbortedTransaction, AppendInfo, Bound, EpochOffset, Fetched, Level, OffsetPosition, Offsets, Origin, ReadRequest,

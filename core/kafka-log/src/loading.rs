@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use crate::checkpoint::{self, PartitionOffsets};
 use crate::log::LoadFrom;
 use crate::manager::{Directory, LogManager, Logs, ManagerConfig};
-use crate::metadata::{self, BrokerMetadata};
+use crate::metadata::{self, BrokerMetadata, MetadataError};
 use crate::moved::{Other, sort_out};
 use crate::partition::{FolderKind, TopicPartition, deleted_folder, future_folder, parse_folder};
 use crate::shared::Shared;
@@ -88,12 +88,16 @@ impl Loading {
                     dirs.push(dir);
                 }
                 Err(error @ LogError::Start(_)) => return Err(error),
+                // A file of a later release is taken for one that can't be read, as in the original.
+                Err(LogError::Metadata { path, reason }) if !matches!(reason, MetadataError::Version(_)) => {
+                    return Err(LogError::Metadata { path, reason });
+                }
                 Err(error) => shared.surroundings.directory_failed(path, &error),
             }
         }
         if dirs.is_empty() {
             let names: Vec<String> = config.dirs.iter().map(|dir| dir.display().to_string()).collect();
-            return Err(LogError::Start(format!(
+            return Err(LogError::Halted(format!(
                 "Shutdown broker because none of the specified log dirs from {} can be created or validated",
                 names.join(", ")
             )));
@@ -155,7 +159,7 @@ impl Loading {
             dirs.push(Directory::new(dir.path.clone(), dir.lock.lock().take()));
         }
         if dirs.is_empty() {
-            return Err(LogError::Start("Shutdown broker because all log dirs have failed".to_owned()));
+            return Err(LogError::Halted("Shutdown broker because all log dirs have failed".to_owned()));
         }
         let is_complete = dirs.len() == config.dirs.len();
         let logs = sort(&shared, found, is_complete, &mut doomed, now, slow)?;
@@ -266,12 +270,10 @@ fn begin_dir(
     let metadata_path = path.join(metadata::FILE);
     let metadata = match checkpoint::read_text(disk, &metadata_path)? {
         None => None,
-        Some(text) => Some(BrokerMetadata::parse(&text).map_err(|what| {
-            LogError::Start(format!(
-                "Failed to read meta.properties file under dir {} due to {what}",
-                metadata_path.display()
-            ))
-        })?),
+        Some(text) => {
+            let refused = |reason| LogError::Metadata { path: metadata_path, reason };
+            Some(BrokerMetadata::parse(&text).map_err(refused)?)
+        }
     };
     let clean =
         disk.metadata(&path.join(CLEAN_SHUTDOWN)).map_err(|error| LogError::storage("reading", path, error))?.is_some();

@@ -15,22 +15,52 @@ pub struct BrokerMetadata {
     pub cluster_id: Option<String>,
 }
 
+/// What is wrong with the file, in the original's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetadataError {
+    /// A later release wrote it.
+    #[error("Unrecognized version of the server meta.properties file: {0}")]
+    Version(i32),
+    /// A line is not there.
+    #[error("requirement failed: Missing required property '{0}'")]
+    Missing(&'static str),
+    /// What should be a number is none.
+    #[error("For input string: \"{0}\"")]
+    NoNumber(String),
+    /// A number is below 0.
+    #[error("requirement failed: {key} has value {value} which is not in the range (0,2147483647).")]
+    OutOfRange {
+        /// Whose value it is.
+        key: &'static str,
+        /// The number.
+        value: i32,
+    },
+}
+
+impl MetadataError {
+    /// The original's exception.
+    pub const fn exception(&self) -> &'static str {
+        match self {
+            Self::Version(_) => "java.io.IOException",
+            Self::NoNumber(_) => "java.lang.NumberFormatException",
+            Self::Missing(_) | Self::OutOfRange { .. } => "java.lang.IllegalArgumentException",
+        }
+    }
+}
+
 impl BrokerMetadata {
-    /// Reads the file's text; the error says what is wrong with it.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the file's text.
+    pub(crate) fn parse(text: &str) -> Result<Self, MetadataError> {
         let value =
             |wanted: &str| text.lines().filter_map(entry).rfind(|(key, _)| key == wanted).map(|(_, value)| value);
-        let number = |key: &str| {
-            let value = value(key).ok_or_else(|| format!("Missing required property '{key}'"))?;
-            value
-                .parse::<i32>()
-                .ok()
-                .filter(|number| *number >= 0)
-                .ok_or_else(|| format!("{key} has value {value}, a number from 0 on is wanted"))
+        let number = |key: &'static str| {
+            let text = value(key).ok_or(MetadataError::Missing(key))?;
+            let value: i32 = text.trim().parse().map_err(|_| MetadataError::NoNumber(text.trim().to_owned()))?;
+            if value >= 0 { Ok(value) } else { Err(MetadataError::OutOfRange { key, value }) }
         };
         match number("version")? {
             0 => Ok(Self { broker_id: number("broker.id")?, cluster_id: value("cluster.id") }),
-            version => Err(format!("Unrecognized version of the server meta.properties file: {version}")),
+            version => Err(MetadataError::Version(version)),
         }
     }
 
@@ -134,9 +164,11 @@ mod tests {
     fn what_people_write_is_read_and_nonsense_is_refused() {
         let parsed = BrokerMetadata::parse("! note\n\n  version : 0\nbroker.id 7\ncluster.id=a\\=b\n");
         assert_eq!(parsed, Ok(BrokerMetadata { broker_id: 7, cluster_id: Some("a=b".into()) }));
-        assert!(BrokerMetadata::parse("version=1\nbroker.id=0\n").unwrap_err().contains("Unrecognized version"));
-        assert!(BrokerMetadata::parse("version=0\n").unwrap_err().contains("broker.id"));
-        assert!(BrokerMetadata::parse("version=0\nbroker.id=-1\n").is_err());
-        assert!(BrokerMetadata::parse("").is_err());
+        let refused = |text: &str| BrokerMetadata::parse(text).unwrap_err();
+        assert_eq!(refused("version=1\nbroker.id=0\n"), MetadataError::Version(1));
+        assert_eq!(refused("version=0\n"), MetadataError::Missing("broker.id"));
+        assert_eq!(refused("version=0\nbroker.id=-1\n"), MetadataError::OutOfRange { key: "broker.id", value: -1 });
+        assert_eq!(refused("version= x \nbroker.id=1\n").to_string(), "For input string: \"x\"");
+        assert_eq!(refused("").to_string(), "requirement failed: Missing required property 'version'");
     }
 }

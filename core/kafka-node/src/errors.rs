@@ -20,9 +20,11 @@ pub(crate) fn of_log(error: &LogError) -> ErrorCode {
         | LogError::Closed { .. }
         | LogError::Offline { .. }
         | LogError::Storage { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
-        LogError::UnexpectedAppendOffset { .. } | LogError::Cold | LogError::Start(_) => {
-            ErrorCode::UNKNOWN_SERVER_ERROR
-        }
+        LogError::UnexpectedAppendOffset { .. }
+        | LogError::Cold
+        | LogError::Start(_)
+        | LogError::Halted(_)
+        | LogError::Metadata { .. } => ErrorCode::UNKNOWN_SERVER_ERROR,
     }
 }
 

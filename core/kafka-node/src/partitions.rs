@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use base::{Now, Slow, Str};
 use kafka_control::{CreateMode, Failure, Operation, PartitionState, znode};
 use kafka_log::validate::{Append, Checked, InvalidRecords};
-use kafka_log::{AppendInfo, Log, LogError, LogManager, Offsets, Origin, TopicPartition};
+use kafka_log::{AppendInfo, Log, LogError, LogManager, MetadataError, Offsets, Origin, TopicPartition};
 use kafka_proto::ErrorCode;
 use kafka_replica::{
     AckPartition, Acknowledged, AppendFailure, Fetched, FetchedFrom, IsrAnswer, IsrChange, LeaderAndIsr,
@@ -505,13 +505,7 @@ impl Broker {
     /// A log directory failed: its replicas are offline from now on. The broker ends when the last one has.
     pub(crate) fn log_directory_failed(self: &Arc<Self>, dir: &Path, error: &LogError) {
         let Some(logs) = self.logs() else {
-            // At the start: the directory is left out.
-            return tracing::error!(
-                target: "kafka.server.LogDirFailureChannel",
-                exception = %format_args!("java.io.IOException: {error}"),
-                "Failed to create or validate data directory {}",
-                dir.display()
-            );
+            return left_out(dir, error);
         };
         tracing::error!(
             target: "kafka.server.ReplicaManager",
@@ -537,6 +531,37 @@ impl Broker {
             self.host.fail(Fatal::Halted(reason));
         }
     }
+}
+
+/// At the start: the directory is left out.
+fn left_out(dir: &Path, error: &LogError) {
+    let dir = dir.display();
+    let reason = match error {
+        LogError::Metadata { path, reason } => {
+            tell_metadata(path, reason);
+            tracing::error!(
+                target: "kafka.server.KafkaServer",
+                exception = %format_args!("java.io.IOException: {reason}"),
+                "Fail to read meta.properties under log directory {dir}"
+            );
+            format!("Failed to load {dir} during broker startup")
+        }
+        error => error.to_string(),
+    };
+    tracing::error!(
+        target: "kafka.server.LogDirFailureChannel",
+        exception = %format_args!("java.io.IOException: {reason}"),
+        "Failed to create or validate data directory {dir}"
+    );
+}
+
+/// What is wrong with a directory's `meta.properties`.
+pub(crate) fn tell_metadata(path: &Path, reason: &MetadataError) {
+    tracing::error!(
+        target: "kafka.server.BrokerMetadataCheckpoint",
+        "Failed to read meta.properties file under dir {} due to {reason}",
+        path.display()
+    );
 }
 
 impl Broker {

@@ -14,10 +14,11 @@ use base64::Engine;
 use config::{ApiVersion, BrokerSettings};
 use kafka_control::znode::{self, BrokerRegistration, ClusterId, Endpoint, EntityConfig};
 use kafka_control::{CreateMode, Failure, Operation, Outcome, Reply};
-use kafka_log::{BrokerMetadata, Loading, LogConfig, ManagerConfig};
+use kafka_log::{BrokerMetadata, Loading, LogConfig, LogError, ManagerConfig};
 use parking_lot::Mutex;
 
 use crate::broker::Broker;
+use crate::partitions::tell_metadata;
 use crate::session_file;
 use crate::surroundings::LogSurroundings;
 
@@ -46,7 +47,7 @@ pub(crate) struct Startup {
 pub enum StartError {
     /// `meta.properties` names another cluster.
     #[error(
-        "The Cluster ID {found} doesn't match stored clusterId {stored} in meta.properties. The broker is trying to join the wrong cluster. Configured zookeeper.connect may be wrong."
+        "The Cluster ID {found} doesn't match stored clusterId Some({stored}) in meta.properties. The broker is trying to join the wrong cluster. Configured zookeeper.connect may be wrong."
     )]
     InconsistentClusterId {
         /// In ZooKeeper.
@@ -74,7 +75,7 @@ pub enum StartError {
     },
     /// The log directories are of several brokers or clusters.
     #[error(
-        "BrokerMetadata is not consistent across log.dirs. This could happen if multiple brokers shared a log directory (log.dirs) or partial data was manually copied from another broker. Found:{found}"
+        "BrokerMetadata is not consistent across log.dirs. This could happen if multiple brokers shared a log directory (log.dirs) or partial data was manually copied from another broker. Found:\n{found}"
     )]
     InconsistentMetadata {
         /// What was found, by directory.
@@ -104,7 +105,7 @@ pub enum StartError {
     ConnectString(#[from] zk_client::ConnectStringError),
     /// The logs can't be opened.
     #[error(transparent)]
-    Log(#[from] kafka_log::LogError),
+    Log(#[from] LogError),
     /// ZooKeeper refused something that a start needs.
     #[error("ZooKeeper: {what}: {failure}")]
     ZooKeeper {
@@ -124,6 +125,7 @@ impl StartError {
             Self::InconsistentMetadata { .. } => "kafka.common.InconsistentBrokerMetadataException",
             Self::ConnectionTimeout => "kafka.zookeeper.ZooKeeperClientTimeoutException",
             Self::AlreadyRegistered => "org.apache.zookeeper.KeeperException$NodeExistsException",
+            Self::Log(LogError::Metadata { reason, .. }) => reason.exception(),
             Self::EndpointTaken { .. } | Self::ConnectString(_) => "java.lang.IllegalArgumentException",
             Self::MissingClusterId { .. } | Self::NoBrokerId | Self::Log(_) | Self::ZooKeeper { .. } => {
                 "org.apache.kafka.common.KafkaException"
@@ -131,8 +133,16 @@ impl StartError {
         }
     }
 
+    /// Whether the original ends there with these words alone.
+    pub const fn is_halt(&self) -> bool {
+        matches!(self, Self::Log(LogError::Halted(_)))
+    }
+
     /// Whether the broker's id is certain by then: from there on the original puts it in front of its lines.
     pub const fn is_behind_id(&self) -> bool {
+        if matches!(self, Self::Log(LogError::Metadata { .. })) {
+            return false;
+        }
         matches!(self, Self::Log(_) | Self::AlreadyRegistered | Self::EndpointTaken { .. } | Self::ZooKeeper { .. })
     }
 }
@@ -147,7 +157,12 @@ impl Startup {
         let config = manager_config(&broker.settings());
         let surroundings = Arc::new(LogSurroundings::new(broker));
         let random = broker.with_random(|random| base::Random::from_seed(random.next_u64()));
-        let loading = Loading::begin(disk, surroundings, config, Arc::new(of_topic), random, now)?;
+        let loading = Loading::begin(disk, surroundings, config, Arc::new(of_topic), random, now);
+        let loading = loading.inspect_err(|error| {
+            if let LogError::Metadata { path, reason } = error {
+                tell_metadata(path, reason);
+            }
+        })?;
         Ok(Self { loading, topic_configs })
     }
 
@@ -162,7 +177,10 @@ impl Startup {
             .collect();
         if distinct.len() > 1 {
             let lines = self.loading.metadata().iter().filter_map(|(dir, metadata)| {
-                metadata.as_ref().map(|metadata| format!("\n- {} -> {metadata:?}", dir.display()))
+                let BrokerMetadata { broker_id, cluster_id } = metadata.as_ref()?;
+                let cluster_id = cluster_id.as_deref().unwrap_or("None");
+                let dir = dir.display();
+                Some(format!("- {dir} -> BrokerMetadata(brokerId={broker_id}, clusterId={cluster_id})\n"))
             });
             return Err(StartError::InconsistentMetadata { found: lines.collect() });
         }

@@ -105,7 +105,7 @@ fn an_index_that_is_missing_and_has_no_room_is_built_by_the_next_start() {
         disk.remove_file(format!("{DIR}/t-0/{file}").as_ref(), &Slow::allowed()).unwrap();
     }
     disk.set_free_bytes(Some(0));
-    assert!(matches!(World::try_on(Arc::new(disk.clone()), &config()), Err(LogError::Start(_))));
+    assert!(matches!(World::try_on(Arc::new(disk.clone()), &config()), Err(LogError::Halted(_))));
     disk.kill();
     disk.set_free_bytes(None);
     assert_whole(&start(&disk).1);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use base::{Disk, Fault, MemDisk, Random, Slow};
-use kafka_log::{FolderKind, Log, LogConfig, LogError, TopicPartition, parse_folder};
+use kafka_log::{FolderKind, Log, LogConfig, LogError, MetadataError, TopicPartition, parse_folder};
 
 use crate::support::{Records, World, bytes_of, last_offsets, read};
 
@@ -409,4 +409,21 @@ fn two_copies_end_the_start_and_one_beside_its_log_is_of_no_use() {
     disk.create_dir_all(Path::new("/b/t-0.0123456789abcdef0123456789abcdef-future")).unwrap();
     let Err(LogError::Start(said)) = World::try_on_dirs(Arc::new(disk), &config(), &DIRS) else { panic!("it started") };
     assert!(said.starts_with("Duplicate log directories found: "), "{said}");
+}
+
+#[test]
+fn a_directory_of_a_later_release_is_left_out_and_one_of_nobody_ends_the_start() {
+    let disk = MemDisk::new();
+    drop(open(&disk));
+    disk.kill();
+    let write = |text: &str| {
+        disk.replace(Path::new("/b/meta.properties"), text.as_bytes(), &Slow::allowed()).unwrap();
+        World::try_on_dirs(Arc::new(disk.clone()), &config(), &DIRS)
+    };
+    let world = write("version=1\nbroker.id=1\n").unwrap();
+    assert_eq!(world.logs.directories(), [("/a".into(), true), ("/b".into(), false)]);
+    drop(world);
+    disk.kill();
+    let Err(LogError::Metadata { reason, .. }) = write("version=0\n") else { panic!("it started") };
+    assert_eq!(reason, MetadataError::Missing("broker.id"));
 }

@@ -15,17 +15,23 @@ pub(super) fn script(session: &mut Session) {
         ("a later version", MISFIT, Some(meta("4", &id).replace("version=0", "version=9"))),
         ("no number", MISFIT, Some(meta("four", &id))),
         ("no version", MISFIT, Some("broker.id=4\n".to_owned())),
+        ("no id", MISFIT, Some("version=0\n".to_owned())),
+        ("an id below all", MISFIT, Some(meta("-4", &id))),
+        ("an empty file", MISFIT, Some(String::new())),
     ];
     for (what, broker, meta) in cases {
-        starts_not(session, what, broker, meta.as_deref());
+        starts_not(session, what, broker, [meta.as_deref(); 2]);
     }
+    let (own, other) = (meta("4", &id), meta("4", "another-cluster-0000000"));
+    starts_not(session, "directories of two clusters", MISFIT, [Some(&own), Some(&other)]);
+    starts_not(session, "directories of two brokers", MISFIT, [Some(&own), Some("version=0\nbroker.id=5\n")]);
 }
 
-/// A broker with this id, and this file in its directories, ends with the same words; the others don't mind.
-fn starts_not(session: &mut Session, what: &str, broker: usize, meta: Option<&str>) {
+/// A broker with this id, and these files in its directories, ends with the same words; the others don't mind.
+fn starts_not(session: &mut Session, what: &str, broker: usize, metas: [Option<&str>; 2]) {
     let cluster = &mut session.cluster;
     cluster.configure(MISFIT, &format!("broker.id={broker}\n")).unwrap();
-    for dir in cluster.log_dirs(MISFIT).unwrap() {
+    for (dir, meta) in cluster.log_dirs(MISFIT).unwrap().into_iter().zip(metas) {
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir).unwrap();
         if let Some(meta) = meta {
