@@ -64,7 +64,9 @@ Unknown keys warn, as in the originals.
   takes them out one after the other, and waits for the last. A broker that asked for a controlled shutdown leads on where nobody in sync can
   take over, until it is gone, also where another replica could lead uncleanly.
 - A reassignment is not given up or replaced where the replicas in sync are all among those that this would delete (INVALID_REPLICA_ASSIGNMENT, in
-  the words of later versions). The original deletes them. An empty or repeated replica list in `/admin/reassign_partitions` is refused as in the API.
+  the words of later versions). The original deletes them. An empty or repeated replica list in `/admin/reassign_partitions`, or an id below 0, is
+  refused as in the API. The original's controllers fail for ever over an empty one.
+- A reassignment ends with one write of the partition's state: its leader and ISR. The original writes the leader, then takes each removed replica out.
 - A new controller treats brokers that registered after a partition's state was written as gone and come back, where another member of the ISR was not: they
   may lack what was acknowledged. The original lets them lead on (decision 16).
 - Partitions that are added to a topic while its replicas move are kept: the controller writes the topic's znode with its version. The original

@@ -9,12 +9,13 @@ pub(super) fn to_bytes(value: &Value) -> bytes::Bytes {
     bytes::Bytes::from(value.to_string())
 }
 
-/// The JSON object in `content`.
+/// The JSON object in `content`; what stands behind it is not looked at, as Jackson does.
 pub(super) fn parse(path: &str, content: &[u8]) -> Result<Map<String, Value>, ZnodeError> {
-    match serde_json::from_slice(content) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(invalid(path, "not a JSON object")),
-        Err(error) => Err(invalid(path, error)),
+    match serde_json::Deserializer::from_slice(content).into_iter().next() {
+        Some(Ok(Value::Object(object))) => Ok(object),
+        Some(Ok(_)) => Err(invalid(path, "not a JSON object")),
+        Some(Err(error)) => Err(invalid(path, error)),
+        None => Err(invalid(path, "no content")),
     }
 }
 
@@ -77,6 +78,16 @@ fn java_hash(text: &str) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_behind_an_object_is_not_looked_at() {
+        for content in ["{}", " {} ", "{}x", "{}{", "{} 7"] {
+            assert_eq!(parse("/a", content.as_bytes()), Ok(Map::new()), "{content}");
+        }
+        for content in ["", " ", "7", "[]", "{", "x{}"] {
+            assert!(parse("/a", content.as_bytes()).is_err(), "{content}");
+        }
+    }
 
     #[test]
     fn java_hashes() {

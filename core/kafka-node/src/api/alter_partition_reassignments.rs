@@ -42,6 +42,8 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
             topics.entry(id.topic).or_default().push(partition);
         }
         let topic = |(name, partitions)| Outcome { name: Str::from(name), partitions };
-        answer.send(&Response { responses: topics.into_iter().map(topic).collect(), ..Response::default() });
+        let responses = topics.into_iter().map(topic).collect();
+        // Not null: the original never sets it.
+        answer.send(&Response { error_message: Some(Str::EMPTY), responses, ..Response::default() });
     });
 }

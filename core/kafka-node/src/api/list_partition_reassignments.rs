@@ -40,6 +40,8 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
             });
         }
         let topic = |(name, partitions)| ResponseTopic { name: Str::from(name), partitions };
-        answer.send(&Response { topics: topics.into_iter().map(topic).collect(), ..Response::default() });
+        let topics = topics.into_iter().map(topic).collect();
+        // Not null: the original never sets it.
+        answer.send(&Response { error_message: Some(Str::EMPTY), topics, ..Response::default() });
     });
 }

@@ -3,6 +3,7 @@
 //! the same to all of it, and serve behind each.
 
 mod logs;
+mod moves;
 mod nodes;
 mod requests;
 mod starts;
@@ -73,7 +74,7 @@ fn bad_input_is_met_alike_by_clusters() {
     let _alone = alone();
     let [theirs, ours] = [Kind::Theirs, Kind::Ours].map(|kind| {
         let mut session = Session::start(kind);
-        for part in [starts::script, logs::script, requests::script, nodes::script] {
+        for part in [starts::script, logs::script, requests::script, moves::script, nodes::script] {
             part(&mut session);
         }
         session.lines
@@ -94,7 +95,7 @@ fn differing(theirs: &[String], ours: &[String]) -> String {
 /// What is said otherwise on purpose.
 const ON_PURPOSE: [&str; 1] = [
     // What can't be read is taken away, or it would be in the way for ever.
-    "/admin/preferred_replica_election",
+    "garbage at /admin/preferred_replica_election ",
 ];
 
 fn is_on_purpose(line: &str) -> bool {

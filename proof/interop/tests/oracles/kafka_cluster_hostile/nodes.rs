@@ -6,23 +6,16 @@ use kafka_proto::messages::describe_configs;
 
 use super::{Session, TOPIC};
 
-const REASSIGN: &str = "/admin/reassign_partitions";
-/// A topic to be moved.
-const MOVED: &str = "moved";
-const ELECT: &str = "/admin/preferred_replica_election";
-
 pub(super) fn script(session: &mut Session) {
-    reassignments(session);
-    elections(session);
+    deletions(session);
     topics(session);
     notifications(session);
     configs(session);
     brokers(session);
-    garbage(session);
 }
 
 /// What becomes of a node that the controller is to take away when it has done what it says.
-fn is_taken(session: &mut Session, path: &str, data: &str) {
+pub(super) fn is_taken(session: &mut Session, what: &str, path: &str, data: &str) {
     session.cluster.znodes().unwrap().create(path, data).unwrap();
     session.serves(data);
     let mut znodes = session.cluster.znodes().unwrap();
@@ -30,40 +23,13 @@ fn is_taken(session: &mut Session, path: &str, data: &str) {
     if left.is_some() {
         znodes.delete(path).unwrap();
     }
-    session.note(&format!("{path} {data}"), left);
+    session.note(what, left);
     session.serves("a node that was taken away");
 }
 
-/// The last one goes on for ever, as its broker never comes.
-fn reassignments(session: &mut Session) {
-    session.cluster.create(MOVED, &[&[1, 2]]).unwrap();
-    for (topic, partition, replicas) in
-        [("no-such-topic", 0, "[1]"), (TOPIC, 9, "[1]"), (TOPIC, -1, "[1]"), (MOVED, 0, "[1,9]")]
-    {
-        let parts = format!(r#"{{"topic":"{topic}","partition":{partition},"replicas":{replicas}}}"#);
-        is_taken(session, REASSIGN, &format!(r#"{{"version":1,"partitions":[{parts}]}}"#));
-    }
-    tell(session, MOVED, "a reassignment to a broker that there is not");
-}
-
-fn elections(session: &mut Session) {
-    for data in [
-        r#"{"version":1,"partitions":[{"topic":"no-such-topic","partition":0}]}"#,
-        r#"{"version":1,"partitions":[{"topic":"t","partition":9}]}"#,
-        r#"{"version":1,"partitions":[]}"#,
-    ] {
-        is_taken(session, ELECT, data);
-    }
-    is_taken(session, "/admin/delete_topics/no-such-topic", "");
-}
-
-/// What can't be read. The original leaves it there, and sees no later node when it is deleted: nothing of this kind comes behind it.
-fn garbage(session: &mut Session) {
-    for path in [REASSIGN, ELECT] {
-        for data in ["", "{", "no json", "[]", "7", "{}", r#"{"version":1}"#] {
-            is_taken(session, path, data);
-        }
-    }
+fn deletions(session: &mut Session) {
+    let path = "/admin/delete_topics/no-such-topic";
+    is_taken(session, path, path, "");
 }
 
 /// Topics whose assignment is none: what brokers tell of them, and what is written of them.
@@ -105,7 +71,7 @@ fn topics(session: &mut Session) {
 }
 
 /// What there is of a topic in the znodes and in a broker's answer.
-fn tell(session: &mut Session, topic: &str, after: &str) {
+pub(super) fn tell(session: &mut Session, topic: &str, after: &str) {
     let mut znodes = session.cluster.znodes().unwrap();
     let path = format!("/brokers/topics/{topic}");
     let mut nodes = vec![(path.clone(), znodes.get(&path).unwrap().map(|(data, _)| data))];
