@@ -126,7 +126,7 @@ impl Controller {
         let ids: Vec<TopicPartition> = self.context.partitions().map(|(id, _)| id).collect();
         let mut outbox = Outbox::default();
         for id in &ids {
-            self.announce(id, false, &mut outbox);
+            self.announce(id, false, None, &mut outbox);
         }
         let epoch = self.active_epoch().unwrap_or_default();
         self.follow(vec![step(move |this, turn| {

@@ -63,11 +63,12 @@ impl Controller {
         self.send(outbox, turn);
     }
 
-    /// Adds what brokers must know of a partition whose state was written: its replicas, and everybody.
-    pub(crate) fn announce(&self, id: &TopicPartition, is_new: bool, outbox: &mut Outbox) {
+    /// Adds what brokers must know of a partition whose state was written: its replicas, and everybody. One that is `removed` from the
+    /// ISR is not told of the new epoch: in the old one nobody takes it for a follower that has caught up.
+    pub(crate) fn announce(&self, id: &TopicPartition, is_new: bool, removed: Option<i32>, outbox: &mut Outbox) {
         let Some(partition) = self.context.partition(id) else { return };
         for broker in &partition.assignment.replicas {
-            if self.context.is_present(id, *broker) {
+            if self.context.is_present(id, *broker) && removed != Some(*broker) {
                 let is_new = is_new || partition.assignment.adding.contains(broker);
                 outbox.replica(*broker, id.clone(), is_new);
             }

@@ -255,7 +255,8 @@ impl Controller {
         );
         partition.state = Some(VersionedState { leader_and_isr: next, zk_version, mzxid });
         self.log_to(Logger::StateChange, Severity::Info, &line, turn);
-        self.announce(&id, before.is_none(), &mut work.outbox);
+        let removed = if let Some(Rule::Remove(broker)) = rule { Some(broker) } else { None };
+        self.announce(&id, before.is_none(), removed, &mut work.outbox);
         work.results.insert(id, reached);
     }
 

@@ -100,7 +100,7 @@ impl Controller {
             // Those from before are told as they are.
             let mut outbox = Outbox::default();
             for id in ids.iter().filter(|id| this.context.state(id).is_some()) {
-                this.announce(id, false, &mut outbox);
+                this.announce(id, false, None, &mut outbox);
             }
             this.settle(ids, outbox, turn);
         });

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use base::{Now, once};
 use kafka_control::{Answer, Request, TopicPartition};
@@ -24,6 +25,7 @@ impl Broker {
         let settings = self.settings();
         if settings.replication.controlled_shutdown && self.is_ready() {
             tracing::info!(target: SERVER, "[KafkaServer id={}] Starting controlled shutdown", self.id());
+            self.replication.is_handing_over.store(true, Ordering::Relaxed);
             self.ask_for_release(settings.replication.controlled_shutdown_retries_max, self.host.now());
         } else {
             self.shut_down();

@@ -1,5 +1,7 @@
-"""Dumps all znodes of two places, SERVERS/CHROOT each, and prints what differs; times, addresses, ports and ids are set aside, how
-often a partition's state was written, and where a topic that the brokers make by themselves has its replicas."""
+"""Dumps all znodes of two places, SERVERS/CHROOT each, and prints what differs; times, addresses, ports and ids are set aside, and where
+a topic that the brokers make by themselves has its replicas. A partition's state may have been written more often in the other place, in
+more epochs: the original takes removed replicas out of an ISR one by one, and a stopped leader may come back into it for a moment."""
+import json
 import re
 import sys
 
@@ -15,7 +17,6 @@ SET_ASIDE = [
     (rb'"entity_path":"brokers/\d+"', b'"entity_path":"brokers/ID"'),
     # Who comes first when the controller has stopped.
     (rb'"brokerid":\d+', b'"brokerid":ID'),
-    # Steps on the way: an ISR may gain and lose a broker once more.
     (rb'"leader_epoch":\d+', b'"leader_epoch":E'),
 ]
 # A random broker is the first.
@@ -36,25 +37,31 @@ def plain(path, data):
 def dump(place):
     client = KazooClient(hosts=place)
     client.start()
-    found = {}
+    found, steps = {}, {}
 
     def walk(path):
         data, stat = client.get(path)
         acls = [str(acl) for acl in client.get_acls(path)[0]]
-        version = None if path.endswith("/state") else stat.version
+        version = stat.version
+        if path.endswith("/state"):
+            version = None
+            steps[path] = (stat.version, json.loads(data)["leader_epoch"])
         found[path] = (plain(path, data), bool(stat.ephemeralOwner), version, acls)
         for child in client.get_children(path):
             walk(("" if path == "/" else path) + "/" + child)
 
     walk("/")
     client.stop()
-    return found
+    return found, steps
 
 
-one, other = dump(sys.argv[1]), dump(sys.argv[2])
+(one, one_steps), (other, other_steps) = dump(sys.argv[1]), dump(sys.argv[2])
 for path in sorted(set(one) | set(other)):
     if one.get(path) != other.get(path):
         print(path, one.get(path), other.get(path), sep="\n  ")
 assert one == other
+for path, steps in sorted(one_steps.items()):
+    print(path, steps, other_steps[path])
+    assert all(own <= others for own, others in zip(steps, other_steps[path])), "more steps than the other"
 assert len(one) > 40, sorted(one)
 print("znodes equal:", len(one))

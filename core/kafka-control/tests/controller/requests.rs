@@ -23,7 +23,8 @@ fn a_broker_that_stops_hands_over_and_leaves_the_isrs() {
     let stopped = world.stopped(1);
     assert_eq!(stopped.len(), 1, "where it follows");
     assert_eq!((&stopped[0].partition, stopped[0].delete, stopped[0].leader_epoch), (&id("t", 1), false, 1));
-    assert_eq!(world.led(1)[&id("t", 0)].leader_and_isr.leader, 2, "it follows until it is gone");
+    assert_eq!(world.led(1)[&id("t", 0)].leader_and_isr.leader, 2, "it leads no more");
+    assert!(!world.led(1).contains_key(&id("t", 1)), "in the new epoch it would come back into the ISR");
     assert_eq!(world.metadata(0)[&id("t", 0)].offline, [1]);
     // New partitions don't count on it.
     world.create_topic("u", &[&[1, 0]]);

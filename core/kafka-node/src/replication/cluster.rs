@@ -83,6 +83,21 @@ fn a_leader_that_becomes_a_follower_fails_the_writes_that_wait() {
 }
 
 #[test]
+fn what_a_stopping_broker_hands_over_it_does_not_follow() {
+    let mut cluster = Cluster::new(3, "");
+    cluster.lead(0, 1, &[0, 1, 2]);
+    cluster.settle();
+    cluster.hand_over(0);
+    cluster.lead(1, 2, &[1, 2]);
+    cluster.advance_by_steps(2000, 100);
+    assert_eq!(cluster.wanted_isr(1), [1, 2]);
+    // What it does not lead it follows until it is gone.
+    cluster.lead(2, 3, &[1, 2]);
+    cluster.advance_by_steps(2000, 100);
+    assert_eq!(cluster.wanted_isr(2), [1, 2, 0]);
+}
+
+#[test]
 fn a_follower_that_restarts_goes_on_from_its_own_log() {
     for kept in [true, false] {
         let mut cluster = Cluster::new(2, "");

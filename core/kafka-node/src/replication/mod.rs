@@ -14,6 +14,7 @@ mod throttle;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use base::{Now, Str};
 use config::{ApiVersion, BrokerSettings};
@@ -34,6 +35,8 @@ pub(crate) use throttle::Throttles;
 #[derive(Default)]
 pub(crate) struct Replication {
     lanes: Mutex<Lanes>,
+    /// The broker hands over what it leads, and does not follow that: it would come back into ISRs that it is to leave for good.
+    pub(crate) is_handing_over: AtomicBool,
 }
 
 #[derive(Default)]

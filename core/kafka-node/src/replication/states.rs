@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use base::{Now, Slow, Str};
 use kafka_control::{NO_LEADER, PartitionState, StoppedReplica, TopicPartition as Told};
@@ -55,8 +56,10 @@ impl Broker {
             if told.leader == own {
                 partition.become_leader(told, now);
             } else {
+                let is_handed_over =
+                    partition.leads().is_some() && self.replication.is_handing_over.load(Ordering::Relaxed);
                 partition.become_follower(told);
-                if told.leader != NO_LEADER {
+                if told.leader != NO_LEADER && !is_handed_over {
                     let (leader, leader_epoch) = (told.leader, told.leader_epoch);
                     follows.push(Follow { partition: partition.clone(), leader, leader_epoch });
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 
 use base::{Disk, Job, MemDisk, Monotonic, Next, Now, Parts, Random, Reader, Slow, Str};
@@ -135,6 +136,11 @@ impl Cluster {
             is_new: true,
         });
         (0..self.nodes.len()).for_each(|id| self.tell(id));
+    }
+
+    /// A broker has begun to stop.
+    pub(super) fn hand_over(&self, id: usize) {
+        self.nodes[id].broker.replication.is_handing_over.store(true, Ordering::Relaxed);
     }
 
     /// More partitions, from `t-1` on, each as `t-0`.
