@@ -21,6 +21,7 @@ use kafka_proto::{AnyRequest, AnyResponse, ApiKey, Message};
 use parking_lot::Mutex;
 
 use crate::broker::Broker;
+use crate::control::SEND_THREAD;
 use crate::host::Host;
 
 /// Upstream's class of the lines about connections.
@@ -46,6 +47,8 @@ pub(crate) struct PeerSettings {
     pub(crate) client_id: Str,
     /// In front of log lines, as `[Controller id=0, targetBrokerId=1] `.
     pub(crate) log_prefix: String,
+    /// What a link of the controller says when it is connected; the others say nothing.
+    pub(crate) greeting: Option<String>,
     /// Requests that may be without an answer at a time.
     pub(crate) in_flight_max: usize,
     /// The longest response that is taken.
@@ -67,6 +70,7 @@ impl PeerSettings {
             port: endpoint.port,
             client_id: Str::from(own.id().to_string()),
             log_prefix: String::new(),
+            greeting: None,
             in_flight_max: 1,
             response_bytes_max: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
             setup_timeout_ms: u64::try_from(settings.replication.connection_setup_timeout_ms).unwrap_or(0),
@@ -204,11 +208,6 @@ impl Peer {
         peer
     }
 
-    /// The broker at the other end.
-    pub(crate) const fn broker(&self) -> i32 {
-        self.settings.broker
-    }
-
     /// Whether it leads to this broker at this place.
     pub(crate) fn leads_to(&self, broker: i32, endpoint: &Endpoint) -> bool {
         let PeerSettings { broker: own, host, port, .. } = &self.settings;
@@ -277,6 +276,9 @@ impl Peer {
         if matches!(inner.socket, Socket::Dialling(_)) {
             inner.socket = Socket::Connected;
             inner.failures = 0;
+            if let Some(greeting) = &self.settings.greeting {
+                tracing::info!(target: SEND_THREAD, "{greeting}");
+            }
         }
     }
 
@@ -602,7 +604,6 @@ mod tests {
     #[test]
     fn requests_leave_in_order_a_few_at_a_time() {
         let link = Fixture::new(2);
-        assert_eq!(link.peer.broker(), 7);
         assert!(link.peer.take_effects().is_empty(), "nothing is asked, nobody is dialled");
         (1..=4).for_each(|number| link.ask(number));
         link.connect();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use base::Now;
-use kafka_control::znode::Endpoint;
+use kafka_control::znode::{BrokerRegistration, Endpoint};
 use kafka_control::{BrokerMessage, Event, MessageBody};
 use kafka_proto::AnyResponse;
 use parking_lot::Mutex;
@@ -16,7 +16,8 @@ use super::wire;
 use crate::broker::Broker;
 use crate::peer::{Peer, PeerError, PeerSettings};
 
-const SEND_THREAD: &str = "kafka.controller.RequestSendThread";
+/// Upstream's class of the lines about links to brokers.
+pub(crate) const SEND_THREAD: &str = "kafka.controller.RequestSendThread";
 const CHANNELS: &str = "kafka.controller.ControllerChannelManager";
 
 /// The pause before a request is sent again.
@@ -31,14 +32,22 @@ struct Open {
     /// The office that they belong to.
     office: Option<i32>,
     /// Where the other live brokers meet the controller.
-    endpoints: BTreeMap<i32, Endpoint>,
+    nodes: BTreeMap<i32, Node>,
     channels: BTreeMap<i32, Arc<Channel>>,
+}
+
+/// Where a broker listens, and how lines call it.
+#[derive(Clone)]
+struct Node {
+    endpoint: Endpoint,
+    name: String,
 }
 
 /// The way to one life of a broker.
 struct Channel {
     broker_epoch: i64,
     peer: Arc<Peer>,
+    name: String,
     queue: Mutex<Queue>,
 }
 
@@ -69,14 +78,10 @@ impl Channels {
         let MessageBody::UpdateMetadata { brokers, .. } = &message.body else { return };
         let mut open = self.0.lock();
         let others = brokers.iter().filter(|broker| broker.id != own);
-        let endpoints = others.filter_map(|broker| {
-            let endpoint = broker.endpoints.iter().find(|endpoint| endpoint.listener == listener);
-            Some((broker.id, endpoint?.clone()))
-        });
-        open.endpoints = endpoints.collect();
-        let Open { endpoints, channels, .. } = &mut *open;
+        open.nodes = others.filter_map(|broker| Some((broker.id, Node::of(broker, listener)?))).collect();
+        let Open { nodes, channels, .. } = &mut *open;
         channels.retain(|broker, channel| {
-            let lives = endpoints.contains_key(broker);
+            let lives = nodes.contains_key(broker);
             if !lives {
                 channel.peer.close();
             }
@@ -94,15 +99,28 @@ impl Channels {
             }
             channel.peer.close();
         }
-        let endpoint = open.endpoints.get(&id)?;
+        let Node { endpoint, name } = open.nodes.get(&id)?.clone();
+        let own = broker.id();
         let settings = PeerSettings {
-            log_prefix: format!("[Controller id={}, targetBrokerId={id}] ", broker.id()),
-            ..PeerSettings::new(broker, id, endpoint)
+            log_prefix: format!("[Controller id={own}, targetBrokerId={id}] "),
+            greeting: Some(format!(
+                "[RequestSendThread controllerId={own}] Controller {own} connected to {name} for sending state change requests"
+            )),
+            ..PeerSettings::new(broker, id, &endpoint)
         };
         let peer = Peer::start(broker, settings);
-        let channel = Arc::new(Channel { broker_epoch: message.broker_epoch, peer, queue: Mutex::default() });
+        let channel = Arc::new(Channel { broker_epoch: message.broker_epoch, peer, name, queue: Mutex::default() });
         open.channels.insert(id, channel.clone());
         Some(channel)
+    }
+}
+
+impl Node {
+    fn of(broker: &BrokerRegistration, listener: &str) -> Option<Self> {
+        let endpoint = broker.endpoints.iter().find(|endpoint| endpoint.listener == listener)?.clone();
+        let rack = broker.rack.as_deref().unwrap_or("null");
+        let name = format!("{}:{} (id: {} rack: {rack})", endpoint.host, endpoint.port, broker.id);
+        Some(Self { endpoint, name })
     }
 }
 
@@ -110,7 +128,7 @@ impl Open {
     fn clear(&mut self) {
         self.channels.values().for_each(|channel| channel.peer.close());
         self.channels.clear();
-        self.endpoints.clear();
+        self.nodes.clear();
     }
 }
 
@@ -160,7 +178,7 @@ impl Channel {
             Err(PeerError::Closed) => return,
             Err(error) => {
                 let first = queue.messages.front();
-                tell_failure(broker, channel.peer.broker(), first, &error);
+                tell_failure(broker, &channel.name, first, &error);
                 drop(queue);
                 let this = channel.clone();
                 broker.schedule(now.monotonic.plus_ms(BACKOFF_MS), move |broker, _| {
@@ -193,7 +211,7 @@ impl Channel {
     }
 }
 
-fn tell_failure(broker: &Broker, to: i32, message: Option<&BrokerMessage>, error: &PeerError) {
+fn tell_failure(broker: &Broker, to: &str, message: Option<&BrokerMessage>, error: &PeerError) {
     let own = broker.id();
     match (error, message) {
         (PeerError::Unreachable(_), _) | (_, None) => tracing::warn!(

@@ -24,6 +24,7 @@ use kafka_proto::ErrorCode;
 use parking_lot::Mutex;
 
 use self::channel::Channels;
+pub(crate) use self::channel::SEND_THREAD;
 use self::inbox::Inbox;
 use self::upward::ControllerLink;
 pub(crate) use self::upward::NoAnswer;

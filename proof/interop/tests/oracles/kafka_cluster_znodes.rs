@@ -43,12 +43,26 @@ impl<'a> History<'a> {
     }
 
     fn live(&mut self) {
+        self.greets();
         self.makes_and_grows();
         self.configures();
         self.moves();
         self.loses_brokers();
         self.deletes();
         self.has_a_group();
+    }
+
+    /// The controller says that it has reached the others.
+    fn greets(&self) {
+        let log = self.cluster.log(1).unwrap();
+        for id in [2, 3] {
+            let server = self.cluster.server(id).unwrap();
+            let line = format!(
+                "INFO [RequestSendThread controllerId=1] Controller 1 connected to {server} (id: {id} rack: null) for sending state change \
+                 requests (kafka.controller.RequestSendThread)"
+            );
+            assert!(log.contains(&line), "{line}");
+        }
     }
 
     fn makes_and_grows(&mut self) {
