@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use interop::{Ensemble, Kind, Original, Server, free_port, python};
@@ -153,6 +154,23 @@ fn each_step_is_answered_by_the_same_bytes() {
     }
 }
 
+/// More than a broker asks for by default, so that an end of the session before that is the work of the broker's guardian.
+pub(crate) const LONG_SESSION: &str = "zookeeper.session.timeout.ms=60000";
+const SOON: Duration = Duration::from_secs(20);
+
+/// A broker that is killed is registered no more, soon: its guardian has reached ZooKeeper as the broker did. `list` gives the registered.
+pub(crate) fn goes_when_it_is_killed(broker: Server, list: impl Fn() -> String) {
+    drop(broker);
+    let killed = Instant::now();
+    loop {
+        let output = list();
+        if output.lines().any(|line| line == "[]") {
+            return;
+        }
+        assert!(killed.elapsed() < SOON, "{output}");
+    }
+}
+
 #[test]
 fn our_tools_and_our_broker_log_in_at_either_server() {
     for original in [true, false] {
@@ -179,13 +197,16 @@ fn our_tools_and_our_broker_log_in_at_either_server() {
         let broker = folder.path().join("server.properties");
         let kafka = free_port().unwrap();
         let lines = format!(
-            "broker.id=1\nlisteners=PLAINTEXT://127.0.0.1:{kafka}\nlog.dirs={}\nzookeeper.connect={server}\n",
+            "broker.id=1\nlisteners=PLAINTEXT://127.0.0.1:{kafka}\nlog.dirs={}\nzookeeper.connect={server}\n\
+             {LONG_SESSION}\n",
             folder.path().join("logs").display(),
         );
         std::fs::write(&broker, lines).unwrap();
-        let _broker = Server::broker_with(&[logins("bob", "secret")], &broker).unwrap();
-        let output = tool(&logins("bob", "secret"), "ls /brokers/ids\nquit\n");
+        let broker = Server::broker_with(&[logins("bob", "secret")], &broker).unwrap();
+        let list = || tool(&logins("bob", "secret"), "ls /brokers/ids\nquit\n");
+        let output = list();
         assert!(output.lines().any(|line| line == "[1]"), "{output}");
+        goes_when_it_is_killed(broker, list);
     }
 }
 

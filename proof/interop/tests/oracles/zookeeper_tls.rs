@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use interop::{Certificates, Ensemble, Kind, Original, Server, free_port, python};
 
 use crate::zookeeper_ensemble::{start_led_by_the_last, through_each};
+use crate::zookeeper_sasl::{LONG_SESSION, goes_when_it_is_killed};
 
 const ZKCLI: &str = "org.apache.zookeeper.ZooKeeperMain";
 const FACTORY: &str = "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory";
@@ -177,13 +178,14 @@ fn our_tools_and_our_broker_speak_tls_with_either_server() {
         let broker = folder.path().join("server.properties");
         let kafka = free_port().unwrap();
         let lines = format!(
-            "broker.id=1\nlisteners=PLAINTEXT://127.0.0.1:{kafka}\nlog.dirs={}\nzookeeper.connect={zookeeper}/kafka\n{tls}",
+            "broker.id=1\nlisteners=PLAINTEXT://127.0.0.1:{kafka}\nlog.dirs={}\nzookeeper.connect={zookeeper}/kafka\n\
+             {LONG_SESSION}\n{tls}",
             folder.path().join("logs").display(),
         );
         std::fs::write(&broker, lines).unwrap();
-        let _broker = Server::broker(&broker).unwrap();
-        let shell = ["-server", &zookeeper, "ls", "/kafka/brokers/ids"];
-        let output = our_tool(&properties, ZKCLI, &shell, "");
+        let broker = Server::broker(&broker).unwrap();
+        let list = || our_tool(&properties, ZKCLI, &["-server", &zookeeper, "ls", "/kafka/brokers/ids"], "");
+        let output = list();
         assert!(output.lines().any(|line| line == "[1]"), "{output}");
         let kafkas = folder.path().join("tls.properties");
         std::fs::write(&kafkas, tls).unwrap();
@@ -195,6 +197,7 @@ fn our_tools_and_our_broker_speak_tls_with_either_server() {
         let configs = ["--zookeeper", &connect, "--zk-tls-config-file", path, "--describe", "--entity-type", "topics"];
         let output = our_tool(&[], "kafka.admin.ConfigCommand", &configs, "");
         assert!(!output.contains("Error"), "{output}");
+        goes_when_it_is_killed(broker, list);
     }
 }
 
