@@ -63,6 +63,8 @@ pub struct Broker {
     logs: OnceLock<LogManager>,
     /// What a start works on until there is a session.
     pub(crate) startup: Mutex<Option<Startup>>,
+    /// The session, from the start's beginning until it registers.
+    pub(crate) start_session: Mutex<Option<i64>>,
     /// Where the session's key is noted.
     pub(crate) session_file: Mutex<Option<(Arc<dyn Disk>, PathBuf)>>,
     /// Of directories whose logs are shut down, until the session is closed.
@@ -112,6 +114,7 @@ impl Broker {
             advertised,
             logs: OnceLock::new(),
             startup: Mutex::default(),
+            start_session: Mutex::default(),
             session_file: Mutex::default(),
             directory_locks: Mutex::default(),
             notifications: Notifications::default(),

@@ -32,8 +32,8 @@ const REGISTRATION_RETRY_MS: u64 = 100;
 const BACKGROUND_FLUSH_MS: u64 = 60_000;
 const BACKGROUND_FLUSH_BYTES: u64 = 1 << 30;
 
-/// One step of a start: the outcomes of a batch, and what was worked out so far under which session.
-type Step = fn(&Arc<Broker>, (Startup, i64), Vec<Outcome>, Now) -> Result<(), StartError>;
+/// One step of a start: what was worked out so far, and the outcomes of a batch.
+type Step = fn(&Arc<Broker>, Startup, Vec<Outcome>, Now) -> Result<(), StartError>;
 
 /// What a start works on until the broker serves.
 pub(crate) struct Startup {
@@ -209,12 +209,17 @@ impl Broker {
         Ok(())
     }
 
-    /// A session is there: the first one lets the start go on, a later one takes the place of one that expired.
+    /// A session is there: the first one lets the start go on, a later one takes the place of one that expired. A start that is still under
+    /// way goes on with it, and registers when the logs are there.
     pub(crate) fn session_established(self: &Arc<Self>, session: i64, now: Now) {
         self.note_session();
-        match self.startup.lock().take() {
-            Some(startup) => self.start_with(startup, session),
-            None => self.register(session, now),
+        if let Some(startup) = self.startup.lock().take() {
+            *self.start_session.lock() = Some(session);
+            return self.start_with(startup);
+        }
+        let is_starting = self.start_session.lock().as_mut().map(|starting| *starting = session).is_some();
+        if !is_starting {
+            self.register(session, now);
         }
     }
 
@@ -234,11 +239,11 @@ impl Broker {
     }
 
     /// The session with ZooKeeper is there for the first time: the start proper.
-    pub(crate) fn start_with(self: &Arc<Self>, startup: Startup, session: i64) {
+    pub(crate) fn start_with(self: &Arc<Self>, startup: Startup) {
         let mut operations = vec![read(znode::CLUSTER_ID)];
         operations.extend(self.persistent_paths().into_iter().map(|path| create(path, None)));
         self.ask_zookeeper(operations, move |broker, outcomes, now| {
-            broker.finish_step(Self::take_cluster_id, (startup, session), outcomes, now);
+            broker.finish_step(Self::take_cluster_id, startup, outcomes, now);
         });
     }
 
@@ -249,18 +254,13 @@ impl Broker {
         wanted.flat_map(|path| znode::ancestry(path)).filter(|path| seen.insert(*path)).map(str::to_owned).collect()
     }
 
-    fn finish_step(self: &Arc<Self>, step: Step, state: (Startup, i64), outcomes: Vec<Outcome>, now: Now) {
-        if let Err(error) = step(self, state, outcomes, now) {
+    fn finish_step(self: &Arc<Self>, step: Step, startup: Startup, outcomes: Vec<Outcome>, now: Now) {
+        if let Err(error) = step(self, startup, outcomes, now) {
             self.host.fail(error.into());
         }
     }
 
-    fn take_cluster_id(
-        self: &Arc<Self>,
-        (startup, session): (Startup, i64),
-        outcomes: Vec<Outcome>,
-        _: Now,
-    ) -> Result<(), StartError> {
+    fn take_cluster_id(self: &Arc<Self>, startup: Startup, outcomes: Vec<Outcome>, _: Now) -> Result<(), StartError> {
         let stored = startup.stored()?.and_then(|metadata| metadata.cluster_id);
         let found = outcomes.into_iter().next().unwrap_or(Err(Failure::ConnectionLoss));
         match (found, stored) {
@@ -270,7 +270,7 @@ impl Broker {
                     return Err(StartError::InconsistentClusterId { found, stored });
                 }
                 self.set_cluster_id(found);
-                self.choose_id(startup, session)
+                self.choose_id(startup)
             }
             (Err(Failure::NoNode), Some(stored)) => Err(StartError::MissingClusterId { stored }),
             (Err(Failure::NoNode), None) => {
@@ -284,7 +284,7 @@ impl Broker {
                 self.ask_zookeeper(operations, move |broker, mut outcomes, now| {
                     // Another broker may have been quicker: what stands there counts.
                     let last = outcomes.pop().into_iter().collect();
-                    broker.finish_step(Self::take_cluster_id, (startup, session), last, now);
+                    broker.finish_step(Self::take_cluster_id, startup, last, now);
                 });
                 Ok(())
             }
@@ -294,7 +294,7 @@ impl Broker {
     }
 
     /// The configured id, the stored one, or a new one made from the version of `/brokers/seqid`.
-    fn choose_id(self: &Arc<Self>, startup: Startup, session: i64) -> Result<(), StartError> {
+    fn choose_id(self: &Arc<Self>, startup: Startup) -> Result<(), StartError> {
         let settings = self.settings();
         let stored = startup.stored()?.map(|metadata| metadata.broker_id);
         match (settings.broker_id, stored) {
@@ -303,7 +303,7 @@ impl Broker {
             }
             (Some(id), _) | (None, Some(id)) => {
                 self.set_id(id);
-                self.read_topic_configs(startup, session);
+                self.read_topic_configs(startup);
                 Ok(())
             }
             (None, None) if settings.broker_id_generation => {
@@ -313,7 +313,7 @@ impl Broker {
                     version: -1,
                 };
                 self.ask_zookeeper(vec![next], move |broker, outcomes, now| {
-                    broker.finish_step(Self::take_generated_id, (startup, session), outcomes, now);
+                    broker.finish_step(Self::take_generated_id, startup, outcomes, now);
                 });
                 Ok(())
             }
@@ -321,16 +321,11 @@ impl Broker {
         }
     }
 
-    fn take_generated_id(
-        self: &Arc<Self>,
-        (startup, session): (Startup, i64),
-        outcomes: Vec<Outcome>,
-        _: Now,
-    ) -> Result<(), StartError> {
+    fn take_generated_id(self: &Arc<Self>, startup: Startup, outcomes: Vec<Outcome>, _: Now) -> Result<(), StartError> {
         match outcomes.into_iter().next() {
             Some(Ok(Reply::Stat(stat))) => {
                 self.set_id(stat.version + self.settings().reserved_broker_id_max);
-                self.read_topic_configs(startup, session);
+                self.read_topic_configs(startup);
                 Ok(())
             }
             Some(Err(failure)) => Err(StartError::ZooKeeper { what: znode::BROKER_SEQUENCE.to_owned(), failure }),
@@ -339,7 +334,7 @@ impl Broker {
     }
 
     /// The settings of all topics, read in one batch, so that logs are loaded with theirs.
-    fn read_topic_configs(self: &Arc<Self>, startup: Startup, session: i64) {
+    fn read_topic_configs(self: &Arc<Self>, startup: Startup) {
         let list = Operation::GetChildren { path: "/config/topics".to_owned(), watch: false };
         self.ask_zookeeper(vec![list], move |broker, outcomes, _| {
             let names = match outcomes.into_iter().next() {
@@ -347,7 +342,7 @@ impl Broker {
                 _ => Vec::new(),
             };
             let operations = names.iter().map(|name| read(&znode::entity_config("topics", name))).collect();
-            broker.ask_zookeeper(operations, move |broker, outcomes, now| {
+            broker.ask_zookeeper(operations, move |broker, outcomes, _| {
                 for (name, outcome) in names.into_iter().zip(outcomes) {
                     if let Ok(Reply::Data(content, _)) = outcome
                         && let Ok(config) = EntityConfig::decode(&name, content.as_deref().unwrap_or_default())
@@ -356,13 +351,13 @@ impl Broker {
                         startup.topic_configs.lock().insert(name, resolved);
                     }
                 }
-                broker.load_logs(startup, session, now);
+                broker.load_logs(startup);
             });
         });
     }
 
     /// Loads the logs on disk threads; the job that ends last goes on.
-    fn load_logs(self: &Arc<Self>, startup: Startup, session: i64, _: Now) {
+    fn load_logs(self: &Arc<Self>, startup: Startup) {
         let jobs = startup.loading.jobs();
         let left = Arc::new(AtomicUsize::new(jobs.len() + 1));
         let last = Arc::new(Mutex::new(Some(startup)));
@@ -371,7 +366,7 @@ impl Broker {
             if left.fetch_sub(1, Ordering::AcqRel) == 1
                 && let Some(startup) = last.lock().take()
             {
-                broker.finish_loading(startup, session, slow);
+                broker.finish_loading(startup, slow);
             }
         });
         for job in jobs {
@@ -380,7 +375,7 @@ impl Broker {
         self.host.submit(once(move |slow| finish(slow)));
     }
 
-    fn finish_loading(self: &Arc<Self>, startup: Startup, session: i64, slow: &Slow) {
+    fn finish_loading(self: &Arc<Self>, startup: Startup, slow: &Slow) {
         let now = self.host.now();
         let metadata = BrokerMetadata { broker_id: self.id(), cluster_id: self.cluster_id() };
         // What is noted already is not written again: a full disk does not keep a broker from starting.
@@ -394,14 +389,14 @@ impl Broker {
         match loaded {
             Ok(logs) => {
                 self.set_logs(logs);
-                self.look_at_others(session);
+                self.look_at_others();
             }
             Err(error) => self.host.fail(StartError::from(error).into()),
         }
     }
 
     /// Two brokers at one address would each be taken for the other: the start ends where another has registered one of this broker's.
-    fn look_at_others(self: &Arc<Self>, session: i64) {
+    fn look_at_others(self: &Arc<Self>) {
         let list = Operation::GetChildren { path: znode::BROKER_IDS.to_owned(), watch: false };
         self.ask_zookeeper(vec![list], move |broker, outcomes, _| {
             let names = match outcomes.into_iter().next() {
@@ -415,10 +410,17 @@ impl Broker {
                 let taken = others.into_iter().zip(outcomes).find_map(|(id, outcome)| broker.endpoints_of(id, outcome));
                 match taken {
                     Some(taken) => broker.host.fail(taken.into()),
-                    None => broker.register(session, now),
+                    None => broker.register_first(now),
                 }
             });
         });
+    }
+
+    /// Registers under the session that is there by now.
+    fn register_first(self: &Arc<Self>, now: Now) {
+        if let Some(session) = self.start_session.lock().take() {
+            self.register(session, now);
+        }
     }
 
     /// Those of this broker's configured endpoints that another one has registered.
@@ -437,8 +439,11 @@ impl Broker {
         (!taken.is_empty()).then(|| StartError::EndpointTaken { endpoints: taken.join(","), broker: other })
     }
 
-    /// Writes the registration; also after each expiry of the session.
+    /// Writes the registration; also after each expiry of the session. Not under a session that is over: the next one does it.
     pub(crate) fn register(self: &Arc<Self>, session: i64, now: Now) {
+        if self.session_key().is_none_or(|key| key.id != session) {
+            return;
+        }
         let settings = self.settings();
         let registration = BrokerRegistration {
             id: self.id(),

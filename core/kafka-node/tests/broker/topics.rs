@@ -256,6 +256,19 @@ fn the_first_answer_names_brokers_and_topics() {
     assert!(answer.topics[0].partitions.iter().all(|partition| partition.leader_id == 0));
 }
 
+/// Loading may take longer than a session lives without its server.
+#[test]
+fn a_start_goes_on_in_the_session_after_the_one_in_which_it_began() {
+    let mut world = World::new("zookeeper.session.timeout.ms=6000");
+    world.restart_in_two_sessions();
+    assert_eq!(world.broker.epoch(), -1, "it does not register before its logs are loaded");
+    for _ in 0..20 {
+        world.advance(1000);
+    }
+    assert_eq!(*world.process.failed.lock(), None);
+    assert!(world.broker.is_ready());
+}
+
 #[test]
 fn a_start_after_a_clean_stop_that_was_cut_short_does_not_wait_for_the_old_session() {
     let mut world = World::new("");

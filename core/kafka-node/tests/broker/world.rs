@@ -360,6 +360,27 @@ impl World {
         }
     }
 
+    /// Stops cleanly, and starts anew, with disk threads that do nothing until the session has expired and another has taken its place.
+    pub(crate) fn restart_in_two_sessions(&mut self) {
+        self.stop();
+        self.nodes[0].renew();
+        self.nodes[0].start();
+        self.talk();
+        self.drop_link(0);
+        self.advance_zookeeper(60_000);
+        self.broker.zookeeper_disconnected("zookeeper", &LinkLoss::Ended, self.process.now());
+        for _ in 0..10 {
+            self.advance_zookeeper(1000);
+            self.broker.zookeeper_tick(self.process.now());
+            self.talk();
+        }
+    }
+
+    /// The broker and ZooKeeper hear of each other, and no job is done.
+    fn talk(&mut self) {
+        while self.run_link(0) | self.run_alarm() {}
+    }
+
     /// Moves the clock, and lets everything happen that is due.
     pub(crate) fn advance(&mut self, ms: u64) {
         self.advance_zookeeper(ms);
