@@ -219,6 +219,19 @@ impl Producers {
         Ok(())
     }
 
+    /// Takes over the batches below the end that another state of the same log knows beside these. A snapshot holds the last batch of each
+    /// producer alone, and what was written before it may be sent again.
+    pub(crate) fn recall(&mut self, other: &Self) {
+        for (id, entry) in &mut self.entries {
+            let Some(known) = other.entries.get(id).filter(|known| known.epoch == entry.epoch) else { continue };
+            let stays = |batch: &&AppendedBatch| batch.last_offset < self.end_offset;
+            let batches: SmallVec<[AppendedBatch; BATCHES]> = known.batches.iter().filter(stays).copied().collect();
+            if batches.len() > entry.batches.len() {
+                entry.batches = batches;
+            }
+        }
+    }
+
     /// The first offset that is undecided, or whose decision is not on all replicas yet.
     pub(crate) fn first_unstable_offset(&self) -> Option<i64> {
         let undecided = self.ongoing.keys().next().copied();

@@ -191,18 +191,20 @@ impl Log {
         slow: &Slow,
     ) -> Result<Producers, LogError> {
         self.remove_snapshots(|snapshot| snapshot > offset, slow)?;
-        let (snapshots, had_none) = {
+        let (snapshots, before) = {
             let state = self.state.lock();
-            (state.snapshots.clone(), state.producers.is_empty())
+            (state.snapshots.clone(), state.producers.clone())
         };
-        if had_none {
+        if before.is_empty() {
             // Where no producer was known at the end, none is known before it that would be missed.
             return Ok(Producers::at(offset));
         }
         let expiration_ms = self.shared.producer_expiration_ms;
         let (producers, bad) = load_snapshot(&self.home, &snapshots, log_start, offset, now.wall_ms, expiration_ms);
         self.remove_snapshots(|snapshot| bad.contains(&snapshot), slow)?;
-        replay_segments(segments, producers, offset)
+        let mut producers = replay_segments(segments, producers, offset)?;
+        producers.recall(&before);
+        Ok(producers)
     }
 
     /// Removes snapshot files.

@@ -214,6 +214,25 @@ fn a_removed_snapshot_does_not_come_back_with_a_crash() {
     assert!(!next.append(&log, world.now).unwrap().duplicate);
 }
 
+/// A producer sends again what it has no answer to, five batches at the most, to a leader that was a follower a moment ago.
+#[test]
+fn batches_before_the_last_one_are_known_behind_a_cut() {
+    let config = LogConfig { segment_bytes: 400, ..LogConfig::default() };
+    let world = World::on(&MemDisk::new(), &config);
+    let log = world.log(&config);
+    let batch = |sequence| Records { value_len: 100, producer: Some((1, 0, sequence)), ..Records::default() };
+    for sequence in 0..8 {
+        batch(sequence).append(&log, world.now).unwrap();
+    }
+    assert!(log.active_segment() > 4, "there are snapshots in front of the cut");
+    world.logs.truncate_to(&[(log.clone(), 6)], world.now, &Slow::allowed()).pop().unwrap().unwrap();
+    for sequence in 3..6 {
+        let again = batch(sequence).append(&log, world.now).unwrap();
+        assert_eq!((again.duplicate, again.last_offset), (true, i64::from(sequence)));
+    }
+    assert!(!batch(6).append(&log, world.now).unwrap().duplicate);
+}
+
 #[test]
 fn epochs_of_many_partitions_share_their_syncs_and_survive_a_crash() {
     let disk = MemDisk::new();
