@@ -311,13 +311,14 @@ impl LogManager {
     }
 
     /// Cuts logs back to offsets, as followers do; true for each that was longer. The recovery points are on disk before anything is
-    /// cut: else a crash could take new records for old ones that are known to be good.
+    /// cut: else a crash could take new records for old ones that are known to be good. Where a full disk has no room for them, the log
+    /// stays as it is (`AppendsRefused`).
     pub fn truncate_to(&self, targets: &[(Arc<Log>, i64)], now: Now, slow: &Slow) -> Vec<Result<bool, LogError>> {
         let begun: Vec<_> = targets.iter().map(|(log, offset)| log.begin_truncation(*offset)).collect();
         let logs = targets.iter().map(|(log, _)| log);
-        self.checkpoint_lowered(logs.zip(&begun), slow);
+        let full = self.checkpoint_lowered(logs.zip(&begun), slow);
         let cut = |((log, offset), begun): (&(Arc<Log>, i64), Result<Truncation, LogError>)| {
-            log.truncate_to(&begun?, *offset, now, slow)
+            log.truncate_to(&noted(log, begun, &full)?, *offset, now, slow)
         };
         targets.iter().zip(begun).map(cut).collect()
     }
@@ -331,21 +332,20 @@ impl LogManager {
         slow: &Slow,
     ) -> Result<(), LogError> {
         let begun = log.begin_truncation(offset.min(log.offsets().log_start));
-        self.checkpoint_lowered([(log, &begun)].into_iter(), slow);
-        log.truncate_fully_and_start_at(&begun?, offset, now, slow)
+        let full = self.checkpoint_lowered([(log, &begun)].into_iter(), slow);
+        log.truncate_fully_and_start_at(&noted(log, begun, &full)?, offset, now, slow)
     }
 
-    /// The recovery points on the disk must not lie behind what will be cut.
+    /// The recovery points on the disk must not lie behind what will be cut. The directories in which they could not be written.
     fn checkpoint_lowered<'a>(
         &self,
         begun: impl Iterator<Item = (&'a Arc<Log>, &'a Result<Truncation, LogError>)>,
         slow: &Slow,
-    ) {
+    ) -> BTreeSet<PathBuf> {
         let lowered = begun.filter(|(_, begun)| begun.as_ref().is_ok_and(|begun| begun.lowered));
-        let dirs: BTreeSet<PathBuf> = lowered.map(|(log, _)| log.log_dir()).collect();
-        for dir in dirs {
-            self.checkpoint(&dir, Task::RecoveryPoints, slow);
-        }
+        let mut dirs: BTreeSet<PathBuf> = lowered.map(|(log, _)| log.log_dir()).collect();
+        dirs.retain(|dir| !self.checkpoint(dir, Task::RecoveryPoints, slow));
+        dirs
     }
 
     pub(crate) fn remove_dir_later(&self, dir: PathBuf, delay_ms: i64, now: Now) {
@@ -551,6 +551,19 @@ impl LogManager {
         let mark = dir.join(CLEAN_SHUTDOWN);
         disk.open(&mark, OpenMode::Create).map_err(|error| LogError::storage("creating", mark, error))?;
         disk.sync_dir(dir, slow).map_err(|error| LogError::storage("syncing", dir, error))
+    }
+}
+
+/// A truncation, unless its log's recovery point should have been lowered in one of these directories, and was not.
+fn noted(
+    log: &Log,
+    begun: Result<Truncation, LogError>,
+    unwritten: &BTreeSet<PathBuf>,
+) -> Result<Truncation, LogError> {
+    let begun = begun?;
+    match begun.lowered && unwritten.contains(&log.log_dir()) {
+        true => Err(log.give_up_truncation()),
+        false => Ok(begun),
     }
 }
 

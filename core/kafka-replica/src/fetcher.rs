@@ -133,6 +133,17 @@ pub struct Cut<L> {
     pub fully: bool,
 }
 
+/// What became of a [`Cut`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutOutcome {
+    /// The log is as it should be.
+    Done,
+    /// Nothing was cut, for want of room: tried again after a pause.
+    NotNow,
+    /// It will not go better: the partition is left alone until it gets another leader.
+    Failed,
+}
+
 /// What is to be asked.
 #[derive(Debug)]
 pub enum Question {
@@ -262,9 +273,7 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
         let topic = Str::copied(topic);
         let mut slot = Slot::new(topic.clone(), partition, log, leader_epoch, self.serial);
         slot.in_session = self.session.unforget(&topic, partition);
-        if self.finds_out_by_fetching() && slot.log.view().latest_epoch().is_some() {
-            slot.fetch_from_end();
-        }
+        slot.begin(self.finds_out_by_fetching());
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
@@ -383,7 +392,7 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
     }
 
     /// What is said to be cut is, or could not be.
-    pub fn cut_done(&mut self, (topic, partition): &(Str, i32), number: u64, is_cut: bool, now: Monotonic) {
+    pub fn cut_done(&mut self, (topic, partition): &(Str, i32), number: u64, outcome: CutOutcome, now: Monotonic) {
         let Some(index) = self.find(topic, *partition) else { return };
         let finds_out_by_fetching = self.finds_out_by_fetching();
         let Some(slot) = self.slot_mut(index) else { return };
@@ -391,13 +400,16 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
         if awaited != number {
             return;
         }
-        if !is_cut {
-            return self.give_up(index, "its log could not be cut");
-        }
         let Phase::Cutting { then, .. } = std::mem::replace(&mut slot.phase, Phase::Fetching) else { return };
         slot.fetch_from_end();
-        if !is_last && !finds_out_by_fetching {
-            slot.phase = Phase::Truncating;
+        match outcome {
+            CutOutcome::Done if !is_last && !finds_out_by_fetching => slot.phase = Phase::Truncating,
+            CutOutcome::Done => {}
+            CutOutcome::NotNow => {
+                slot.begin(finds_out_by_fetching);
+                return self.pause(index, self.settings.backoff_ms, now);
+            }
+            CutOutcome::Failed => return self.give_up(index, "its log could not be cut"),
         }
         match then {
             Some(fetched) => self.append(index, *fetched, now),

@@ -29,7 +29,8 @@ mod replica;
 pub use copier::{Copier, CopyStep};
 pub use fetch::{Available, DelayedFetch, FetchPartition, FetchWait, Position, available};
 pub use fetcher::{
-    AppendFailure, Cut, EpochEnd, Fetched, Fetcher, FetcherSettings, FetcherVersions, FollowerLog, Line, Question,
+    AppendFailure, Cut, CutOutcome, EpochEnd, Fetched, Fetcher, FetcherSettings, FetcherVersions, FollowerLog, Line,
+    Question,
 };
 pub use follower::{FetchClock, FetchedFrom, Follower};
 pub use isr::{IsrAnswer, IsrChange, IsrState};

@@ -265,9 +265,13 @@ impl Log {
             Some(false) => self.say(Level::Info, "The disk has room again: appends are taken."),
             None => {}
         }
-        if after.trim
-            && let Some(log) = self.me.upgrade()
-        {
+        if after.trim {
+            self.submit_trim();
+        }
+    }
+
+    pub(super) fn submit_trim(&self) {
+        if let Some(log) = self.me.upgrade() {
             self.shared.submit(move |slow| log.trim(slow));
         }
     }

@@ -12,6 +12,7 @@ use crate::LogError;
 use crate::partition::FileKind;
 use crate::producers::Producers;
 use crate::segment::Segment;
+use crate::shared::is_full;
 use crate::types::{Level, OffsetPosition};
 use crate::view::{Mark, View};
 
@@ -43,6 +44,18 @@ impl Log {
         let lowered = durable_max < state.recovery_point;
         state.recovery_point = state.recovery_point.min(durable_max);
         Ok(Truncation { view: self.view.read().clone(), lowered })
+    }
+
+    /// Nothing was cut, and nothing is. What a failed write may have left is cut off once more.
+    pub(crate) fn give_up_truncation(&self) -> LogError {
+        {
+            let mut state = self.state.lock();
+            if state.mode == Mode::Truncating {
+                state.mode = Mode::Trimming;
+            }
+        }
+        self.submit_trim();
+        LogError::AppendsRefused { partition: self.partition.clone(), why: "the disk is full" }
     }
 
     /// Cuts the log so that it ends at `offset`, or before it if a batch reaches behind it; false if it ended there or before.
@@ -79,7 +92,11 @@ impl Log {
 
     /// Opens the log again, with other producers if it was cut.
     fn end_truncation(&self, producers: Option<Producers>, slow: &Slow) -> Result<(), LogError> {
-        self.write_epochs(slow)?;
+        match self.write_epochs(slow) {
+            // Those that are on the disk end where the log does, or are contradicted by what comes behind it: they can wait for a flush.
+            Err(error) if is_full(&error) => {}
+            written => written?,
+        }
         let mut state = self.state.lock();
         let mut view = self.view.write();
         if let Some(producers) = producers {
@@ -95,10 +112,11 @@ impl Log {
     }
 
     fn truncated<T>(&self, result: Result<T, LogError>) -> Result<T, LogError> {
-        if result.is_err() {
+        // With half of it cut, the log is not to be used, were it but for want of room.
+        result.inspect_err(|error| {
             self.state.lock().mode = Mode::Closed;
-        }
-        self.report(result)
+            self.shared.surroundings.directory_failed(&self.log_dir(), error);
+        })
     }
 
     fn cut(&self, view: &View, offset: i64, now: Now, slow: &Slow) -> Result<(), LogError> {

@@ -46,7 +46,9 @@ impl Log {
             let snapshots_removed = std::mem::take(&mut state.snapshots_removed);
             (view, state.recovery_point, state.truncations, outdated, snapshots_removed)
         };
-        self.report(self.sync_from(&view, from, snapshots_removed, slow))?;
+        let synced = self.sync_from(&view, from, snapshots_removed, slow);
+        // On a full disk it is tried again.
+        self.report(synced).inspect_err(|_| self.state.lock().snapshots_removed |= snapshots_removed)?;
         let mut state = self.state.lock();
         if state.truncations == truncations && state.mode != Mode::Closed {
             state.recovery_point = state.recovery_point.max(view.end.offset);

@@ -1,9 +1,9 @@
-//! Starts on a disk without a free byte: what is there is served, and nothing of it is harmed.
+//! Starts, and cuts, on a disk without a free byte: what is there is served, and nothing of it is harmed.
 
 use std::sync::Arc;
 
 use base::{Disk, MemDisk, Slow};
-use kafka_log::{Log, LogConfig, LogError};
+use kafka_log::{Log, LogConfig, LogError, Origin};
 
 use crate::support::{DIR, Records, World, content, last_offsets, read};
 
@@ -117,4 +117,62 @@ fn a_directory_that_is_new_needs_no_room() {
     disk.set_free_bytes(Some(0));
     let (world, log) = start(&disk);
     assert!(matches!(append(&log, &world, 0), Err(LogError::AppendsRefused { .. })));
+}
+
+fn append_in(log: &Log, world: &World, epoch: i32) -> i64 {
+    let records = Records::default().checked(log, Origin::Client, world.now);
+    log.append_as_leader(records, epoch, Origin::Client, world.now).unwrap().first_offset
+}
+
+fn cut(world: &World, log: &Arc<Log>, to: i64) -> Result<bool, LogError> {
+    world.logs.truncate_to(&[(log.clone(), to)], world.now, &Slow::allowed()).pop().unwrap()
+}
+
+/// What is known to be good must not lie behind the cut, or the next crash takes for good whatever stands there by then.
+#[test]
+fn a_log_is_not_cut_before_its_recovery_point_is_lowered_on_the_disk() {
+    let disk = MemDisk::new();
+    let (mut world, log) = start(&disk);
+    (0..10).for_each(|_| _ = append_in(&log, &world, 0));
+    log.flush(world.now, &Slow::allowed()).unwrap();
+    world.advance(61_000);
+    disk.set_free_bytes(Some(0));
+    assert!(matches!(cut(&world, &log, 5), Err(LogError::AppendsRefused { .. })));
+    assert_eq!(log.offsets().log_end, 10);
+    let restart = world.logs.truncate_fully_and_start_at(&log, 20, world.now, &Slow::allowed());
+    assert!(matches!(restart, Err(LogError::AppendsRefused { .. })));
+    assert_eq!(log.offsets().log_end, 10);
+    assert!(world.broker.failed.lock().unwrap().is_empty());
+
+    disk.set_free_bytes(None);
+    world.run_jobs();
+    assert_eq!(append_in(&log, &world, 0), 10, "it takes appends again");
+    assert!(cut(&world, &log, 5).unwrap());
+    assert_eq!(append_in(&log, &world, 0), 5);
+}
+
+/// Its epochs wait for room; those on the disk do no harm meanwhile.
+#[test]
+fn a_log_is_cut_though_its_epochs_have_no_room() {
+    let disk = MemDisk::new();
+    let (world, log) = start(&disk);
+    (0..3).for_each(|epoch| _ = append_in(&log, &world, epoch));
+    world.run_jobs();
+    let epochs = || String::from_utf8(content(&disk, "t-0/leader-epoch-checkpoint")).unwrap();
+    assert_eq!(epochs(), "0\n3\n0 0\n1 1\n2 2\n");
+    disk.set_free_bytes(Some(0));
+    assert!(cut(&world, &log, 1).unwrap());
+    assert_eq!((log.offsets().log_end, log.latest_epoch()), (1, Some(0)));
+    assert_eq!(epochs(), "0\n3\n0 0\n1 1\n2 2\n");
+    assert!(world.broker.failed.lock().unwrap().is_empty());
+
+    disk.set_free_bytes(None);
+    assert_eq!(append_in(&log, &world, 3), 1);
+    // Killed before they were written.
+    disk.kill();
+    let (world, log) = start(&disk);
+    assert_eq!(log.latest_epoch(), Some(3));
+    assert_eq!(log.end_offset_for_epoch(2).map(|end| (end.epoch, end.offset)), Some((0, 1)));
+    log.flush(world.now, &Slow::allowed()).unwrap();
+    assert_eq!(epochs(), "0\n2\n0 0\n3 1\n");
 }

@@ -10,7 +10,7 @@ use base::{Monotonic, Now, Slow, Str, TimerKey, once};
 use kafka_control::znode::Endpoint;
 use kafka_log::{Log, LogError};
 use kafka_proto::{AnyRequest, AnyResponse};
-use kafka_replica::{Cut, Fetcher, FetcherSettings, Question};
+use kafka_replica::{Cut, CutOutcome, Fetcher, FetcherSettings, Question};
 use parking_lot::Mutex;
 
 use super::follower::Follower;
@@ -265,8 +265,8 @@ impl Lane {
             let now = broker.host.now();
             let mut inner = lane.inner.lock();
             if let Some(strand) = inner.strand(which) {
-                for (cut, is_done) in cuts.iter().zip(done) {
-                    strand.fetcher.cut_done(&cut.name, cut.number, is_done, now.monotonic);
+                for (cut, outcome) in cuts.iter().zip(done) {
+                    strand.fetcher.cut_done(&cut.name, cut.number, outcome, now.monotonic);
                 }
             }
             drop(inner);
@@ -275,9 +275,9 @@ impl Lane {
     }
 }
 
-/// Cuts the logs that are still followed in the epoch in which it was decided; whether it was done.
-fn cut_all(broker: &Arc<Broker>, cuts: &[Cut<Follower>], slow: &Slow) -> Vec<bool> {
-    let Some(logs) = broker.logs() else { return vec![false; cuts.len()] };
+/// Cuts the logs that are still followed in the epoch in which it was decided; what became of each.
+fn cut_all(broker: &Arc<Broker>, cuts: &[Cut<Follower>], slow: &Slow) -> Vec<CutOutcome> {
+    let Some(logs) = broker.logs() else { return vec![CutOutcome::Failed; cuts.len()] };
     let now = broker.host.now();
     // Whoever changes leaders waits until the logs are cut.
     let _changes: Vec<_> = cuts.iter().map(|cut| cut.log.partition.changes.lock()).collect();
@@ -303,7 +303,11 @@ fn cut_all(broker: &Arc<Broker>, cuts: &[Cut<Follower>], slow: &Slow) -> Vec<boo
         if let Err(error) = &result {
             tracing::error!(target: "kafka.server.ReplicaFetcherThread", "Failed to truncate {} at offset {}: {error}", cut.log.partition.name, cut.to);
         }
-        done.push(result.is_ok());
+        done.push(match result {
+            Ok(()) => CutOutcome::Done,
+            Err(LogError::AppendsRefused { .. }) => CutOutcome::NotNow,
+            Err(_) => CutOutcome::Failed,
+        });
     }
     done
 }

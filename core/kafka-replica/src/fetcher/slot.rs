@@ -79,7 +79,7 @@ impl Requested {
 }
 
 impl<L: FollowerLog> Slot<L> {
-    /// One of which is to be found out how much of its log the leader shares.
+    /// One of which nothing is known: [`Slot::begin`] comes next.
     pub(super) fn new(topic: Str, partition: i32, log: L, leader_epoch: i32, serial: u64) -> Self {
         let offset = log.view().high_watermark();
         Self {
@@ -99,6 +99,15 @@ impl<L: FollowerLog> Slot<L> {
             is_listed: false,
             is_unsettled_listed: false,
         }
+    }
+
+    /// It is to be found out how much of its log the leader shares.
+    pub(super) fn begin(&mut self, finds_out_by_fetching: bool) {
+        if finds_out_by_fetching && self.log.view().latest_epoch().is_some() {
+            return self.fetch_from_end();
+        }
+        self.phase = Phase::Truncating;
+        self.offset = self.log.view().high_watermark();
     }
 
     /// As log lines name it.

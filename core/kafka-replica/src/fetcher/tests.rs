@@ -224,6 +224,28 @@ fn fast_leader_changes_leave_equal_logs() {
     }
 }
 
+/// A disk without room: nothing is fetched behind what is to be cut, and the cut is asked for again.
+#[test]
+fn a_cut_that_has_no_room_is_tried_again() {
+    for versions in [MODERN, OLD] {
+        let log = FakeLog::of(&[(0, "m1"), (0, "m2"), (1, "m3")]);
+        let leader = Leader::new(2, FakeLog::of(&[(0, "m1"), (2, "x2")]));
+        let mut one = fetcher(versions);
+        one.add(&T, 0, log.clone(), 2);
+        for round in 0..3 {
+            let at = now().plus_ms(1000 * round);
+            while let Some(question) = one.next(at) {
+                leader.answer(&mut one, question, at);
+            }
+            let cuts = one.take_cuts();
+            assert_eq!(cuts.iter().map(|cut| cut.to).collect::<Vec<_>>(), [1], "{versions:?}");
+            one.cut_done(&cuts[0].name, cuts[0].number, CutOutcome::NotNow, at);
+            assert!(one.take_failed().is_empty());
+        }
+        assert_eq!(log.values(), ["m1", "m2", "m3"]);
+    }
+}
+
 /// An epoch in which nothing was written is dropped as well, or it would be told to others as the end of the one before.
 #[test]
 fn an_epoch_without_records_is_dropped() {

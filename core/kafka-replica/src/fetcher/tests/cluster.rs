@@ -278,7 +278,7 @@ impl Leader {
     }
 
     /// Answers whatever is asked.
-    fn answer(&self, fetcher: &mut Fetcher<FakeLog>, question: Question, now: Monotonic) {
+    pub(super) fn answer(&self, fetcher: &mut Fetcher<FakeLog>, question: Question, now: Monotonic) {
         match question {
             Question::Fetch(request) => {
                 let topics = request.topics.iter().map(|topic| fetch::ResponseTopic {
@@ -297,7 +297,7 @@ impl Leader {
 fn make_cuts(fetcher: &mut Fetcher<FakeLog>, now: Monotonic) {
     for cut in fetcher.take_cuts() {
         cut.log.cut(cut.to, cut.fully);
-        fetcher.cut_done(&cut.name, cut.number, true, now);
+        fetcher.cut_done(&cut.name, cut.number, CutOutcome::Done, now);
     }
 }
 
