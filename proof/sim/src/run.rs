@@ -78,11 +78,10 @@ fn ids(world: &World) -> Vec<ServerId> {
 
 /// Lets time pass, and looks into the logs now and then.
 fn step_until(world: &mut World, until_us: u64) -> Verdict {
-    let mut logs_us = world.now_us + LOGS_US;
     while world.now_us < until_us {
         world.step()?;
-        if world.now_us >= logs_us {
-            logs_us = world.now_us + LOGS_US;
+        if world.now_us >= world.logs_us {
+            world.logs_us = world.now_us + LOGS_US;
             for id in ids(world) {
                 world.read_log(id)?;
             }

@@ -63,6 +63,8 @@ pub(crate) struct World {
     serial: u64,
     asking: u64,
     pub(crate) faults_until_us: u64,
+    /// When the logs are looked into next.
+    pub(crate) logs_us: u64,
     /// Nothing else goes wrong.
     pub(crate) only: Option<Fault>,
     /// Whether what happens is printed.
@@ -80,6 +82,7 @@ impl World {
         }
         let mut world = Self {
             now_us: 0,
+            logs_us: 0,
             random,
             machines,
             clients: (0..clients)

@@ -10,9 +10,10 @@ use super::{Level, Log};
 const ROOT: &str = "root";
 
 /// The loggers that a broker's lines come from. In the original a logger exists when its class is loaded.
-const OF_A_BROKER: [&str; 30] = [
+const OF_A_BROKER: [&str; 32] = [
     "kafka.Kafka$",
     "kafka.controller.KafkaController",
+    "kafka.controller.RequestSendThread",
     "kafka.controller.TopicDeletionManager",
     "kafka.coordinator.group.GroupCoordinator",
     "kafka.coordinator.group.GroupMetadataManager",
@@ -20,6 +21,7 @@ const OF_A_BROKER: [&str; 30] = [
     "kafka.log.LogManager",
     "kafka.network.Acceptor",
     "kafka.server.AlterIsrManager",
+    "kafka.server.BrokerMetadataCheckpoint",
     "kafka.server.BrokerToControllerRequestThread",
     "kafka.server.DynamicBrokerConfig",
     "kafka.server.DynamicConfigManager",
@@ -77,7 +79,7 @@ mod tests {
     use crate::logging::{KAFKA_CONSOLE, KAFKA_DEFAULT, LogSettings};
 
     /// The constants that hold such names.
-    const CONSTANTS: [&str; 13] = [
+    const CONSTANTS: [&str; 14] = [
         "ACCEPTOR",
         "APP_INFO",
         "CLIENT",
@@ -89,6 +91,7 @@ mod tests {
         "MANAGER",
         "MOVER",
         "SELECTOR",
+        "SEND_THREAD",
         "SERVER",
         "STARTABLE",
     ];
@@ -130,6 +133,7 @@ mod tests {
             let text = fs::read_to_string(path).unwrap();
             for line in text.lines().map(str::trim) {
                 let literal = line.split_once("target: \"").or_else(|| {
+                    let line = line.strip_prefix("pub(crate) ").unwrap_or(line);
                     let (name, rest) = line.strip_prefix("const ")?.split_once(": &str = \"")?;
                     CONSTANTS.contains(&name).then_some(("", rest))
                 });

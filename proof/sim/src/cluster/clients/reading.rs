@@ -1,5 +1,7 @@
 //! The shipped consumer with a simple user.
 
+use std::collections::BTreeMap;
+
 use base::{Now, Random};
 use kafka_client::{ClientError, Consumer, ConsumerConfig, ConsumerEvent, TopicPartition};
 
@@ -14,11 +16,14 @@ pub(in crate::cluster) struct Reading {
     partitions: i32,
     pub(super) life: u64,
     pub(super) consumer: Consumer,
+    /// Of each partition, the record that comes next: the topic has no gaps.
+    next: BTreeMap<i32, i64>,
 }
 
 impl Reading {
     pub(super) fn new(brokers: i32, partitions: i32, seed: u64) -> Result<Self, ClientError> {
-        Ok(Self { brokers, partitions, life: 0, consumer: Self::machine(brokers, partitions, seed)? })
+        let consumer = Self::machine(brokers, partitions, seed)?;
+        Ok(Self { brokers, partitions, life: 0, consumer, next: BTreeMap::new() })
     }
 
     fn machine(brokers: i32, partitions: i32, seed: u64) -> Result<Consumer, ClientError> {
@@ -36,8 +41,16 @@ impl Reading {
         match self.consumer.poll(now) {
             Ok(records) => {
                 for record in records {
-                    let value = record.value.unwrap_or_default();
-                    onlooker.reads.read(record.partition.partition, record.offset, &value)?;
+                    let (partition, value) = (record.partition.partition, record.value.unwrap_or_default());
+                    let next = self.next.entry(partition).or_default();
+                    if record.offset != *next {
+                        return Err(format!(
+                            "a reader of partition {partition} got offset {} where {next} comes next",
+                            record.offset
+                        ));
+                    }
+                    *next += 1;
+                    onlooker.reads.read(partition, record.offset, &value)?;
                 }
                 // Once in some seconds.
                 if !rests && random.below(500) == 0 {
@@ -64,6 +77,7 @@ impl Reading {
         let consumer = Self::machine(self.brokers, self.partitions, random.next_u64());
         self.consumer = consumer.map_err(|error| error.to_string())?;
         self.life += 1;
+        self.next.clear();
         Ok(())
     }
 }

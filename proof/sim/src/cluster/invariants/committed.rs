@@ -5,30 +5,26 @@ use std::collections::BTreeMap;
 use crate::cluster::logs::ReplicaLog;
 use crate::invariants::Verdict;
 
-/// What was seen below high watermarks: by partition and offset, the record's value.
+/// What was seen below high watermarks.
 #[derive(Default)]
-pub(crate) struct Committed(BTreeMap<(i32, i64), Vec<u8>>);
+pub(crate) struct Committed {
+    /// By partition and offset, the record's value.
+    seen: BTreeMap<(i32, i64), Vec<u8>>,
+}
 
 impl Committed {
     /// A log was looked at, whose broker has noted this high watermark.
     pub(crate) fn look(&mut self, partition: i32, log: &ReplicaLog, high_watermark: i64) -> Verdict {
-        for (offset, value) in log.records.iter().filter(|(offset, _)| *offset < high_watermark) {
-            let before = self.0.entry((partition, *offset)).or_insert_with(|| value.clone());
-            if before != value {
-                return Err(format!(
-                    "below a high watermark, at offset {offset} of partition {partition}, was {}, and now is {}",
-                    String::from_utf8_lossy(before),
-                    String::from_utf8_lossy(value)
-                ));
-            }
-        }
+        let decided = || log.records.iter().filter(|(offset, _)| *offset < high_watermark);
+        self.compare(partition, decided())?;
+        self.seen.extend(decided().map(|(offset, value)| ((partition, *offset), value.clone())));
         Ok(())
     }
 
     /// At the end of a run, with a partition's log: all is there.
     pub(crate) fn finish(&mut self, partition: i32, log: &ReplicaLog) -> Verdict {
-        self.look(partition, log, i64::MAX)?;
-        let last = self.0.range((partition, 0)..(partition + 1, 0)).next_back();
+        self.compare(partition, log.records.iter())?;
+        let last = self.seen.range((partition, 0)..(partition + 1, 0)).next_back();
         match last.filter(|((_, offset), _)| *offset >= log.end) {
             Some(((_, offset), _)) => Err(format!(
                 "offset {offset} of partition {partition} was below a high watermark; the log ends at {}",
@@ -38,8 +34,20 @@ impl Committed {
         }
     }
 
+    fn compare<'a>(&self, partition: i32, records: impl Iterator<Item = &'a (i64, Vec<u8>)>) -> Verdict {
+        for (offset, value) in records {
+            let Some(before) = self.seen.get(&(partition, *offset)).filter(|before| *before != value) else { continue };
+            return Err(format!(
+                "below a high watermark, at offset {offset} of partition {partition}, was {}, and now is {}",
+                String::from_utf8_lossy(before),
+                String::from_utf8_lossy(value)
+            ));
+        }
+        Ok(())
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        self.0.len()
+        self.seen.len()
     }
 }

@@ -1,4 +1,5 @@
-//! No record that was read changes or vanishes, and no reader is told that its offset is out of range.
+//! No record that was read changes or vanishes, none is passed over, and no reader is told that its offset is out of range or gets what is no
+//! answer.
 
 use std::collections::BTreeMap;
 
@@ -26,9 +27,10 @@ impl Reads {
 
     /// A reader, who has no policy for it, got an error.
     pub(crate) fn failed(&self, error: &ClientError) -> Verdict {
-        match error.to_string().contains("out of range") {
-            true => Err(format!("a reader is out of range: {error}")),
-            false => Ok(()),
+        match error {
+            ClientError::Records(_) | ClientError::Decode(_) => Err(format!("a reader got what is no answer: {error}")),
+            error if error.to_string().contains("out of range") => Err(format!("a reader is out of range: {error}")),
+            _ => Ok(()),
         }
     }
 
