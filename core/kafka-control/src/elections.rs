@@ -16,7 +16,7 @@ pub(crate) enum Rule {
         allow_unclean: bool,
     },
     /// As `Settle`, for a new controller: who has bounced since the state was written may lack what was acknowledged. Where another one in
-    /// sync has not, those who have leave the ISR, and lead no more.
+    /// sync has not, those who have leave the ISR, and lead no more; where all have, the leader leads on in a new epoch.
     TakeOver {
         /// The controller's own process.
         own: OwnLife,
@@ -102,7 +102,10 @@ impl Context {
                 let stays = |replica: &i32| may_lead(*replica) && has_stayed(*replica);
                 let some_stayed = partition.assignment.replicas.iter().any(stays);
                 let is_trusted = |replica| !some_stayed || has_stayed(replica);
-                self.settle(id, partition, now, unclean.contains(&id.topic), next, is_trusted)
+                let settled = self.settle(id, partition, now, unclean.contains(&id.topic), next, is_trusted);
+                // A leader that may have lost its end must not write other records in the epoch of those.
+                let is_led_anew = settled == Choice::UNCHANGED && now.isr.len() > 1 && !has_stayed(now.leader);
+                if is_led_anew { Choice::write(next(now.leader, now.isr.clone())) } else { settled }
             }
             Rule::Preferred => match replicas.first().filter(|first| may_lead(**first)) {
                 Some(first) => Choice::write(next(*first, now.isr.clone())),

@@ -36,7 +36,8 @@ fn assert_seen(seen: &Seen, what: &[&str]) {
 #[test]
 fn three_brokers() {
     let usual = ["acknowledged", "read", "below a high watermark", "epochs", "committed", "producer gone"];
-    let wrong = ["kill", "power off", "cut", "cut from ZooKeeper", "stall", "break", "server gone"];
+    let wrong =
+        ["kill", "power off", "cut", "cut from ZooKeeper", "stall", "break", "server gone", "disk fails", "disk full"];
     let asked = ["topic made", "topic deleted", "moved"];
     assert_seen(&seeds(3, FAULTS_MS, 20), &[&usual[..], &wrong, &asked].concat());
 }

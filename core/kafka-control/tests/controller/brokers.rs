@@ -152,9 +152,13 @@ fn a_follower_that_bounced_between_two_controllers_leaves_the_isr() {
 }
 
 #[test]
-fn where_all_bounced_all_is_as_it_was() {
+fn where_all_bounced_the_leader_leads_on_in_a_new_epoch() {
     let world = between_controllers(&[2, 1], &[2, 1]);
-    assert_eq!(world.brief("t", 0), (2, 0, vec![2, 1]), "nobody knows who has more");
+    assert_eq!(
+        world.brief("t", 0),
+        (2, 1, vec![2, 1]),
+        "nobody knows who has more, and what is new is not taken for what was lost"
+    );
     let world = between_controllers(&[2], &[2]);
     assert_eq!(world.brief("t", 0), (2, 0, vec![2]));
     let world = between_controllers(&[2, 0], &[2]);

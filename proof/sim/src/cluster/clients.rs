@@ -2,6 +2,7 @@
 
 mod administering;
 mod committing;
+mod electing;
 mod making;
 mod pipelining;
 mod reading;
@@ -16,12 +17,13 @@ use kafka_client::{ClientError, Effect, Input, Machine, TopicPartition};
 
 use self::administering::Administering;
 use self::committing::Committing;
+use self::electing::Electing;
 use self::making::Making;
 use self::pipelining::Pipelining;
 use self::reading::Reading;
 use self::writing::Writing;
 use super::invariants::Onlooker;
-use super::settings::{Draw, TOPIC};
+use super::settings::{BrokerId, Draw, TOPIC};
 
 /// One client.
 pub(crate) struct Client {
@@ -37,6 +39,7 @@ enum User {
     Maker(Box<Making>),
     Administrator(Box<Administering>),
     Committer(Box<Committing>),
+    Elector(Box<Electing>),
 }
 
 impl Client {
@@ -56,12 +59,20 @@ impl Client {
         if draw.administered {
             users.push(User::Administrator(Box::new(Administering::new(brokers, draw, random.next_u64())?)));
         }
+        if let Some(pace) = draw.elections {
+            users.push(User::Elector(Box::new(Electing::new(brokers, pace, random.next_u64())?)));
+        }
         Ok(users.into_iter().map(|user| Self { user, rests: false }).collect())
     }
 
-    /// Whether it changes topics and moves replicas.
+    /// Whether it changes topics, moves replicas or elects leaders.
     pub(crate) const fn administers(&self) -> bool {
-        matches!(self.user, User::Administrator(_))
+        matches!(self.user, User::Administrator(_) | User::Elector(_))
+    }
+
+    /// Whether it writes records.
+    pub(crate) const fn writes(&self) -> bool {
+        matches!(self.user, User::Producer(_) | User::Pipelining(_))
     }
 
     /// Topics that are gone for good.
@@ -78,7 +89,7 @@ impl Client {
             User::Producer(writing) => writing.life,
             User::Pipelining(pipelining) => pipelining.life,
             User::Reader(reading) => reading.life,
-            User::Maker(_) | User::Administrator(_) | User::Committer(_) => 0,
+            User::Maker(_) | User::Administrator(_) | User::Committer(_) | User::Elector(_) => 0,
         }
     }
 
@@ -90,6 +101,7 @@ impl Client {
             User::Maker(making) => &mut making.admin,
             User::Administrator(administering) => &mut administering.admin,
             User::Committer(committing) => &mut committing.admin,
+            User::Elector(electing) => &mut electing.admin,
         }
     }
 
@@ -113,6 +125,7 @@ impl Client {
             User::Maker(making) => making.turn(now, onlooker),
             User::Administrator(administering) => administering.turn(rests, now, random, onlooker),
             User::Committer(committing) => committing.turn(rests, now, random, onlooker)?,
+            User::Elector(electing) => electing.turn(rests, now, random, onlooker),
         }
         self.machine().advance(now);
         Ok(self.machine().take_effects())
@@ -135,7 +148,8 @@ impl Client {
             User::Pipelining(pipelining) => pipelining.outstanding().map(named).collect(),
             User::Administrator(administering) => administering.unfinished(),
             User::Committer(committing) if !committing.is_done() => vec!["a look at an offset".to_owned()],
-            User::Reader(_) | User::Maker(_) | User::Committer(_) => Vec::new(),
+            User::Elector(electing) if electing.is_busy() => vec!["an election".to_owned()],
+            User::Reader(_) | User::Maker(_) | User::Committer(_) | User::Elector(_) => Vec::new(),
         }
     }
 
@@ -144,8 +158,14 @@ impl Client {
         match &self.user {
             User::Producer(writing) => Some(writing.acknowledged),
             User::Pipelining(pipelining) => Some(pipelining.acknowledged),
-            User::Reader(_) | User::Maker(_) | User::Administrator(_) | User::Committer(_) => None,
+            _ => None,
         }
+    }
+
+    /// The broker that holds the office, as it was described last.
+    pub(crate) fn controller(&self) -> Option<BrokerId> {
+        let User::Maker(making) = &self.user else { return None };
+        Some(making.admin.cluster().controller)
     }
 
     /// Where a reader is, by partition.

@@ -128,6 +128,12 @@ pub(crate) struct Machine {
     pub(crate) disk: MemDisk,
     /// How long a piece of work may take at most.
     pub(crate) disk_us: u64,
+    /// A log directory has failed, or is about to: the process is to be started anew.
+    pub(crate) disk_failed: bool,
+    /// Nothing can be read in a log directory.
+    pub(crate) is_unreadable: bool,
+    /// Syncs have failed: what they did not make durable is kept in memory alone, and the machine's power must stay on.
+    pub(crate) syncs_failed: bool,
     pub(crate) clock: Clock,
     pub(crate) jobs: BTreeMap<u64, Box<dyn Job>>,
     pub(crate) accepted: BTreeMap<u64, Accepted>,
@@ -156,6 +162,9 @@ impl Machine {
             process: Arc::new(process(Now { monotonic: Monotonic::from_ms(0), wall_ms: 0 })),
             disk,
             disk_us: 500,
+            disk_failed: false,
+            is_unreadable: false,
+            syncs_failed: false,
             clock: Clock::new(random),
             jobs: BTreeMap::new(),
             accepted: BTreeMap::new(),
@@ -210,6 +219,13 @@ impl Machine {
         broker.start(Arc::new(self.disk.clone()), now).map_err(|error| error.to_string())?;
         self.broker = Some(broker.clone());
         Ok(broker)
+    }
+
+    /// The disk works again, and has room. What has failed to the broker stays so for it.
+    pub(crate) fn mend_disk(&mut self) {
+        self.disk.heal();
+        self.disk.set_free_bytes(None);
+        self.is_unreadable = false;
     }
 
     /// The process is gone, and all that it held.

@@ -22,6 +22,9 @@ const LOGS_US: u64 = 400 * MS;
 /// How long nothing may be under way before the replicas are compared.
 const QUIET_MS: u64 = 1_500;
 
+/// How long after its start a broker's regular work on its logs begins.
+const REGULAR_MS: u64 = 31_000;
+
 /// What is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -66,9 +69,18 @@ pub fn run(plan: Plan) -> Result<Seen, String> {
 fn go_through(world: &mut World, plan: Plan) -> Verdict {
     // Nothing goes wrong before there is a topic.
     progress(world)?;
+    if world.draw.waits {
+        wait(world)?;
+    }
     world.begin_faults();
-    let faults_us = world.now_us + if plan.faults_ms == 0 { 3_000 * MS } else { plan.faults_ms * MS };
-    step_until(world, faults_us)?;
+    if plan.faults_ms == 0 {
+        let until_us = world.now_us + 3_000 * MS;
+        step_until(world, until_us)?;
+    }
+    while world.now_us < world.faults_until_us {
+        let until_us = world.faults_until_us;
+        step_until(world, until_us)?;
+    }
     world.heal();
     progress(world)?;
     finish(world)?;
@@ -77,13 +89,21 @@ fn go_through(world: &mut World, plan: Plan) -> Verdict {
     look_at_what_is_left(world)
 }
 
+/// Nobody writes until brokers note regularly how far their logs are durable.
+fn wait(world: &mut World) -> Verdict {
+    world.writers_rest(true);
+    let until_us = world.now_us + REGULAR_MS * MS;
+    step_until(world, until_us)?;
+    world.writers_rest(false);
+    Ok(())
+}
+
 /// Lets time pass, and looks into the logs now and then.
 fn step_until(world: &mut World, until_us: u64) -> Verdict {
-    let mut logs_us = world.now_us + LOGS_US;
     while world.now_us < until_us {
         world.step()?;
-        if world.now_us >= logs_us {
-            logs_us = world.now_us + LOGS_US;
+        if world.now_us >= world.logs_us {
+            world.logs_us = world.now_us + LOGS_US;
             look_at_logs(world)?;
         }
     }
@@ -92,10 +112,9 @@ fn step_until(world: &mut World, until_us: u64) -> Verdict {
 
 fn look_at_logs(world: &mut World) -> Verdict {
     for partition in 0..world.draw.partitions {
-        for (id, log) in replicas_of(world, partition)? {
+        for log in replicas_of(world, partition)?.into_values() {
             world.onlooker.leaders.look(partition, &log)?;
-            let high_watermark = logs::high_watermark(&world.machine(id).disk, partition);
-            world.onlooker.committed.look(partition, &log, high_watermark)?;
+            world.onlooker.committed.look(partition, &log, log.high_watermark)?;
         }
     }
     Ok(())
@@ -104,7 +123,7 @@ fn look_at_logs(world: &mut World) -> Verdict {
 fn replicas_of(world: &World, partition: i32) -> Result<BTreeMap<BrokerId, ReplicaLog>, String> {
     let mut found = BTreeMap::new();
     // What a power loss has left is not looked at before it was recovered.
-    for (id, machine) in world.machines.iter().filter(|(_, machine)| machine.serves) {
+    for (id, machine) in world.machines.iter().filter(|(_, machine)| machine.serves && !machine.is_unreadable) {
         let log = logs::read(&machine.disk, partition).map_err(|error| format!("broker {id}: {error}"))?;
         found.extend(log.map(|log| (*id, log)));
     }
@@ -147,6 +166,7 @@ fn finish(world: &mut World) -> Verdict {
         state.unfinished = world.clients.iter().flat_map(Client::unfinished).collect();
         if state.unfinished.is_empty() {
             state.unfinished = readers_behind(world)?;
+            state.unfinished.extend(world.machines.values().flat_map(|machine| logs::copies(&machine.disk)));
         }
         if state.is_good() {
             return Ok(());

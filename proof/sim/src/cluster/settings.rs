@@ -9,8 +9,8 @@ pub(crate) type BrokerId = i32;
 
 /// The port of every broker.
 pub(crate) const PORT: u16 = 9092;
-/// Where a broker keeps its logs.
-pub(crate) const LOG_DIR: &str = "/kafka";
+/// Where brokers keep their logs: in the first of these alone, or in both.
+pub(crate) const LOG_DIRS: [&str; 2] = ["/kafka", "/kafka-2"];
 /// How long a silent session of a broker lives.
 pub(crate) const SESSION_TIMEOUT_MS: u64 = 1_000;
 /// The topic that producers write.
@@ -25,12 +25,19 @@ pub(crate) struct Draw {
     /// Replicas of the topic.
     pub(crate) factor: i16,
     pub(crate) insync_min: u32,
+    /// Log directories of each broker.
+    directories: usize,
     /// Clients that keep much under way.
     pub(crate) pipelining: u64,
     /// Whether somebody makes and deletes topics.
     pub(crate) administered: bool,
     /// Whether replicas are moved.
     pub(crate) moves: bool,
+    /// Somebody elects leaders, in one of so many turns. Followers of older protocols name no leader epoch (before KIP-320), so that
+    /// logs may part for good with leaders that change so quickly; and replicas that move have an order of their own.
+    pub(crate) elections: Option<u64>,
+    /// Whether brokers are left alone until they note regularly how far their logs are durable.
+    pub(crate) waits: bool,
     segment_bytes: u32,
     fetchers: u32,
     lag_ms_max: u32,
@@ -41,28 +48,39 @@ impl Draw {
     pub(crate) fn new(brokers: i32, random: &mut Random) -> Self {
         let factor = if brokers == 3 { one_of(random, [2, 3, 3]) } else { 3 };
         let administered = random.below(2) == 0;
+        let moves = administered && random.below(2) == 0;
+        let protocol = one_of(random, ["2.7", "2.7", "2.6", "2.6", "2.0", "1.1"]);
+        let elects = !moves && matches!(protocol, "2.7" | "2.6") && random.below(3) > 0;
         Self {
             partitions: one_of(random, [1, 2, 4]),
             servers: one_of(random, [1, 1, 3]),
             factor,
             insync_min: one_of(random, [1, 2]),
+            directories: one_of(random, [1, 2]),
             pipelining: one_of(random, [1, 2]),
             administered,
-            moves: administered && random.below(2) == 0,
+            moves,
+            elections: elects.then(|| one_of(random, [1, 1, 5, 20])),
+            waits: random.below(4) == 0,
             segment_bytes: one_of(random, [500, 2_000, 20_000, 1_000_000]),
             fetchers: one_of(random, [1, 2]),
             lag_ms_max: one_of(random, [400, 1_500]),
-            protocol: one_of(random, ["2.7", "2.7", "2.6", "2.0", "1.1"]),
+            protocol,
         }
+    }
+
+    /// The log directories of each broker.
+    pub(crate) fn log_dirs(&self) -> &'static [&'static str] {
+        LOG_DIRS.get(..self.directories).unwrap_or(&LOG_DIRS)
     }
 
     /// The `server.properties` of a broker.
     pub(crate) fn properties(&self, id: BrokerId) -> String {
         let connect: Vec<String> = (1..=self.servers).map(|id| format!("z{id}:2181")).collect();
-        let connect = connect.join(",");
+        let (connect, log_dirs) = (connect.join(","), self.log_dirs().join(","));
         let Self { factor, insync_min, segment_bytes, fetchers, lag_ms_max, protocol, .. } = self;
         format!(
-            "broker.id={id}\nlisteners=PLAINTEXT://{}:{PORT}\nlog.dirs={LOG_DIR}\nzookeeper.connect={connect}\n\
+            "broker.id={id}\nlisteners=PLAINTEXT://{}:{PORT}\nlog.dirs={log_dirs}\nzookeeper.connect={connect}\n\
              zookeeper.session.timeout.ms={SESSION_TIMEOUT_MS}\nmin.insync.replicas={insync_min}\n\
              default.replication.factor={factor}\noffsets.topic.replication.factor={factor}\n\
              offsets.topic.num.partitions=2\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n\

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::task::Poll;
 
 use anyhow::Result as SetUp;
-use base::{Next, Now, Part as ReplyPart, Parts, Random, Slow};
-use bytes::{Buf, Bytes, BytesMut};
+use base::{Next, Now, Parts, Random, Slow, read_parts};
+use bytes::{Bytes, BytesMut};
 use kafka_client::metadata::Partition;
 use kafka_client::{ConnectionId as Attempt, Effect, Input};
 use kafka_node::{LinkLoss, PeerEffect, Wants, ZooKeeperEffect};
@@ -23,6 +23,9 @@ use super::settings::{BrokerId, Draw, broker_of};
 use crate::invariants::Verdict;
 use crate::network::{CLIENTS, End, Handle, Heard, Network, NetworkEvent, Node};
 use crate::settings::ServerId;
+
+/// A power loss waits to be alone for so long in all.
+const POWER_WAITS_MS: u64 = 8_000;
 
 const MS: u64 = 1000;
 /// How long a dial that nobody hears of takes to fail.
@@ -56,6 +59,11 @@ pub(super) enum Happening {
     },
     Client(usize, u64),
     Fault,
+    /// A broker's disk works again, and has room.
+    DiskMended(BrokerId),
+    /// A broker with a log directory that failed is started anew.
+    Restart(BrokerId),
+    PowerOff(BrokerId),
 }
 
 /// One run.
@@ -72,7 +80,11 @@ pub(crate) struct World {
     pub(crate) onlooker: Onlooker,
     events: BTreeMap<(u64, u64), Happening>,
     serial: u64,
-    faults_until_us: u64,
+    pub(crate) faults_until_us: u64,
+    /// How much longer things may go wrong because a power loss waits to be alone.
+    waits_us: u64,
+    /// When the logs are looked into next.
+    pub(crate) logs_us: u64,
     faults_ms: u64,
     /// Whose power is about to go off, or is off.
     pub(super) power: PowerLoss,
@@ -101,6 +113,8 @@ impl World {
             events: BTreeMap::new(),
             serial: 0,
             faults_until_us: 0,
+            waits_us: POWER_WAITS_MS * MS,
+            logs_us: 0,
             faults_ms,
             power: PowerLoss::None,
             only,
@@ -122,6 +136,7 @@ impl World {
     pub(crate) fn begin_faults(&mut self) {
         if self.faults_ms > 0 {
             self.faults_until_us = self.now_us + self.faults_ms * MS;
+            self.power_loss_first();
             self.at(100 * MS, Happening::Fault);
         }
     }
@@ -186,9 +201,18 @@ impl World {
                 if self.now_us < self.faults_until_us {
                     self.fault_or_wait();
                     let after_us = 20 * MS + self.random.below(600 * MS);
+                    if self.power != PowerLoss::None {
+                        // Nothing else goes wrong meanwhile: that comes behind it.
+                        let waits_us = after_us.min(self.waits_us);
+                        self.waits_us -= waits_us;
+                        self.faults_until_us += waits_us;
+                    }
                     self.at(after_us, Happening::Fault);
                 }
             }
+            Happening::DiskMended(id) => self.machine(id).mend_disk(),
+            Happening::Restart(id) => self.restart(id),
+            Happening::PowerOff(id) => self.power_off(id),
         }
         self.hear();
         Ok(())
@@ -220,10 +244,12 @@ impl World {
         if machine.is_up() {
             return Ok(());
         }
-        machine.disk.heal();
         machine.set_now(now_us);
-        machine.start(&draw, now_us, &mut random).map_err(|error| format!("broker {id} can't start: {error}"))?;
-        self.tell(|| format!("broker {id} starts"));
+        match machine.start(&draw, now_us, &mut random) {
+            Ok(_) => self.tell(|| format!("broker {id} starts")),
+            Err(error) if machine.disk_failed => return self.ended_by_disk(id, &error),
+            Err(error) => return Err(format!("broker {id} can't start: {error}")),
+        }
         self.onlooker.count("start");
         self.take_asked(id)
     }
@@ -239,6 +265,16 @@ impl World {
         broker.stop();
         self.noted("asked to stop", || format!("broker {id} is asked to stop"));
         self.plan(id, Part::ZooKeeper);
+    }
+
+    /// A broker can't go on, or start, without its log directories: it is tried again.
+    fn ended_by_disk(&mut self, id: BrokerId, reason: &str) -> Verdict {
+        self.onlooker.count("ended by its disk");
+        self.tell(|| format!("broker {id} ends: {reason}"));
+        self.process_ends(id, false);
+        let after_us = 1 + self.random.below(500 * MS);
+        self.start_later(id, after_us);
+        Ok(())
     }
 
     /// A process is gone, and with the power what its disk had not made durable.
@@ -270,8 +306,10 @@ impl World {
         let machine = self.machine(id);
         let asked = machine.process.take();
         let boot = machine.boot;
-        if let Some(reason) = asked.failed {
-            return Err(format!("broker {id} ends: {reason}"));
+        match asked.failed {
+            Some(reason) if machine.disk_failed => return self.ended_by_disk(id, &reason),
+            Some(reason) => return Err(format!("broker {id} ends: {reason}")),
+            None => {}
         }
         for peer in asked.peers {
             let machine = self.machine(id);
@@ -390,7 +428,9 @@ impl World {
         let result = accepted.connection.turn(&mut accepted.input, now, &mut parts);
         let ends = is_closed || result.is_err();
         if let Ok(Wants::Answers | Wants::Input) = result {}
-        let output = read_all(parts);
+        let output = read_parts(&parts);
+        let ends = ends || output.is_err();
+        let output = Bytes::from(output.unwrap_or_default());
         if ends {
             machine.accepted.remove(&number);
         }
@@ -687,7 +727,7 @@ impl World {
                     self.dial(end(connection), broker_of(&host).map_or(0, node));
                 }
                 Effect::Send { connection, parts } => {
-                    let bytes = read_all(parts);
+                    let bytes = read_parts(&parts).map(Bytes::from).unwrap_or_default();
                     self.network.send(end(connection), bytes, self.now_us, &mut self.random);
                 }
                 Effect::Close(connection) => self.network.close(end(connection), self.now_us, &mut self.random),
@@ -725,21 +765,4 @@ impl World {
         let down = self.machines.values().filter(|machine| !machine.serves).map(|machine| machine.id).collect();
         State { out_of_sync, waiting, unfinished: Vec::new(), down }
     }
-}
-
-/// All bytes of an output, those of files among them.
-fn read_all(parts: Parts) -> Bytes {
-    let mut all = BytesMut::new();
-    for part in parts {
-        match part {
-            ReplyPart::Bytes(bytes) => all.extend_from_slice(&bytes),
-            ReplyPart::Range { file, position, length } => {
-                let start = all.len();
-                all.resize(start + length as usize, 0);
-                let read = file.read_at(all.get_mut(start..).unwrap_or_default(), position).unwrap_or(0);
-                all.truncate(start + read);
-            }
-        }
-    }
-    all.copy_to_bytes(all.len())
 }

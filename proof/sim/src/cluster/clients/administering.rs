@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use base::{Now, Random, Str};
 use kafka_client::metadata::Topic;
 use kafka_client::{Admin, AdminConfig, CallId, CallOptions, ClientError, Interest, To};
-use kafka_proto::messages::{alter_partition_reassignments, create_partitions, create_topics, delete_topics};
+use kafka_proto::messages::{
+    alter_partition_reassignments, alter_replica_log_dirs, create_partitions, create_topics, delete_topics,
+};
 use kafka_proto::{AnyRequest, AnyResponse, ErrorCode};
 
 use super::{illegal, network};
@@ -30,6 +32,8 @@ enum Asked {
     Grow(Str, i32),
     Delete(Str),
     Move,
+    /// On this broker, to another log directory.
+    MoveOn(i32),
 }
 
 /// What is to be there in the end.
@@ -69,16 +73,18 @@ impl Administering {
         let there: Vec<Str> =
             self.topics.iter().filter(|(_, wanted)| !wanted.deletion_asked).map(|(name, _)| name.clone()).collect();
         let one = there.get(random.below(there.len().max(1) as u64) as usize);
-        let (asked, request) = match (random.below(4), one) {
+        let (asked, request) = match (random.below(5), one) {
             (0, _) if there.len() < TOPICS_MAX => self.create(random),
             (1, Some(name)) => self.grow(name.clone()),
             (2, Some(name)) => self.delete(name.clone()),
+            (3, _) if self.draw.log_dirs().len() > 1 => self.change_directory(random),
             _ if self.draw.moves => self.reassign(random),
             _ => return,
         };
         onlooker.tell(|| format!("administrator: {asked:?}"));
         let options = CallOptions { name: "administer".to_owned(), timeout_ms: None, try_again: |_| None };
-        self.call = Some((self.admin.call_with(To::Controller, request, options, now), asked));
+        let to = if let Asked::MoveOn(broker) = asked { To::Node(broker) } else { To::Controller };
+        self.call = Some((self.admin.call_with(to, request, options, now), asked));
     }
 
     fn create(&mut self, random: &mut Random) -> (Asked, AnyRequest) {
@@ -126,6 +132,17 @@ impl Administering {
         (Asked::Move, alter_partition_reassignments::Request { timeout_ms: 1000, topics: vec![topic] }.into())
     }
 
+    /// Another log directory for a replica of the topic, on one broker.
+    fn change_directory(&self, random: &mut Random) -> (Asked, AnyRequest) {
+        let broker = 1 + random.below(self.brokers.unsigned_abs().into()) as i32;
+        let dirs = self.draw.log_dirs();
+        let path = dirs.get(random.below(dirs.len() as u64) as usize).copied().unwrap_or_default();
+        let partition = random.below(self.draw.partitions.unsigned_abs().into()) as i32;
+        let topic = alter_replica_log_dirs::RequestTopic { name: Str::from_static(TOPIC), partitions: vec![partition] };
+        let dir = alter_replica_log_dirs::Directory { path: Str::from_static(path), topics: vec![topic] };
+        (Asked::MoveOn(broker), alter_replica_log_dirs::Request { dirs: vec![dir] }.into())
+    }
+
     fn answered(&mut self, asked: &Asked, result: &Result<AnyResponse, ClientError>, onlooker: &mut Onlooker) {
         let code = match result {
             Ok(AnyResponse::CreateTopics(response)) => response.topics.first().map(|topic| topic.error_code),
@@ -134,6 +151,9 @@ impl Administering {
             Ok(AnyResponse::AlterPartitionReassignments(response)) => {
                 let mut parts = response.responses.iter().flat_map(|topic| &topic.partitions);
                 Some(parts.next().map_or(response.error_code, |part| part.error_code))
+            }
+            Ok(AnyResponse::AlterReplicaLogDirs(response)) => {
+                response.topics.iter().flat_map(|topic| &topic.partitions).map(|part| part.error_code).next()
             }
             _ => None,
         };
@@ -152,6 +172,7 @@ impl Administering {
                 self.topics.entry(name.clone()).or_default().deleted = true;
             }
             Asked::Move => onlooker.count("moved"),
+            Asked::MoveOn(_) => onlooker.count("moved to a directory"),
         }
     }
 

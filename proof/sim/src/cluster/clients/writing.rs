@@ -56,6 +56,8 @@ impl Writing {
                 ("delivery.timeout.ms", "30000"),
                 ("max.in.flight.requests.per.connection", "1"),
                 ("linger.ms", "2"),
+                // The smallest segments take what waited for a leader.
+                ("batch.size", "400"),
             ],
         );
         let (config, _) = ProducerConfig::new(properties).map_err(illegal)?;

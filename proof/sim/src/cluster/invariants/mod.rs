@@ -29,6 +29,11 @@ impl Onlooker {
         *self.seen.entry(what).or_default() += 1;
     }
 
+    /// How often it was counted.
+    pub(crate) fn seen(&self, what: &str) -> u64 {
+        self.seen.get(what).copied().unwrap_or(0)
+    }
+
     pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
         if self.tells {
             println!("          {}", what());
