@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::context::LiveBroker;
 use crate::controller::{Controller, Turn, step};
+use crate::elections::Rule;
 use crate::failover::names;
 use crate::message::TopicPartition;
 use crate::operation::Operation;
@@ -103,11 +104,30 @@ impl Controller {
         self.follow(vec![
             step({
                 let new = new.clone();
+                move |this, turn| this.doubt(&new, turn)
+            }),
+            step({
+                let new = new.clone();
                 move |this, turn| this.resume_reassignments_to(&new, turn)
             }),
             step(move |this, turn| this.resume_deletions_on(&new, turn)),
         ]);
         self.settle(waiting, outbox, turn);
+    }
+
+    /// A broker whose session had expired may be taken into an ISR before it registers anew. Whether its process lives on nobody knows: it joins
+    /// again, and the state is newer than its registration, by which a later controller tells who bounced.
+    fn doubt(&mut self, new: &BTreeSet<i32>, turn: &mut Turn<'_>) {
+        let own = self.own_life();
+        let is_doubtful = |id: &TopicPartition| {
+            let state = self.context.state(id).filter(|_| self.context.has_present_leader(id));
+            state.is_some_and(|state| {
+                let mut returned = state.leader_and_isr.isr.iter().filter(|member| new.contains(member));
+                returned.any(|member| self.context.has_bounced(*member, state, own))
+            })
+        };
+        let ids: Vec<TopicPartition> = self.context.partitions_on(new).into_iter().filter(is_doubtful).collect();
+        self.settle_by(&Rule::TakeOver { own }, ids, Outbox::default(), turn);
     }
 
     /// A broker's own znode changed: it has other listeners.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use kafka_proto::ErrorCode;
 
 use crate::controller::{Controller, Logger, Severity, Turn, step};
+use crate::elections::Rule;
 use crate::failover::names;
 use crate::message::TopicPartition;
 use crate::operation::{Operation, Outcome, Reply};
@@ -35,8 +36,8 @@ impl Controller {
                             outbox.listeners(this.context.brokers.keys().copied());
                             outbox.metadata(ids.iter().cloned());
                         }
-                        // Who died before the ISR with it was announced leaves it now.
-                        this.settle(ids, outbox, turn);
+                        // Who died before the ISR with it was announced leaves it now; who registered behind it joins again.
+                        this.settle_by(&Rule::TakeOver { own: this.own_life() }, ids, outbox, turn);
                     });
                 }),
                 step(move |this, turn| this.complete_reassignments(moving, turn)),

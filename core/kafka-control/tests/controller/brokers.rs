@@ -1,6 +1,6 @@
 //! Brokers that die, come back, bounce and change; elections and ISRs that follow from it.
 
-use kafka_control::{ControllerSettings, Event, MessageBody, NO_LEADER};
+use kafka_control::{ControllerSettings, Event, IsrProposal, MessageBody, NO_LEADER, Request};
 
 use crate::world::{World, id, settings, state_path};
 
@@ -179,6 +179,26 @@ fn a_controller_knows_that_its_own_process_lived_on() {
     world.start(0);
     world.run();
     assert_eq!(world.brief("t", 0), (1, 1, vec![1]), "now it was the process");
+}
+
+/// Its session expired, its process lived on, and the leader took it back before it registered.
+#[test]
+fn who_was_taken_into_an_isr_before_it_registered_joins_again() {
+    let mut world = World::with_brokers(&[1, 2]);
+    world.create_topic("t", &[&[1, 2], &[1]]);
+    world.stop(2);
+    world.run();
+    assert_eq!(world.brief("t", 0), (1, 1, vec![1]));
+    let (broker_epoch, state) = (world.broker_epoch(1).unwrap(), world.state("t", 0));
+    let proposal =
+        IsrProposal { partition: id("t", 0), leader_epoch: state.leader_epoch, isr: vec![1, 2], zk_version: 1 };
+    world.ask(Request::AlterIsr { broker: 1, broker_epoch, proposals: vec![proposal] });
+    assert_eq!(world.brief("t", 0), (1, 1, vec![1, 2]));
+    world.start_plain(2);
+    world.run();
+    assert_eq!(world.brief("t", 0), (1, 2, vec![1]), "it may have been another process");
+    assert_eq!(world.led(2)[&id("t", 0)].leader_and_isr.leader, 1, "and is told whom to follow");
+    assert_eq!(world.brief("t", 1), (1, 0, vec![1]), "not concerned");
 }
 
 #[test]
