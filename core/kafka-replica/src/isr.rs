@@ -87,7 +87,7 @@ pub enum IsrAnswer {
     },
     /// Refused because this broker's view is old: it stays as it is until the controller sends the new state.
     Outdated,
-    /// A conditional write of the znode found another version: nothing has changed, and a later change may be tried.
+    /// A conditional write of the znode found another version in the same epoch: nothing has changed, and a later change may be tried.
     Unchanged,
     /// Not known whether it was done: ask again.
     Retry,

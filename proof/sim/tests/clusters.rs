@@ -52,6 +52,15 @@ fn seven_brokers() {
     assert_seen(&seeds(7, FAULTS_MS, 2), &["acknowledged", "read"]);
 }
 
+/// Each has shown a fault, which docs/simulation.md tells of.
+#[test]
+fn seeds_that_failed_once() {
+    for seed in [35, 107] {
+        let run = run(Plan { seed, brokers: 3, faults_ms: FAULTS_MS, only: None, tells: false });
+        assert_eq!(run.err(), None, "--brokers 3 --faults-ms {FAULTS_MS} --seed {seed}");
+    }
+}
+
 #[test]
 fn nothing_goes_wrong() {
     let seen = seeds(3, 0, 2);

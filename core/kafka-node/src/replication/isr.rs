@@ -198,11 +198,15 @@ impl Broker {
             Some(Ok(Reply::Data(content, stat))) => {
                 let found =
                     LeaderAndIsr::decode(&partition.name.topic, partition.name.partition, content.as_deref().unwrap_or_default());
-                if found.is_ok_and(|found| found == state) && stat.version > change.znode_version {
+                if found.as_ref().is_ok_and(|found| *found == state) && stat.version > change.znode_version {
                     return broker.isr_written(&partition, &change, stat.version, now);
                 }
                 tracing::info!(target: PARTITION, "Cached zkVersion {} not equal to that in zookeeper, skip updating ISR", change.znode_version);
-                broker.isr_answered(&partition, &change, IsrAnswer::Unchanged, now);
+                // In a later epoch the state may rest on what this write made of it, though its answer was lost: whoever was to be added may
+                // lead now. Nothing is taken back before the controller says more.
+                let is_later = found.is_ok_and(|found| found.leader_epoch > change.leader_epoch);
+                let answer = if is_later { IsrAnswer::Outdated } else { IsrAnswer::Unchanged };
+                broker.isr_answered(&partition, &change, answer, now);
             }
             Some(Err(Failure::ConnectionLoss)) | None => {}
             _ => drop(broker.isr_answered(&partition, &change, IsrAnswer::Unchanged, now)),
