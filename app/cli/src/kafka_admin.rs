@@ -3,6 +3,7 @@
 use std::io::{sink, stderr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base::Str;
 use config::Properties;
 use kafka_client::metadata::Node;
 use kafka_client::{Admin, AdminConfig, CallId, CallOptions, ClientError, To};
@@ -67,6 +68,16 @@ impl KafkaAdmin {
     /// From now on calls may take this long, whatever the properties say.
     pub const fn set_timeout_ms(&mut self, timeout_ms: u64) {
         self.timeout_ms = timeout_ms;
+    }
+
+    /// The servers that are asked first.
+    pub(crate) fn bootstrap(&self) -> &[(Str, u16)] {
+        &self.driver.machine.config().network.bootstrap
+    }
+
+    /// How long calls may take.
+    pub(crate) const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
     }
 
     /// How long a broker may wait before it answers: its request's own time-out, within that of the call.

@@ -3,16 +3,24 @@
 //! Where the original gives each part of a call a future of its own, a failure of the whole call is that of each part.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use kafka_client::{CallOptions, ClientError, To, TopicPartition};
 use kafka_proto::messages::{
     alter_partition_reassignments as alter, alter_replica_log_dirs, describe_log_dirs, elect_leaders,
-    incremental_alter_configs, list_partition_reassignments as list, metadata,
+    incremental_alter_configs, list_offset, list_partition_reassignments as list, metadata,
 };
 use kafka_proto::{AnyRequest, AnyResponse, ErrorCode};
 
 use crate::java;
 use crate::kafka_admin::{KafkaAdmin, REQUEST_TIMEOUT_MS, mismatched};
+
+/// A time stamp that asks for the end of a partition.
+pub(crate) const LATEST: i64 = -1;
+/// A time stamp that asks for the start of a partition.
+pub(crate) const EARLIEST: i64 = -2;
+/// How long to wait before the same is asked again.
+const BACKOFF: Duration = Duration::from_millis(100);
 
 /// A reassignment that goes on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,6 +125,75 @@ impl KafkaAdmin {
             described.entry(topic).or_insert_with_key(|topic| Err(not_found(topic)));
         }
         described
+    }
+
+    /// The offset of the first record of each partition that is not older than `timestamp`; -1 if there is none. See [`LATEST`] and
+    /// [`EARLIEST`].
+    pub(crate) fn offsets(
+        &mut self,
+        partitions: &[(String, i32)],
+        timestamp: i64,
+    ) -> Result<BTreeMap<(String, i32), i64>, ClientError> {
+        let end = Instant::now() + self.timeout();
+        // A broker refuses to answer twice for a partition.
+        let once: BTreeSet<&(String, i32)> = partitions.iter().collect();
+        let mut wanted: Vec<(String, i32)> = once.into_iter().cloned().collect();
+        let mut offsets = BTreeMap::new();
+        while !wanted.is_empty() {
+            wanted = self.add_offsets(&wanted, timestamp, &mut offsets)?;
+            if !wanted.is_empty() {
+                if Instant::now() >= end {
+                    let text = "Timed out waiting for a node assignment. Call: metadata".to_owned();
+                    return Err(ClientError::Timeout(text));
+                }
+                std::thread::sleep(BACKOFF);
+            }
+        }
+        Ok(offsets)
+    }
+
+    /// Asks the leaders once; gives what must be asked again, of other leaders.
+    fn add_offsets(
+        &mut self,
+        partitions: &[(String, i32)],
+        timestamp: i64,
+        offsets: &mut BTreeMap<(String, i32), i64>,
+    ) -> Result<Vec<(String, i32)>, ClientError> {
+        let topics: BTreeSet<&String> = partitions.iter().map(|(topic, _)| topic).collect();
+        let topics: Vec<String> = topics.into_iter().cloned().collect();
+        let options = CallOptions { try_again: stale_metadata, ..CallOptions::named("metadata") };
+        let cluster = self.metadata_with(options, Some(&topics))?;
+        let leader = |(topic, index): &(String, i32)| {
+            let topic = cluster.topics.iter().find(|described| *described.name == **topic)?;
+            topic.partitions.iter().find(|partition| partition.partition_index == *index).map(|found| found.leader_id)
+        };
+        let mut by_leader: BTreeMap<i32, BTreeMap<&str, Vec<i32>>> = BTreeMap::new();
+        for partition in partitions {
+            let leader = leader(partition).filter(|leader| *leader >= 0);
+            let leader = leader.ok_or(ClientError::Broker { code: ErrorCode::LEADER_NOT_AVAILABLE, message: None })?;
+            by_leader.entry(leader).or_default().entry(&partition.0).or_default().push(partition.1);
+        }
+        let mut again = Vec::new();
+        for (leader, topics) in by_leader {
+            let request = offsets_request(topics, timestamp);
+            let AnyResponse::ListOffset(answer) =
+                self.call(&format!("listOffsets on broker {leader}"), To::Node(leader), request)?
+            else {
+                return Err(mismatched());
+            };
+            for topic in answer.topics {
+                for found in topic.partitions {
+                    let partition = (topic.name.to_string(), found.partition_index);
+                    if found.error_code.invalidates_metadata() {
+                        again.push(partition);
+                        continue;
+                    }
+                    ClientError::check(found.error_code)?;
+                    offsets.insert(partition, found.offset);
+                }
+            }
+        }
+        Ok(again)
     }
 
     /// `listPartitionReassignments` of these partitions, or of all.
@@ -312,6 +389,25 @@ impl KafkaAdmin {
         }
         Ok(java::hash_order_by(outcomes, |(partition, _)| java::topic_partition_hash(partition)))
     }
+}
+
+fn offsets_request(topics: BTreeMap<&str, Vec<i32>>, timestamp: i64) -> list_offset::Request {
+    let topics = topics.into_iter().map(|(name, indexes)| list_offset::RequestTopic {
+        name: name.into(),
+        partitions: indexes
+            .into_iter()
+            .map(|partition_index| list_offset::RequestPartition { partition_index, timestamp, ..Default::default() })
+            .collect(),
+    });
+    list_offset::Request { replica_id: -1, isolation_level: 0, topics: topics.collect() }
+}
+
+/// What makes the original ask for the topics again.
+fn stale_metadata(response: &AnyResponse) -> Option<ErrorCode> {
+    let AnyResponse::Metadata(response) = response else { return None };
+    let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+    let codes = response.topics.iter().map(|topic| topic.error_code);
+    codes.chain(partitions.map(|partition| partition.error_code)).find(|code| code.invalidates_metadata())
 }
 
 fn altered(response: alter::Response) -> Outcomes {

@@ -88,9 +88,8 @@ pub static COMMANDS: &[Command] = &[
     kafka("trogdor", "org.apache.kafka.trogdor.agent.Agent"),
 ];
 
-/// Classes with a `main` that no script runs: they are asked for by `kafka-run-class.sh CLASS`, or by `java -cp ... CLASS`. None
-/// of them is here yet.
-pub static LATER_CLASSES: &[&str] = &[
+/// Classes with a `main` that no script runs: they are asked for by `kafka-run-class.sh CLASS`, or by `java -cp ... CLASS`.
+pub static CLASSES: &[&str] = &[
     "kafka.tools.EndToEndLatency",
     "kafka.tools.GetOffsetShell",
     "kafka.tools.JmxTool",

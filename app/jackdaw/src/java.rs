@@ -130,8 +130,8 @@ impl Java {
 pub(crate) fn begins_line(word: &str) -> bool {
     let option = word.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&word);
     let other = [cli::upstream::FOUR_LETTER_WORD, cli::upstream::VERSION_INFO, ZOOKEEPER_SHELL_CLASS].contains(&word);
-    let later = cli::upstream::LATER_CLASSES.contains(&word);
-    option || other || later || cli::upstream::by_class(word).is_some()
+    let alone = cli::upstream::CLASSES.contains(&word);
+    option || other || alone || cli::upstream::by_class(word).is_some()
 }
 
 /// Who this is, in one line.
@@ -173,7 +173,7 @@ fn run_tool(class: &str, arguments: &[String]) -> i32 {
     };
     match cli::run(name, &arguments) {
         Some(code) => code,
-        None if cli::upstream::by_name(name).is_none() && !cli::upstream::LATER_CLASSES.contains(&name) => {
+        None if cli::upstream::by_name(name).is_none() && !cli::upstream::CLASSES.contains(&name) => {
             eprintln!("Error: Could not find or load main class {class}");
             1
         }

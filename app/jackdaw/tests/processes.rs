@@ -304,7 +304,7 @@ fn the_class_of_the_broker_tells_its_usage_and_version() {
 
 #[test]
 fn a_class_of_a_later_version_is_told_from_one_that_never_was() {
-    for class in ["kafka.tools.GetOffsetShell", "kafka.admin.AclCommand"] {
+    for class in ["kafka.tools.EndToEndLatency", "kafka.admin.AclCommand"] {
         let (code, stdout, stderr) = run(&["-Xmx256m", class, "--broker-list", "localhost:9092", "--topic", "t"]);
         assert_eq!((code, stdout.as_str()), (1, ""), "{class}");
         assert!(stderr.ends_with(": this command is not part of this version of Jackdaw yet.\n"), "{stderr}");

@@ -145,10 +145,10 @@ pub(super) fn check_resolvable(bootstrap: &[(Str, u16)], kind: &str, console: &m
     if found {
         return Ok(());
     }
-    Err(Thrown::new(
-        "org.apache.kafka.common.KafkaException",
-        format!("Failed to construct kafka {kind}: No resolvable bootstrap urls given in bootstrap.servers"),
-    ))
+    let cause = "No resolvable bootstrap urls given in bootstrap.servers";
+    let cause = Thrown::new("org.apache.kafka.common.config.ConfigException", cause);
+    let failed = format!("Failed to construct kafka {kind}");
+    Err(Thrown::new("org.apache.kafka.common.KafkaException", failed).caused_by(cause))
 }
 
 /// Logs what a client warns of.

@@ -2,6 +2,7 @@
 
 mod client;
 mod elections;
+mod get_offset_shell;
 mod kafka_broker_api_versions;
 mod kafka_configs;
 mod kafka_console_consumer;
@@ -56,6 +57,9 @@ static TOOLS: &[(&str, Run)] = &[
     ("kafka-verifiable-producer", kafka_verifiable_producer::run),
 ];
 
+/// The classes that no script runs, of those in [`upstream::CLASSES`] that are here.
+static CLASSES: &[(&str, Run)] = &[("kafka.tools.GetOffsetShell", get_offset_shell::run)];
+
 /// Runs the tool of a script's name (with or without `.sh`) or of a Java class, and gives its exit code; `None` if it is
 /// no tool.
 pub(crate) fn run(name: &str, arguments: &[OsString]) -> Option<i32> {
@@ -69,8 +73,9 @@ pub(crate) fn run(name: &str, arguments: &[OsString]) -> Option<i32> {
 
 /// As [`run`], on other streams.
 pub(crate) fn run_on(name: &str, arguments: &[OsString], console: &mut Console<'_>) -> Option<i32> {
-    let command = upstream::by_name(name).or_else(|| upstream::by_class(name))?;
-    let tool = find(command)?;
+    let command = upstream::by_name(name).or_else(|| upstream::by_class(name));
+    let alone = || CLASSES.iter().find(|(class, _)| *class == name).map(|(_, run)| *run);
+    let tool = command.and_then(find).or_else(alone)?;
     Some(tool(arguments, console).unwrap_or_else(|stop| stop.tell(console)))
 }
 

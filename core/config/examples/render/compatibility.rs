@@ -160,7 +160,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("zookeeper-security-migration.sh", "later"),
     ("kafka-server-start.sh", "served"),
     ("kafka-server-stop.sh", "served"),
-    ("kafka-run-class.sh", "served for the classes behind these commands"),
+    ("kafka-run-class.sh", "served for the classes behind these commands, and `kafka.tools.GetOffsetShell`"),
     ("kafka-topics.sh", "served"),
     ("kafka-configs.sh", "served for topics, brokers and their loggers"),
     ("kafka-console-producer.sh", "served"),

@@ -25,7 +25,7 @@ const RECORDS_BETWEEN_STEPS: u64 = 128;
 /// Runs the command.
 pub(super) fn run(arguments: &[OsString], console: &mut Console<'_>) -> Result<i32, Stop> {
     let options = Options::parse(arguments)?;
-    let mut tool = ConsoleProducer::start(&options, console).map_err(Stop::failure)?;
+    let mut tool = ConsoleProducer::start(&options, console).map_err(|thrown| Stop::failure(thrown.trace()))?;
     let reader = LineMessageReader::new(&options.reader);
     let result = tool.produce_all(reader, options.sync, console);
     // What was taken is sent, whatever ended the reading.

@@ -1,13 +1,12 @@
 //! What the brokers are asked about groups, as `KafkaAdminClient` does it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use base::Str;
-use kafka_client::{CallOptions, ClientError, To};
+use kafka_client::{ClientError, To};
 use kafka_proto::messages::consumer_protocol::Assignment;
 use kafka_proto::messages::{
-    delete_groups, describe_groups, list_groups, list_offset, metadata, offset_commit, offset_delete, offset_fetch,
+    delete_groups, describe_groups, list_groups, metadata, offset_commit, offset_delete, offset_fetch,
 };
 use kafka_proto::{AnyRequest, AnyResponse, ErrorCode};
 
@@ -16,12 +15,6 @@ use crate::java;
 use crate::kafka_admin::{KafkaAdmin, mismatched, thrown, until_brokers_are_known};
 
 const PROTOCOL_TYPE: &str = "consumer";
-/// A time stamp that asks for the end of a partition.
-pub(super) const LATEST: i64 = -1;
-/// A time stamp that asks for the start of a partition.
-pub(super) const EARLIEST: i64 = -2;
-/// How long to wait before the same is asked again.
-const BACKOFF: Duration = Duration::from_millis(100);
 
 /// Topic and index of a partition.
 pub(super) type Partition = (String, i32);
@@ -51,18 +44,16 @@ pub(super) struct Member {
 /// The groups of a cluster.
 pub(super) struct Groups {
     admin: KafkaAdmin,
-    timeout: Duration,
 }
 
 impl Groups {
     pub(super) fn connect(servers: &str, command_config: Option<&str>) -> Result<Self, Stop> {
         let admin = KafkaAdmin::new(command_config, &[("bootstrap.servers", servers)])?;
-        Ok(Self { admin, timeout: Duration::ZERO })
+        Ok(Self { admin })
     }
 
     /// How long each of the following may take.
     pub(super) const fn set_timeout_ms(&mut self, timeout_ms: u64) {
-        self.timeout = Duration::from_millis(timeout_ms);
         self.admin.set_timeout_ms(timeout_ms);
     }
 
@@ -150,73 +141,13 @@ impl Groups {
         Ok(java::hash_order_by(committed, |((topic, index), _)| java::partition_hash(topic, *index)))
     }
 
-    /// The offset of the first record of each partition that is not older than `timestamp`; -1 if there is none. See
-    /// [`LATEST`] and [`EARLIEST`].
+    /// See [`KafkaAdmin::offsets`].
     pub(super) fn offsets(
         &mut self,
         partitions: &[Partition],
         timestamp: i64,
     ) -> Result<BTreeMap<Partition, i64>, Thrown> {
-        let end = Instant::now() + self.timeout;
-        // A broker refuses to answer twice for a partition.
-        let once: BTreeSet<&Partition> = partitions.iter().collect();
-        let mut wanted: Vec<Partition> = once.into_iter().cloned().collect();
-        let mut offsets = BTreeMap::new();
-        while !wanted.is_empty() {
-            wanted = self.add_offsets(&wanted, timestamp, &mut offsets).map_err(executed)?;
-            if !wanted.is_empty() {
-                if Instant::now() >= end {
-                    let text = "Timed out waiting for a node assignment. Call: metadata".to_owned();
-                    return Err(executed(ClientError::Timeout(text)));
-                }
-                std::thread::sleep(BACKOFF);
-            }
-        }
-        Ok(offsets)
-    }
-
-    /// Asks the leaders once; gives what must be asked again, of other leaders.
-    fn add_offsets(
-        &mut self,
-        partitions: &[Partition],
-        timestamp: i64,
-        offsets: &mut BTreeMap<Partition, i64>,
-    ) -> Result<Vec<Partition>, ClientError> {
-        let topics: BTreeSet<&String> = partitions.iter().map(|(topic, _)| topic).collect();
-        let topics: Vec<String> = topics.into_iter().cloned().collect();
-        let options = CallOptions { try_again: stale_metadata, ..CallOptions::named("metadata") };
-        let cluster = self.admin.metadata_with(options, Some(&topics))?;
-        let leader = |(topic, index): &Partition| {
-            let topic = cluster.topics.iter().find(|described| *described.name == **topic)?;
-            topic.partitions.iter().find(|partition| partition.partition_index == *index).map(|found| found.leader_id)
-        };
-        let mut by_leader: BTreeMap<i32, BTreeMap<&str, Vec<i32>>> = BTreeMap::new();
-        for partition in partitions {
-            let leader = leader(partition).filter(|leader| *leader >= 0);
-            let leader = leader.ok_or(ClientError::Broker { code: ErrorCode::LEADER_NOT_AVAILABLE, message: None })?;
-            by_leader.entry(leader).or_default().entry(&partition.0).or_default().push(partition.1);
-        }
-        let mut again = Vec::new();
-        for (leader, topics) in by_leader {
-            let request = offsets_request(topics, timestamp);
-            let AnyResponse::ListOffset(answer) =
-                self.admin.call(&format!("listOffsets on broker {leader}"), To::Node(leader), request)?
-            else {
-                return Err(mismatched());
-            };
-            for topic in answer.topics {
-                for found in topic.partitions {
-                    let partition = (topic.name.to_string(), found.partition_index);
-                    if found.error_code.invalidates_metadata() {
-                        again.push(partition);
-                        continue;
-                    }
-                    ClientError::check(found.error_code)?;
-                    offsets.insert(partition, found.offset);
-                }
-            }
-        }
-        Ok(again)
+        self.admin.offsets(partitions, timestamp).map_err(executed)
     }
 
     /// Commits offsets in the name of a group that has no members.
@@ -364,25 +295,6 @@ fn member(member: &describe_groups::Member) -> Result<Member, Thrown> {
         host: member.client_host.to_string(),
         partitions: java::hash_order_copied(16, partitions, |(topic, index)| java::partition_hash(topic, *index)),
     })
-}
-
-fn offsets_request(topics: BTreeMap<&str, Vec<i32>>, timestamp: i64) -> list_offset::Request {
-    let topics = topics.into_iter().map(|(name, indexes)| list_offset::RequestTopic {
-        name: name.into(),
-        partitions: indexes
-            .into_iter()
-            .map(|partition_index| list_offset::RequestPartition { partition_index, timestamp, ..Default::default() })
-            .collect(),
-    });
-    list_offset::Request { replica_id: -1, isolation_level: 0, topics: topics.collect() }
-}
-
-/// What makes the original ask for the topics again.
-fn stale_metadata(response: &AnyResponse) -> Option<ErrorCode> {
-    let AnyResponse::Metadata(response) = response else { return None };
-    let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
-    let codes = response.topics.iter().map(|topic| topic.error_code);
-    codes.chain(partitions.map(|partition| partition.error_code)).find(|code| code.invalidates_metadata())
 }
 
 fn list_failed(broker: &metadata::Broker, error: &ClientError) -> Thrown {

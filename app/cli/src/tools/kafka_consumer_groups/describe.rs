@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::cluster::{Group, Groups, LATEST, Member, Partition};
+use super::cluster::{Group, Groups, Member, Partition};
 use super::options::GroupOptions;
 use super::{MISSING, print_error, wanted};
 use crate::console::{Console, Thrown};
 use crate::java;
+use crate::kafka_admin_calls::LATEST;
 
 /// Describes the groups in the order of their names.
 pub(super) fn run(options: &GroupOptions, groups: &mut Groups, console: &mut Console<'_>) -> Result<(), Thrown> {

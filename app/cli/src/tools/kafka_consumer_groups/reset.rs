@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::cluster::{EARLIEST, Groups, LATEST, Partition, executed};
+use super::cluster::{Groups, Partition, executed};
 use super::options::{self, GroupOptions};
 use super::{End, csv, print_error, time, wanted};
 use crate::console::{Console, Thrown};
 use crate::java;
+use crate::kafka_admin_calls::{EARLIEST, LATEST};
 
 const LOGGER: &str = "kafka.admin.ConsumerGroupCommand$";
 
