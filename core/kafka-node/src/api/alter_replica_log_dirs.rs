@@ -88,6 +88,8 @@ fn alter_one(
     if partition.log().log_dir() == dir || logs.future(name).is_some() {
         return Ok(());
     }
+    // Back to where it has just come from: that directory still has the old log for a moment.
+    broker.moves.await_step(&name.topic, name.partition);
     let config = broker.log_config_of(&name.topic);
     let future = logs.create_future(name, &config, now, slow).map_err(|error| errors::of_log(&error))?;
     broker.start_move(partition, future);

@@ -114,6 +114,15 @@ impl Moves {
         }
     }
 
+    /// Waits for the step of a partition's move that is under way. Behind it a log that was exchanged for its copy is gone, unless that failed.
+    pub(crate) fn await_step(&self, topic: &str, partition: i32) {
+        let name = (Str::copied(topic), partition);
+        let one = self.movers.lock().all.values().find_map(|mover| mover.moves.get(&name).cloned());
+        if let Some(one) = one {
+            drop(one.work.lock());
+        }
+    }
+
     /// Ends all moves, before the logs are closed; when it returns, nobody works on a copy.
     pub(crate) fn stop_all(&self) {
         let movers = {
