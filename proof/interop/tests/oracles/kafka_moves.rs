@@ -173,7 +173,7 @@ fn said(finished: &Finished) -> String {
 }
 
 /// A move under producers, with everything that is told of it.
-fn move_under_load(bench: &mut Bench, topic: &str, id: usize) -> String {
+fn move_under_load(bench: &mut Bench, topic: &str, id: usize, kind: Kind) -> String {
     bench.fill(topic, id);
     let traffic = Traffic::begin(&bench.cluster, topic).unwrap();
     let mut all = String::new();
@@ -203,17 +203,20 @@ fn move_under_load(bench: &mut Bench, topic: &str, id: usize) -> String {
     let folders = bench.folders(topic, id);
     assert_eq!(folders[to], [String::new()]);
     assert!(folders[1 - to].iter().all(|kind| kind == "delete"), "{folders:?}");
-    traffic.goes_on(&mut bench.cluster, "a move").unwrap();
-    let account = traffic.account(&mut bench.cluster).unwrap();
-    println!("broker {id}: {account:?}");
+    // The original's own broker was seen to answer nothing more for a partition that it had moved under load.
+    if kind == Ours {
+        traffic.goes_on(&mut bench.cluster, "a move").unwrap();
+        let account = traffic.account(&mut bench.cluster).unwrap();
+        println!("broker {id}: {account:?}");
+    }
     all
 }
 
 #[test]
 fn a_move_is_told_of_and_made_as_the_original_makes_it() {
     let mut bench = Bench::start([Theirs, Ours]);
-    let theirs = move_under_load(&mut bench, "from-the-jvm", 1);
-    let ours = move_under_load(&mut bench, "from-us-also", 2);
+    let theirs = move_under_load(&mut bench, "from-the-jvm", 1, Theirs);
+    let ours = move_under_load(&mut bench, "from-us-also", 2, Ours);
     assert_eq!(theirs, ours);
     assert!(theirs.contains("still in progress") && theirs.contains("completed successfully"), "{theirs}");
     comes_into_the_named_directory(&mut bench);
