@@ -6,8 +6,8 @@
 //! new election: when a quorum follows, and the leader itself says that it leads.
 //!
 //! Where this differs from 3.6.3, unseen by its peers:
-//! - The wait before a vote is final ends once every voter was heard in this round or is out of reach, and what arrives
-//!   meanwhile is counted, not dropped.
+//! - The wait before a vote is final ends once every voter was heard in this round, or is out of reach after it was heard
+//!   of, and what arrives meanwhile is counted, not dropped.
 //! - A voter whose connection is lost is tried again after 200 ms, doubling to 1 s, and not only when everybody is told
 //!   again, up to 60 s later.
 //! - A leader that there is is found by a quorum of the list in force alone, also while another list is proposed.
@@ -206,6 +206,8 @@ pub struct Election {
     belief: Option<Belief>,
     /// Voters without a connection, until they are heard again.
     lost: BTreeSet<ServerId>,
+    /// Voters that were heard of since this server has started.
+    met: BTreeSet<ServerId>,
     /// See [`Election::voted_epoch`].
     voted: BTreeMap<ServerId, i64>,
     /// Votes of those who looked for a leader while this server still had one. Who loses it a moment later counts them: their
@@ -227,6 +229,7 @@ impl Election {
             look: None,
             belief: None,
             lost: BTreeSet::new(),
+            met: BTreeSet::new(),
             voted: BTreeMap::new(),
             early: BTreeMap::new(),
             strangers: (Monotonic::from_nanoseconds(0), 0),
@@ -238,6 +241,7 @@ impl Election {
     pub fn set_electorate(&mut self, is_observer: bool, electorate: Electorate) {
         self.is_observer = is_observer;
         self.lost.retain(|id| electorate.is_voter(*id));
+        self.met.retain(|id| electorate.is_voter(*id));
         self.voted.retain(|id, _| electorate.is_voter(*id));
         self.electorate = electorate;
     }
@@ -284,6 +288,7 @@ impl Election {
             return;
         }
         self.lost.remove(&from);
+        self.met.insert(from);
         if notification.state == PeerState::Looking && self.electorate.is_voter(from) {
             self.voted.insert(from, notification.vote.peer_epoch.max(epoch_of(notification.vote.zxid)));
         }
@@ -311,12 +316,16 @@ impl Election {
         }
     }
 
-    /// The election connection to `peer` was closed or could not be made: nobody need wait for its vote.
+    /// The election connection to `peer` was closed or could not be made: nobody need wait for its vote, if it was there before.
     pub fn peer_lost(&mut self, peer: ServerId, now: Monotonic, effects: &mut Vec<ElectionEffect>) {
         if !self.electorate.is_voter(peer) || peer == self.me {
             return;
         }
-        self.lost.insert(peer);
+        // One that was never heard of may just be starting: two that did not wait for it could each be elected by the same third one, and who was
+        // forsaken would lead nobody until `initLimit` is over.
+        if self.met.contains(&peer) {
+            self.lost.insert(peer);
+        }
         self.early.remove(&peer);
         // It may come back with another history, and as a learner before its vote is here.
         self.voted.remove(&peer);

@@ -78,15 +78,22 @@ fn a_vote_that_goes_over_to_another_ends_the_wait() {
     assert_eq!(two.waits(), (200, vec![told(&[1, 3, 4, 5], vote(2, 7, 1), 1)]));
 }
 
+/// A voter that was there before: it led.
+fn two_that_followed_three() -> Elector {
+    let mut two = Elector::new(2, of(3));
+    assert_eq!(two.hears(3, Leading, vote(3, 0, 0), 0), []);
+    two
+}
+
 #[test]
 fn nobody_waits_for_voters_out_of_reach() {
-    let mut two = Elector::new(2, of(3));
+    let mut two = two_that_followed_three();
     two.look(0, 0);
     two.hears(1, Looking, vote(2, 0, 0), 1);
     assert_eq!(two.loses(3), [Did::Elected(vote(2, 0, 0), Leading)]);
 
     // As a leader dies, its connection ends first.
-    let mut two = Elector::new(2, of(3));
+    let mut two = two_that_followed_three();
     assert_eq!(two.loses(3), []);
     two.look(0, 0);
     assert_eq!(two.hears(1, Looking, vote(2, 0, 0), 1), [Did::Elected(vote(2, 0, 0), Leading)]);
@@ -98,11 +105,39 @@ fn nobody_waits_for_voters_out_of_reach() {
     assert_eq!(two.hears(1, Following, vote(3, 0, 0), 1), [Did::Elected(vote(3, 0, 0), Following)]);
 
     // It is back: it is waited for.
-    let mut two = Elector::new(2, of(3));
+    let mut two = two_that_followed_three();
     two.look(0, 0);
     two.loses(3);
     two.hears(3, Looking, vote(3, -1, 0), 1);
     assert_eq!(two.hears(1, Looking, vote(2, 0, 0), 1), []);
+}
+
+/// At a first start 1 votes for 2, and for 3 as soon as that has started: if 2 had not waited, it would lead nobody, and not look again
+/// before `initLimit` is over.
+#[test]
+fn a_voter_that_was_never_heard_of_may_be_starting() {
+    let mut two = Elector::new(2, of(3));
+    two.look(0, 0);
+    assert_eq!(two.loses(3), []);
+    assert_eq!(two.hears(1, Looking, vote(2, 0, 0), 1), []);
+    assert_eq!(two.loses(3), [], "it is tried again meanwhile");
+    two.now = two.now.plus_ms(5);
+    let elected = Did::Elected(vote(3, 0, 0), Following);
+    assert_eq!(two.hears(3, Looking, vote(3, 0, 0), 1), [told(&[1, 3], vote(3, 0, 0), 1), elected]);
+
+    // Whether it does not come is known after 200 ms.
+    let mut two = Elector::new(2, of(3));
+    two.look(0, 0);
+    two.hears(1, Looking, vote(2, 0, 0), 1);
+    two.loses(3);
+    let begun = two.now;
+    let did = loop {
+        let (_, did) = two.waits();
+        if did.iter().any(|did| matches!(did, Did::Elected(..))) {
+            break did;
+        }
+    };
+    assert_eq!((did, two.now), (vec![Did::Elected(vote(2, 0, 0), Leading)], begun.plus_ms(200)));
 }
 
 #[test]
