@@ -1,8 +1,10 @@
 //! How a broker starts: paths, cluster id, own id, logs, registration, office (upstream: `KafkaServer.startup`,
 //! `KafkaZkClient.registerBroker`).
 //!
-//! Each step is one pipelined batch of znode operations, or jobs on disk threads; the next step is its continuation. A
-//! cluster id that does not fit ends the start before anything is written: a tree that was lost is not taken for a new one.
+//! Each step is one pipelined batch of znode operations, or jobs on disk threads; the next step is its continuation. A step over which
+//! the session expires is done again in the next one. What ZooKeeper refuses ends the start: that a znode is not there is one thing, that it
+//! can't be read another. A cluster id that does not fit ends it before anything is written: a tree that was lost is not taken for a new
+//! one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -31,9 +33,6 @@ const REGISTRATION_RETRY_MS: u64 = 100;
 /// keeps recovery after a crash short, and costs one sync for gigabytes.
 const BACKGROUND_FLUSH_MS: u64 = 60_000;
 const BACKGROUND_FLUSH_BYTES: u64 = 1 << 30;
-
-/// One step of a start: what was worked out so far, and the outcomes of a batch.
-type Step = fn(&Arc<Broker>, Startup, Vec<Outcome>, Now) -> Result<(), StartError>;
 
 /// What a start works on until the broker serves.
 pub(crate) struct Startup {
@@ -242,8 +241,8 @@ impl Broker {
     pub(crate) fn start_with(self: &Arc<Self>, startup: Startup) {
         let mut operations = vec![read(znode::CLUSTER_ID)];
         operations.extend(self.persistent_paths().into_iter().map(|path| create(path, None)));
-        self.ask_zookeeper(operations, move |broker, outcomes, now| {
-            broker.finish_step(Self::take_cluster_id, startup, outcomes, now);
+        self.ask_in_any_session(operations, move |broker, outcomes, _| {
+            broker.end_on_error(broker.take_cluster_id(startup, outcomes));
         });
     }
 
@@ -254,15 +253,16 @@ impl Broker {
         wanted.flat_map(|path| znode::ancestry(path)).filter(|path| seen.insert(*path)).map(str::to_owned).collect()
     }
 
-    fn finish_step(self: &Arc<Self>, step: Step, startup: Startup, outcomes: Vec<Outcome>, now: Now) {
-        if let Err(error) = step(self, startup, outcomes, now) {
+    /// An error of one step ends the start.
+    fn end_on_error(&self, step: Result<(), StartError>) {
+        if let Err(error) = step {
             self.host.fail(error.into());
         }
     }
 
-    fn take_cluster_id(self: &Arc<Self>, startup: Startup, outcomes: Vec<Outcome>, _: Now) -> Result<(), StartError> {
+    fn take_cluster_id(self: &Arc<Self>, startup: Startup, outcomes: Vec<Outcome>) -> Result<(), StartError> {
         let stored = startup.stored()?.and_then(|metadata| metadata.cluster_id);
-        let found = outcomes.into_iter().next().unwrap_or(Err(Failure::ConnectionLoss));
+        let found = outcomes.into_iter().next().unwrap_or(Err(Failure::Other(0)));
         match (found, stored) {
             (Ok(Reply::Data(content, _)), stored) => {
                 let found = cluster_id_of(content.as_deref())?;
@@ -281,15 +281,14 @@ impl Broker {
                     create(znode::CLUSTER_ID.to_owned(), Some(ClusterId(id).encode())),
                     read(znode::CLUSTER_ID),
                 ];
-                self.ask_zookeeper(operations, move |broker, mut outcomes, now| {
+                self.ask_in_any_session(operations, move |broker, mut outcomes, _| {
                     // Another broker may have been quicker: what stands there counts.
                     let last = outcomes.pop().into_iter().collect();
-                    broker.finish_step(Self::take_cluster_id, startup, last, now);
+                    broker.end_on_error(broker.take_cluster_id(startup, last));
                 });
                 Ok(())
             }
-            (Ok(_), _) => Ok(()),
-            (Err(failure), _) => Err(StartError::ZooKeeper { what: znode::CLUSTER_ID.to_owned(), failure }),
+            (other, _) => Err(refused(znode::CLUSTER_ID, Some(other))),
         }
     }
 
@@ -312,8 +311,8 @@ impl Broker {
                     data: Some(bytes::Bytes::new()),
                     version: -1,
                 };
-                self.ask_zookeeper(vec![next], move |broker, outcomes, now| {
-                    broker.finish_step(Self::take_generated_id, startup, outcomes, now);
+                self.ask_in_any_session(vec![next], move |broker, outcomes, _| {
+                    broker.end_on_error(broker.take_generated_id(startup, outcomes));
                 });
                 Ok(())
             }
@@ -321,39 +320,51 @@ impl Broker {
         }
     }
 
-    fn take_generated_id(self: &Arc<Self>, startup: Startup, outcomes: Vec<Outcome>, _: Now) -> Result<(), StartError> {
+    fn take_generated_id(self: &Arc<Self>, startup: Startup, outcomes: Vec<Outcome>) -> Result<(), StartError> {
         match outcomes.into_iter().next() {
             Some(Ok(Reply::Stat(stat))) => {
                 self.set_id(stat.version + self.settings().reserved_broker_id_max);
                 self.read_topic_configs(startup);
                 Ok(())
             }
-            Some(Err(failure)) => Err(StartError::ZooKeeper { what: znode::BROKER_SEQUENCE.to_owned(), failure }),
-            _ => Ok(()),
+            other => Err(refused(znode::BROKER_SEQUENCE, other)),
         }
     }
 
     /// The settings of all topics, read in one batch, so that logs are loaded with theirs.
     fn read_topic_configs(self: &Arc<Self>, startup: Startup) {
-        let list = Operation::GetChildren { path: "/config/topics".to_owned(), watch: false };
-        self.ask_zookeeper(vec![list], move |broker, outcomes, _| {
-            let names = match outcomes.into_iter().next() {
-                Some(Ok(Reply::Children(names))) => names,
-                _ => Vec::new(),
+        let list = Operation::GetChildren { path: znode::CONFIG_TOPICS.to_owned(), watch: false };
+        self.ask_in_any_session(vec![list], move |broker, outcomes, _| {
+            let names = match children_of(znode::CONFIG_TOPICS, outcomes) {
+                Ok(names) => names,
+                Err(error) => return broker.host.fail(error.into()),
             };
             let operations = names.iter().map(|name| read(&znode::entity_config("topics", name))).collect();
-            broker.ask_zookeeper(operations, move |broker, outcomes, _| {
-                for (name, outcome) in names.into_iter().zip(outcomes) {
-                    if let Ok(Reply::Data(content, _)) = outcome
-                        && let Ok(config) = EntityConfig::decode(&name, content.as_deref().unwrap_or_default())
-                    {
-                        let resolved = broker.set_topic_overrides(&name, config);
-                        startup.topic_configs.lock().insert(name, resolved);
-                    }
-                }
-                broker.load_logs(startup);
+            broker.ask_in_any_session(operations, move |broker, outcomes, _| {
+                broker.end_on_error(broker.take_topic_configs(startup, names, outcomes));
             });
         });
+    }
+
+    fn take_topic_configs(
+        self: &Arc<Self>,
+        startup: Startup,
+        names: Vec<String>,
+        outcomes: Vec<Outcome>,
+    ) -> Result<(), StartError> {
+        for (name, outcome) in names.into_iter().zip(outcomes) {
+            let Some(content) = content_of(&znode::entity_config("topics", &name), outcome)? else { continue };
+            match EntityConfig::decode(&name, &content) {
+                Ok(config) => {
+                    let resolved = self.set_topic_overrides(&name, config);
+                    startup.topic_configs.lock().insert(name, resolved);
+                }
+                // Empty for the original, too.
+                Err(error) => tracing::error!(target: SERVER, "{error}"),
+            }
+        }
+        self.load_logs(startup);
+        Ok(())
     }
 
     /// Loads the logs on disk threads; the job that ends last goes on.
@@ -398,18 +409,18 @@ impl Broker {
     /// Two brokers at one address would each be taken for the other: the start ends where another has registered one of this broker's.
     fn look_at_others(self: &Arc<Self>) {
         let list = Operation::GetChildren { path: znode::BROKER_IDS.to_owned(), watch: false };
-        self.ask_zookeeper(vec![list], move |broker, outcomes, _| {
-            let names = match outcomes.into_iter().next() {
-                Some(Ok(Reply::Children(names))) => names,
-                _ => Vec::new(),
+        self.ask_in_any_session(vec![list], move |broker, outcomes, _| {
+            let names = match children_of(znode::BROKER_IDS, outcomes) {
+                Ok(names) => names,
+                Err(error) => return broker.host.fail(error.into()),
             };
             let others = names.iter().filter_map(|name| name.parse().ok()).filter(|id| *id != broker.id());
             let others: Vec<i32> = others.collect();
             let operations = others.iter().map(|id| read(&znode::broker(*id))).collect();
-            broker.ask_zookeeper(operations, move |broker, outcomes, now| {
-                let taken = others.into_iter().zip(outcomes).find_map(|(id, outcome)| broker.endpoints_of(id, outcome));
-                match taken {
-                    Some(taken) => broker.host.fail(taken.into()),
+            broker.ask_in_any_session(operations, move |broker, outcomes, now| {
+                let mut looks = others.into_iter().zip(outcomes).map(|(id, outcome)| broker.look_at(id, outcome));
+                match looks.find_map(Result::err) {
+                    Some(error) => broker.host.fail(error.into()),
                     None => broker.register_first(now),
                 }
             });
@@ -423,10 +434,10 @@ impl Broker {
         }
     }
 
-    /// Those of this broker's configured endpoints that another one has registered.
-    fn endpoints_of(&self, other: i32, outcome: Outcome) -> Option<StartError> {
-        let Ok(Reply::Data(content, _)) = outcome else { return None };
-        let registration = BrokerRegistration::decode(other, content.as_deref().unwrap_or_default()).ok()?;
+    /// Refuses to be at an address that another broker has registered.
+    fn look_at(&self, other: i32, outcome: Outcome) -> Result<(), StartError> {
+        let Some(content) = content_of(&znode::broker(other), outcome)? else { return Ok(()) };
+        let Ok(registration) = BrokerRegistration::decode(other, &content) else { return Ok(()) };
         let settings = self.settings();
         // What is filled in later, the host's own name or a free port, is compared with nobody's.
         let own = settings.listeners.advertised.iter().filter(|own| own.port != 0);
@@ -436,7 +447,10 @@ impl Broker {
         });
         let taken: Vec<String> =
             own.map(|own| format!("{}:{}", own.host.as_deref().unwrap_or_default(), own.port)).collect();
-        (!taken.is_empty()).then(|| StartError::EndpointTaken { endpoints: taken.join(","), broker: other })
+        match taken.is_empty() {
+            true => Ok(()),
+            false => Err(StartError::EndpointTaken { endpoints: taken.join(","), broker: other }),
+        }
     }
 
     /// Writes the registration; also after each expiry of the session. Not under a session that is over: the next one does it.
@@ -577,6 +591,29 @@ impl<F: Fn(&Slow) + Send + Sync> Job for Followed<F> {
 
 fn read(path: &str) -> Operation {
     Operation::GetData { path: path.to_owned(), watch: false }
+}
+
+/// The children's names in the answer to a list; none where nothing was made yet.
+fn children_of(path: &str, outcomes: Vec<Outcome>) -> Result<Vec<String>, StartError> {
+    match outcomes.into_iter().next() {
+        Some(Ok(Reply::Children(names))) => Ok(names),
+        Some(Err(Failure::NoNode)) => Ok(Vec::new()),
+        other => Err(refused(path, other)),
+    }
+}
+
+/// What stands in a znode; `None` if it is gone.
+fn content_of(path: &str, outcome: Outcome) -> Result<Option<bytes::Bytes>, StartError> {
+    match outcome {
+        Ok(Reply::Data(content, _)) => Ok(Some(content.unwrap_or_default())),
+        Err(Failure::NoNode) => Ok(None),
+        other => Err(refused(path, Some(other))),
+    }
+}
+
+fn refused(path: &str, outcome: Option<Outcome>) -> StartError {
+    let failure = outcome.and_then(Result::err).unwrap_or(Failure::Other(0));
+    StartError::ZooKeeper { what: path.to_owned(), failure }
 }
 
 fn create(path: String, data: Option<bytes::Bytes>) -> Operation {

@@ -144,6 +144,25 @@ impl Broker {
         self.host.zookeeper_ready();
     }
 
+    /// As [`Broker::ask_zookeeper`], for what can be asked twice: when the session expires over it, the whole batch is asked in the next
+    /// one. `then` is not called where the broker stops meanwhile.
+    pub(crate) fn ask_in_any_session(
+        self: &Arc<Self>,
+        operations: Vec<Operation>,
+        then: impl FnOnce(&Arc<Self>, Vec<Outcome>, Now) + Send + 'static,
+    ) {
+        self.ask_zookeeper(operations.clone(), move |broker, outcomes, now| {
+            let has_failed_by = |failure| outcomes.iter().any(|outcome| *outcome == Err(failure));
+            if has_failed_by(Failure::ConnectionLoss) {
+                return;
+            }
+            if has_failed_by(Failure::SessionExpired) {
+                return broker.ask_in_any_session(operations, then);
+            }
+            then(broker, outcomes, now);
+        });
+    }
+
     /// Begins the session: the host is asked to connect.
     /// A session of an earlier life is closed first, which removes what it registered.
     pub(crate) fn zookeeper_start(
@@ -423,9 +442,13 @@ impl Link {
     ) {
         let Some(index) = self.in_flight.iter().position(|(sent, _)| *sent == id) else { return };
         let Some((_, sent)) = self.in_flight.remove(index) else { return };
-        let outcome = outcome(&self.chroot, &sent.operation, result);
+        let mut outcome = outcome(&self.chroot, &sent.operation, result);
         if outcome == Err(Failure::ConnectionLoss) && !self.client.is_over() {
             return self.send(sent, now.monotonic);
+        }
+        // There is no next session in which it could be asked again.
+        if outcome == Err(Failure::SessionExpired) && self.stage != Stage::Open {
+            outcome = Err(Failure::ConnectionLoss);
         }
         finish(&sent, outcome, news);
     }

@@ -74,6 +74,8 @@ pub const PREFERRED_ELECTION: &str = "/admin/preferred_replica_election";
 pub const ISR_CHANGES: &str = "/isr_change_notification";
 /// Failed log directories.
 pub const LOG_DIR_EVENTS: &str = "/log_dir_event_notification";
+/// What topics set for themselves.
+pub const CONFIG_TOPICS: &str = "/config/topics";
 /// Announcements of changed configs, sequential children.
 pub const CONFIG_CHANGES: &str = "/config/changes";
 /// The block of producer ids that was handed out last.

@@ -198,6 +198,12 @@ fn configs_are_changed_announced_and_described() {
 fn a_new_topic_lives_by_what_it_was_made_with() {
     let mut world = World::new("");
     let mut client = world.connect();
+    create_topic_with_short_records(&mut world, &mut client);
+    assert_eq!(write(&mut world, &mut client, "short"), ErrorCode::NONE);
+    assert_eq!(write(&mut world, &mut client, &"long".repeat(100)), ErrorCode::MESSAGE_TOO_LARGE);
+}
+
+fn create_topic_with_short_records(world: &mut World, client: &mut Client) {
     let config =
         |name: &str, value: &str| create_topics::RequestConfig { name: name.into(), value: Some(value.into()) };
     let topic = create_topics::RequestTopic {
@@ -208,13 +214,12 @@ fn a_new_topic_lives_by_what_it_was_made_with() {
         ..create_topics::RequestTopic::default()
     };
     let request = create_topics::Request { topics: vec![topic], timeout_ms: 1000, ..create_topics::Request::default() };
-    assert_eq!(world.ask(&mut client, &request, 5).topics[0].error_code, ErrorCode::NONE);
-    let mut produce = |world: &mut World, value: &str| {
-        let request = crate::data::produce_request(crate::data::batch(&[value]), -1);
-        world.ask(&mut client, &request, 8).topics[0].partitions[0].error_code
-    };
-    assert_eq!(produce(&mut world, "short"), ErrorCode::NONE);
-    assert_eq!(produce(&mut world, &"long".repeat(100)), ErrorCode::MESSAGE_TOO_LARGE);
+    assert_eq!(world.ask(client, &request, 5).topics[0].error_code, ErrorCode::NONE);
+}
+
+fn write(world: &mut World, client: &mut Client, value: &str) -> ErrorCode {
+    let request = crate::data::produce_request(crate::data::batch(&[value]), -1);
+    world.ask(client, &request, 8).topics[0].partitions[0].error_code
 }
 
 #[test]
@@ -267,6 +272,48 @@ fn a_start_goes_on_in_the_session_after_the_one_in_which_it_began() {
     }
     assert_eq!(*world.process.failed.lock(), None);
     assert!(world.broker.is_ready());
+}
+
+/// Wherever the session ends: the step is done again in the next one, and topics' logs live by what is set for them.
+#[test]
+fn a_start_may_be_cut_off_by_the_sessions_end_anywhere() {
+    for pieces in 0.. {
+        let mut world = World::new("zookeeper.session.timeout.ms=6000");
+        let mut client = world.connect();
+        create_topic_with_short_records(&mut world, &mut client);
+        world.stop();
+        let was_cut_off = world.expire_within(pieces, World::begin_anew);
+        assert_eq!(*world.process.failed.lock(), None, "after {pieces} pieces");
+        assert!(world.broker.is_ready(), "after {pieces} pieces");
+        let mut client = world.connect();
+        assert_eq!(write(&mut world, &mut client, "short"), ErrorCode::NONE, "after {pieces} pieces");
+        let long = write(&mut world, &mut client, &"long".repeat(100));
+        assert_eq!(long, ErrorCode::MESSAGE_TOO_LARGE, "after {pieces} pieces");
+        if !was_cut_off {
+            assert!(pieces > 8, "{pieces}");
+            return;
+        }
+    }
+}
+
+/// As above, where nothing is there yet: neither the cluster's id nor the broker's.
+#[test]
+fn a_first_start_may_be_cut_off_by_the_sessions_end_anywhere() {
+    for pieces in 0.. {
+        let mut world = World::cluster(0, "");
+        let was_cut_off = world.expire_within(pieces, |world| {
+            assert_eq!(world.start_further("broker.id=-1\nzookeeper.session.timeout.ms=6000"), None);
+        });
+        assert_eq!(*world.process.failed.lock(), None, "after {pieces} pieces");
+        assert!(world.broker.is_ready(), "after {pieces} pieces");
+        let mut client = world.connect();
+        let told = world.ask(&mut client, &metadata::Request::default(), 2);
+        assert!(told.brokers[0].node_id > 1000 && told.cluster_id.is_some(), "after {pieces} pieces: {told:?}");
+        if !was_cut_off {
+            assert!(pieces > 8, "{pieces}");
+            return;
+        }
+    }
 }
 
 #[test]

@@ -115,6 +115,8 @@ pub(crate) struct World {
     pub(crate) without_zookeeper: bool,
     /// Brokers that can't be reached by others.
     pub(crate) unreachable: BTreeSet<usize>,
+    /// So many more pieces of what ZooKeeper says reach the brokers; `None` for all.
+    pub(crate) pieces_left: Option<usize>,
 }
 
 impl Deref for World {
@@ -231,6 +233,7 @@ impl World {
             links: 0,
             without_zookeeper: false,
             unreachable: BTreeSet::new(),
+            pieces_left: None,
         };
         world.take_zookeeper(effects);
         for index in 0..count {
@@ -249,7 +252,7 @@ impl World {
     /// Starts one more broker; why it failed, if it did.
     pub(crate) fn start_further(&mut self, lines: &str) -> Option<String> {
         let index = self.nodes.len();
-        self.nodes.push(Node::new(index, lines, self.process.now()));
+        self.nodes.push(Node::new(index, lines, self.now()));
         self.nodes[index].start();
         self.settle();
         self.nodes[index].process.failed.lock().clone()
@@ -290,10 +293,15 @@ impl World {
         self.start(index);
     }
 
-    /// Starts a broker on the disk of the one before, and stops time at the moment when it lets clients in.
-    pub(crate) fn start_until_ready(&mut self) {
+    /// As [`World::start_node`], for a broker that need not come up.
+    pub(crate) fn begin_anew(&mut self) {
         self.nodes[0].renew();
         self.nodes[0].start();
+    }
+
+    /// Starts a broker on the disk of the one before, and stops time at the moment when it lets clients in.
+    pub(crate) fn start_until_ready(&mut self) {
+        self.begin_anew();
         while !self.broker.is_ready() {
             assert!(self.run_link(0) | self.run_jobs() | self.run_alarm(), "the broker never gets ready");
         }
@@ -360,11 +368,22 @@ impl World {
         }
     }
 
+    /// Does something while so many more pieces come of what ZooKeeper says; then the session expires. Whether it came to that.
+    pub(crate) fn expire_within(&mut self, pieces: usize, act: impl FnOnce(&mut Self)) -> bool {
+        self.pieces_left = Some(pieces);
+        act(self);
+        self.settle();
+        let is_cut_off = self.pieces_left.take() == Some(0);
+        if is_cut_off {
+            self.expire_session();
+        }
+        is_cut_off
+    }
+
     /// Stops cleanly, and starts anew, with disk threads that do nothing until the session has expired and another has taken its place.
     pub(crate) fn restart_in_two_sessions(&mut self) {
         self.stop();
-        self.nodes[0].renew();
-        self.nodes[0].start();
+        self.begin_anew();
         self.talk();
         self.drop_link(0);
         self.advance_zookeeper(60_000);
@@ -507,8 +526,12 @@ impl World {
         some
     }
 
+    fn now(&self) -> Now {
+        self.nodes.first().map_or_else(start_of_time, |node| node.process.now())
+    }
+
     fn zookeeper_event(&mut self, event: Event) {
-        let now = self.process.now();
+        let now = self.now();
         let mut effects = Effects::new();
         self.zookeeper.handle(event, now, &mut effects);
         self.zookeeper.end_turn(now, &mut effects);
@@ -527,6 +550,11 @@ impl World {
             match effect {
                 Effect::Send { connection, bytes } => {
                     let Some(index) = self.node_at(connection) else { continue };
+                    match &mut self.pieces_left {
+                        Some(0) => continue,
+                        Some(left) => *left -= 1,
+                        None => {}
+                    }
                     let node = &self.nodes[index];
                     node.broker.zookeeper_received(&bytes, node.process.now());
                     // As the host: what the bytes lead to is done before the socket is looked at again.
