@@ -220,8 +220,9 @@ impl Server {
         debug_assert!(self.role.orders(), "transactions are made by the leader");
         let Source { session: session_id, cxid, owner, ids } = source;
         let zxid = self.pipeline.last_zxid + 1;
-        if zxid & COUNTER_MASK == COUNTER_MASK {
-            // The leader resigns already: the last number of an epoch is never used, as in the original.
+        if zxid & COUNTER_MASK == COUNTER_MASK && self.role.member().is_some() {
+            // The leader resigns already: the last number of an epoch is never used, as in the original. One server alone counts on into
+            // the next.
             return;
         }
         self.pipeline.last_zxid = zxid;

@@ -173,7 +173,7 @@ pub static PROPERTIES: &[Key] = &[
     int("zookeeper.leader.ackLoggingFrequency").default("1000").no_effect("how long acknowledgements take is not measured").doc("Acknowledgements of which one is measured."),
     boolean("zookeeper.forceSnapshotSync").default("false").doc("Always send followers a snapshot."),
     boolean("zookeeper.learner.asyncSending").default("false").no_effect("sending never waits for a peer, with or without it").doc("Learners send in a thread of their own."),
-    int("zookeeper.leaderConnectDelayDuringRetryMs").default("100").no_effect("a leader that does not answer yet is tried again after 5 ms, then after twice as long each time").doc("Milliseconds between two tries to reach the leader."),
+    int("zookeeper.leaderConnectDelayDuringRetryMs").default("100").no_effect("a leader that does not answer yet is tried again after 5 ms, then after twice as long each time, for half a second in all").doc("Milliseconds between two tries to reach the leader."),
     long("zookeeper.observer.reconnectDelayMs").default("0").doc("Milliseconds that an observer waits at most before it connects to its leader, or to a master that it has tried before."),
     long("zookeeper.observer.election.DelayMs").default("200").doc("Milliseconds that an observer waits at most, when it has lost its leader, before it looks for one."),
     boolean("zookeeper.observer.syncEnabled").no_effect(OBSERVER_LOG).doc("As syncEnabled, and stronger."),
@@ -253,7 +253,7 @@ pub static PROPERTIES: &[Key] = &[
     int("zookeeper.messageTracker.BufferSize").default("10").no_effect(TRACKER).doc("How many of them."),
     boolean("zookeeper.pathStats.enabled").default("false").no_effect(PATH_STATS).doc("Count requests by path."),
     list("zookeeper.pathStats.").no_effect(PATH_STATS).doc("slotCapacity, slotDuration, maxDepth, sampleRate, initialDelay, delay, topPathMax: how they are counted."),
-    string("zookeeper.testingonly.initialZxid").no_effect("it is for tests of the original").doc("First transaction id of a new leader, for tests."),
+    long("zookeeper.testingonly.initialZxid").default("0").doc("Counter of transactions at which a new leader begins, for tests of its roll-over: a number of 32 bits."),
     // Read by the logging configuration, log4j.properties.
     string("zookeeper.root.logger").default("INFO, CONSOLE").doc("Level, and where log lines go: CONSOLE or ROLLINGFILE."),
     string("zookeeper.console.threshold").default("INFO").doc("Lowest level on the console."),

@@ -78,6 +78,8 @@ pub struct MemberSettings {
     pub creates_tree: bool,
     /// `zookeeper.leader.maxTimeToWaitForEpoch` in milliseconds; -1 = `initLimit`.
     pub epoch_wait_ms_max: i64,
+    /// `zookeeper.testingonly.initialZxid`: counter of transactions at which a new leader begins.
+    pub initial_counter: u32,
 }
 
 /// The files in which a server keeps its lists of servers: beside `zoo.cfg`, under its name with a suffix.
@@ -164,8 +166,16 @@ impl MemberSettings {
             leader_serves: raw.yes_or_no("zookeeper.leaderServes")?,
             creates_tree: raw.boolean("zookeeper.db.autocreate")?,
             epoch_wait_ms_max: raw.int("zookeeper.leader.maxTimeToWaitForEpoch")?.into(),
+            initial_counter: initial_counter(raw)?,
         })
     }
+}
+
+/// More than 32 bits would reach into the epoch.
+fn initial_counter(raw: &Raw) -> Result<u32, Problem> {
+    const KEY: &str = "zookeeper.testingonly.initialZxid";
+    let counter = raw.long(KEY)?;
+    u32::try_from(counter).map_err(|_| Problem::unexpected(format!("{KEY} is no number of 32 bits: {counter}")))
 }
 
 /// Zero or less is none. One that is no port makes the original end when its part begins.

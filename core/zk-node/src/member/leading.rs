@@ -423,7 +423,8 @@ impl Server {
 
     /// A quorum follows: requests are taken from now on.
     fn lead_epoch(&mut self, epoch: i64, now: Now) {
-        let start = epoch_start(epoch);
+        let initial_counter = self.role.member().map_or(0, |member| member.settings.initial_counter);
+        let start = epoch_start(epoch) + i64::from(initial_counter);
         self.pipeline.begin_epoch(start);
         self.tree.set_last_zxid(start);
         self.enter_service(epoch, now);

@@ -3,10 +3,12 @@
 
 mod client;
 mod crashes;
+mod following;
 mod hostile;
 mod limits;
 mod lists;
 mod logins;
 mod read_only;
+mod roll_over;
 mod transcripts;
 mod world;
