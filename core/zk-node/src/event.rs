@@ -299,6 +299,8 @@ pub(crate) enum Outcome {
     LogClosed(Result<(), StoreError>),
     /// A slice of the snapshot of this number is written, or the whole.
     Snapshot(u64, Result<Written, StoreError>),
+    /// What there was of a snapshot that was given up is removed, or not.
+    SnapshotAbandoned(Result<(), StoreError>),
     /// An epoch's file is written, or not.
     Epoch(EpochStored),
     /// A list of servers is in its files, or not.

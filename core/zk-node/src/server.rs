@@ -197,6 +197,7 @@ impl Server {
             Outcome::Log(done) => self.log_written(*done, now, effects),
             Outcome::LogClosed(result) => self.log_closed(result, effects),
             Outcome::Snapshot(serial, written) => self.snapshot_written(serial, written, now, effects),
+            Outcome::SnapshotAbandoned(result) => self.snapshot_abandoned(result),
             Outcome::Epoch(stored) => self.epoch_stored(stored, now, effects),
             Outcome::List(kept) => self.list_kept(kept),
             Outcome::LogRead(read) => self.log_read(read),

@@ -167,8 +167,8 @@ impl Server {
         effects: &mut Effects,
     ) {
         match written {
-            // One that was given up: what there is of its file goes at the next start.
-            Ok(_) if serial != self.snapshot_serial => {}
+            Ok(Written::Slice(writer)) if serial != self.snapshot_serial => self.abandon_snapshot(writer, effects),
+            Ok(Written::Whole) if serial != self.snapshot_serial => {}
             Ok(Written::Slice(writer)) => self.next_slice(writer, effects),
             Ok(Written::Whole) => {
                 let Some(running) = self.snapshot.take() else { return };
@@ -220,12 +220,28 @@ impl Server {
 
     /// Gives up a snapshot that has not got all its nodes, or waits for the log: the tree is about to hold what may be taken
     /// back, or to be another one.
-    pub(crate) fn stop_snapshots(&mut self) {
+    pub(crate) fn stop_snapshots(&mut self, effects: &mut Effects) {
         let Some(running) = self.snapshot.take_if(|running| !matches!(running.stage, Stage::Sealing)) else { return };
-        if let Stage::Walking(walk) = running.stage {
-            walk.abandon(&mut self.tree);
+        match running.stage {
+            Stage::Walking(walk) => walk.abandon(&mut self.tree),
+            Stage::Written(_, writer) => self.abandon_snapshot(writer, effects),
+            Stage::Ending(_) | Stage::Sealing => {}
         }
         self.snapshot_serial += 1;
+    }
+
+    /// Removes what there is of a snapshot that was given up.
+    pub(crate) fn abandon_snapshot(&mut self, writer: Box<SnapshotWriter>, effects: &mut Effects) {
+        effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
+            Outcome::SnapshotAbandoned(writer.abandon(slow))
+        })));
+    }
+
+    /// The next start removes what could not be.
+    pub(crate) fn snapshot_abandoned(&mut self, result: Result<(), StoreError>) {
+        if let Err(error) = result {
+            self.log.warn(Logger::Snapshot, error.to_string());
+        }
     }
 }
 

@@ -102,7 +102,8 @@ pub struct SnapshotWriter {
 }
 
 impl SnapshotWriter {
-    /// Starts a snapshot of the tree as of `zxid`, with the file header, under a temporary name.
+    /// Starts a snapshot of the tree as of `zxid`, with the file header, under a temporary name that no other has: one that was given up
+    /// may still be there, on its way to [`SnapshotWriter::abandon`].
     pub fn create(
         disk: SharedDisk,
         snap_dir: &Path,
@@ -111,7 +112,7 @@ impl SnapshotWriter {
         slow: &Slow,
     ) -> Result<Self, StoreError> {
         let name = FileName::Snapshot(zxid, compression);
-        let path = snap_dir.join(format!(".{name}.tmp"));
+        let path = free_path(&*disk, snap_dir, name)?;
         let file = disk.open(&path, OpenMode::Create).context("create", &path)?;
         file.truncate(0, slow).context("cut", &path)?;
         let target = FileTarget { file, path, position: 0 };
@@ -152,10 +153,13 @@ impl SnapshotWriter {
         Ok(SnapshotInfo { zxid: self.zxid, path, file_len: target.position })
     }
 
-    /// Gives up: removes the temporary file.
+    /// Gives up: removes the temporary file, which a recovery meanwhile may have done already.
     pub fn abandon(self, slow: &Slow) -> Result<(), StoreError> {
         let path = &self.target().path;
-        self.disk.remove_file(path, slow).context("remove", path)
+        match self.disk.remove_file(path, slow) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.context("remove", path),
+        }
     }
 
     /// Appends a seal over everything so far.
@@ -184,6 +188,17 @@ impl std::fmt::Debug for SnapshotWriter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "SnapshotWriter({})", self.name)
     }
+}
+
+/// A temporary name for a snapshot.
+fn free_path(disk: &dyn Disk, snap_dir: &Path, name: FileName) -> Result<PathBuf, StoreError> {
+    let mut path = snap_dir.join(format!(".{name}.tmp"));
+    let mut serial = 0;
+    while disk.metadata(&path).context("look at", &path)?.is_some() {
+        serial += 1;
+        path = snap_dir.join(format!(".{name}.{serial}.tmp"));
+    }
+    Ok(path)
 }
 
 /// Removes what a crash left of snapshots on their way.

@@ -117,7 +117,8 @@ pub enum ElectionEffect {
         /// This server's part: leading, following or observing.
         state: PeerState,
     },
-    /// This server leads, and this voter still looks for a leader (upstream `Leader.reportLookingSid`).
+    /// This server leads, and this voter still looks for a leader (upstream `Leader.reportLookingSid`). Or this server follows, and it is
+    /// the leader who looks for one, in another election than that in which it won.
     StillLooking {
         /// The voter.
         peer: ServerId,
@@ -308,7 +309,8 @@ impl Election {
         } else if let Some(belief) = self.belief
             && notification.state == PeerState::Looking
         {
-            if belief.state == PeerState::Leading {
+            let is_lost_leader = from == belief.vote.leader && notification.round != belief.round;
+            if belief.state == PeerState::Leading || is_lost_leader {
                 effects.push(ElectionEffect::StillLooking { peer: from });
             }
             self.early.insert(from, (now, notification.clone()));

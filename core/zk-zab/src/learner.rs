@@ -225,7 +225,7 @@ impl Learner {
         })));
     }
 
-    /// Bytes came, of whatever kind.
+    /// Bytes came, of whatever kind; or the leader can't be heard, since the owner's disk has yet to take what it sent.
     pub const fn alive(&mut self, now: Monotonic) {
         self.heard = now;
     }
@@ -279,18 +279,20 @@ impl Learner {
         }
     }
 
-    /// The log and the tree end where [`LearnerEffect::Truncate`] said.
-    pub fn truncated(&mut self) {
+    /// The log and the tree end where [`LearnerEffect::Truncate`] said. The leader's silence counts from now.
+    pub fn truncated(&mut self, now: Monotonic) {
         if let Stage::Replacing { cut: Some(zxid) } = self.stage {
+            self.heard = now;
             self.history.truncate(zxid);
             self.logged = self.logged.min(zxid);
             self.stage = Stage::Syncing;
         }
     }
 
-    /// The tree of [`LearnerEffect::ReceiveSnapshot`] is this server's own, for good.
-    pub fn snapshot_received(&mut self, zxid: Zxid) {
+    /// The tree of [`LearnerEffect::ReceiveSnapshot`] is this server's own, for good. The leader's silence counts from now.
+    pub fn snapshot_received(&mut self, zxid: Zxid, now: Monotonic) {
         if self.stage == (Stage::Replacing { cut: None }) {
+            self.heard = now;
             self.history = History::starting_behind(zxid);
             self.logged = zxid;
             self.stage = Stage::Syncing;
@@ -323,8 +325,8 @@ impl Learner {
     /// When [`Learner::tick`] is due.
     pub fn deadline(&self) -> Option<Monotonic> {
         let limit_ms = match self.stage {
-            // The disk is at work; a link that ends is told.
-            Stage::Connecting | Stage::Replacing { .. } | Stage::Left => return None,
+            // A cut is the own disk's work; a link that ends is told.
+            Stage::Connecting | Stage::Replacing { cut: Some(_) } | Stage::Left => return None,
             Stage::Entered | Stage::Serving => self.settings.sync_limit_ms,
             _ => self.settings.init_limit_ms,
         };

@@ -110,7 +110,10 @@ impl Server {
                     member.links.send(to, &notification, now.monotonic, &mut links);
                 }
                 Todo::Vote(ElectionEffect::Elected { vote, state }) => self.elected(vote.leader, state, now, effects),
-                Todo::Vote(ElectionEffect::StillLooking { peer }) => self.voter_looks(peer, now),
+                Todo::Vote(ElectionEffect::StillLooking { peer }) => {
+                    self.voter_looks(peer, now);
+                    self.forsake_unmet_leader(peer, "it looks for a leader itself", now, effects);
+                }
                 Todo::Vote(ElectionEffect::NewerConfig { from, config }) => {
                     self.take_newer_list(from, &config, now, effects);
                 }
@@ -126,7 +129,10 @@ impl Server {
                         self.log.warn(Logger::Election, malformed(from, bytes.len(), &error));
                     }
                 },
-                Todo::Link(Wanted::Lost { peer }) => member.election.peer_lost(peer, now.monotonic, &mut votes),
+                Todo::Link(Wanted::Lost { peer }) => {
+                    member.election.peer_lost(peer, now.monotonic, &mut votes);
+                    self.forsake_unmet_leader(peer, "its election connection is lost", now, effects);
+                }
                 Todo::Link(Wanted::Send { link, bytes }) => member.send(link, &bytes),
                 Todo::Link(Wanted::Dial { link, peer, addresses }) => self.dial_voter(link, peer, addresses, effects),
                 Todo::Link(Wanted::Close { link, reason }) => {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use config::zookeeper::PeerType;
 use zk_proto::peer::{Revalidated, SessionTouch};
 use zk_proto::{ErrorCode, Id, Jute, OpCode, Txn, TxnEntry};
-use zk_store::Epoch;
+use zk_store::{Epoch, SnapshotWriter};
 use zk_zab::{
     Abandonment, Entry, FromLeader, History, Learner, LearnerEffect, LearnerSettings, LinkId, ServerId, Zxid,
 };
@@ -28,6 +28,8 @@ use crate::{ConnectionId, Effect, Effects, LinkEffect, LinkEvent, PeerPort, Serv
 /// The first pause before the leader is dialled again; it doubles.
 const DIAL_PAUSE_MS: u64 = 5;
 const DIAL_PAUSE_MS_MAX: u64 = 200;
+/// A leader that refuses connections for so long is none: the original tries five times, 100 ms apart.
+const REFUSALS_MS_MAX: u64 = 500;
 /// What the leader has sent and is not taken yet, at which no more is read.
 const UNTAKEN_BYTES_MAX: usize = 1 << 20;
 /// Sessions in one PING: the original refuses packets of more than 1 MiB.
@@ -43,6 +45,8 @@ pub(crate) struct Following {
     source: Source,
     /// When it must be connected.
     until: Monotonic,
+    /// Until then a leader that refuses connections is dialled again.
+    refused_until: Monotonic,
     /// The next pause before it dials again.
     pause_ms: u64,
     link: LinkId,
@@ -113,6 +117,17 @@ impl Following {
         }
     }
 
+    /// Whether the leader has not said a word.
+    const fn is_unmet(&self) -> bool {
+        !matches!(self.contact, Contact::Connected) || self.zab.is_registering()
+    }
+
+    /// Whether there is time for another try to reach its source.
+    fn may_dial_again(&self, now: Monotonic) -> bool {
+        let until = if matches!(self.source, Source::Master { .. }) { self.until } else { self.refused_until };
+        self.is_turned_away() && now < until
+    }
+
     /// Whether who is dialled does not answer, or is no observer master just now.
     const fn is_turned_away(&self) -> bool {
         match self.contact {
@@ -151,9 +166,9 @@ impl Following {
         self.zab.logged(zxid, &mut self.wanted);
     }
 
-    pub(super) fn truncated(&mut self) {
+    pub(super) fn truncated(&mut self, now: Monotonic) {
         self.intake = Intake::Packets;
-        self.zab.truncated();
+        self.zab.truncated(now);
     }
 
     pub(super) fn cannot_truncate(&mut self) {
@@ -161,9 +176,38 @@ impl Following {
         self.zab.cannot_truncate(&mut self.wanted);
     }
 
-    pub(super) fn snapshot_received(&mut self, zxid: Zxid) {
+    pub(super) fn snapshot_received(&mut self, zxid: Zxid, now: Monotonic) {
         self.intake = Intake::Packets;
-        self.zab.snapshot_received(zxid);
+        self.zab.snapshot_received(zxid, now);
+    }
+
+    /// A part of the leader's tree is on the disk; the writer comes back if none is being received.
+    pub(super) fn part_written(&mut self, writer: Box<SnapshotWriter>, now: Monotonic) -> Option<Box<SnapshotWriter>> {
+        match &mut self.intake {
+            Intake::Snapshot(incoming) => {
+                incoming.part_written(writer);
+                self.zab.alive(now);
+                None
+            }
+            Intake::Packets | Intake::Waiting => Some(writer),
+        }
+    }
+
+    /// Whether the own disk is at work on what the leader sent: that it is not heard meanwhile says nothing of it.
+    fn waits_for_disk(&self) -> bool {
+        match &self.intake {
+            Intake::Packets => false,
+            Intake::Snapshot(incoming) => incoming.is_with_disk(),
+            Intake::Waiting => true,
+        }
+    }
+
+    /// Takes what there is of a tree that came, unless the disk is at work on it.
+    pub(super) fn give_up_tree(&mut self) -> Option<Box<SnapshotWriter>> {
+        match &mut self.intake {
+            Intake::Snapshot(incoming) => incoming.take_writer(),
+            Intake::Packets | Intake::Waiting => None,
+        }
     }
 
     /// What it leaves.
@@ -207,6 +251,7 @@ impl Server {
             list: None,
             source,
             until,
+            refused_until: until.min(now.monotonic.plus_ms(delay_ms + REFUSALS_MS_MAX)),
             pause_ms: DIAL_PAUSE_MS,
             link: LinkId(LEADER_LINKS),
             contact: Contact::Pausing { again: now.monotonic.plus_ms(delay_ms) },
@@ -256,10 +301,19 @@ impl Server {
                 self.hear_leader(now, effects);
             }
             LinkEvent::Congested { .. } | LinkEvent::Accepted { .. } => {}
-            LinkEvent::Closed { reason, .. } => match following.is_turned_away() && now.monotonic < following.until {
+            LinkEvent::Closed { reason, .. } => match following.may_dial_again(now.monotonic) {
                 true => self.dial_later(now),
                 false => self.look_again(&format!("the link to the leader is closed: {reason}"), now, effects),
             },
+        }
+    }
+
+    /// Looks for another leader, if `peer` was elected and not heard of since: it is gone, or did not take the office, and one that came back
+    /// might keep this server's connection without ever leading.
+    pub(super) fn forsake_unmet_leader(&mut self, peer: ServerId, why: &str, now: Now, effects: &mut Effects) {
+        let following = self.role.member_mut().and_then(Member::following);
+        if following.is_some_and(|following| following.leader == peer && following.is_unmet()) {
+            self.look_again(&format!("server {peer} does not lead: {why}"), now, effects);
         }
     }
 
@@ -291,6 +345,7 @@ impl Server {
             }
             Contact::Pausing { again } if again <= now.monotonic => self.dial(now, effects),
             Contact::Pausing { .. } | Contact::Dialling => {}
+            Contact::Connected if following.waits_for_disk() => following.zab.alive(now.monotonic),
             Contact::Connected => following.zab.tick(now.monotonic, &mut following.wanted),
         }
     }

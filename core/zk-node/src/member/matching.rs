@@ -39,6 +39,19 @@ impl Incoming {
     pub(super) fn untaken(&self) -> usize {
         self.body.len()
     }
+
+    /// Whether the disk is at work on it.
+    pub(super) const fn is_with_disk(&self) -> bool {
+        self.writer.is_none()
+    }
+
+    pub(super) fn part_written(&mut self, writer: Box<SnapshotWriter>) {
+        self.writer = Some(writer);
+    }
+
+    pub(super) fn take_writer(&mut self) -> Option<Box<SnapshotWriter>> {
+        self.writer.take()
+    }
 }
 
 /// The tree as the disk has it now.
@@ -104,7 +117,7 @@ impl Server {
         self.log.warn(Logger::Learner, format!("Truncating log to get in sync with the leader {zxid:#x}"));
         let Some(following) = self.role.member_mut().and_then(Member::following) else { return };
         following.intake = Intake::Waiting;
-        self.stop_snapshots();
+        self.stop_snapshots(effects);
         let (config, disk, dirs) = (self.config.clone(), self.disk.clone(), Folders::of(&self.dirs));
         self.matching = true;
         effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
@@ -120,7 +133,7 @@ impl Server {
             Incoming { zxid, scan: SnapshotScan::default(), body: BytesMut::new(), tail: None, writer: None };
         let Some(following) = self.role.member_mut().and_then(Member::following) else { return };
         following.intake = Intake::Snapshot(Box::new(incoming));
-        self.stop_snapshots();
+        self.stop_snapshots(effects);
         let (disk, dirs, compression) = (self.disk.clone(), Folders::of(&self.dirs), self.config.compression);
         self.matching = true;
         effects.push(Effect::Disk(DiskTask::new(Lane::Background, move |slow| {
@@ -191,19 +204,24 @@ impl Server {
         self.matching = false;
         match matched {
             Matched::Part(Ok(writer)) => {
-                let following = self.role.member_mut().and_then(Member::following);
-                // If the leader was lost meanwhile, the next start removes what there is of the file.
-                if let Some(Intake::Snapshot(incoming)) = following.map(|following| &mut following.intake) {
-                    incoming.writer = Some(writer);
-                    self.write_tree(now, effects);
-                    self.hear_leader(now, effects);
+                let unwanted = match self.role.member_mut().and_then(Member::following) {
+                    Some(following) => following.part_written(writer, now.monotonic),
+                    None => Some(writer),
+                };
+                match unwanted {
+                    // The leader was lost meanwhile.
+                    Some(unwanted) => self.abandon_snapshot(unwanted, effects),
+                    None => {
+                        self.write_tree(now, effects);
+                        self.hear_leader(now, effects);
+                    }
                 }
             }
             Matched::Part(Err(error)) => self.match_failed(&error.to_string(), effects),
             Matched::Truncated(Ok(reloaded)) => {
                 self.take_over(reloaded);
                 if let Some(following) = self.role.member_mut().and_then(Member::following) {
-                    following.truncated();
+                    following.truncated(now.monotonic);
                 }
                 self.hear_leader(now, effects);
             }
@@ -217,7 +235,7 @@ impl Server {
                 let zxid = reloaded.last_zxid;
                 self.take_over(reloaded);
                 if let Some(following) = self.role.member_mut().and_then(Member::following) {
-                    following.snapshot_received(zxid);
+                    following.snapshot_received(zxid, now.monotonic);
                 }
                 self.hear_leader(now, effects);
             }

@@ -429,12 +429,16 @@ impl Server {
         self.log.warn(Logger::Member, format!("Shutdown: {reason}"));
         self.leave_service(effects);
         let looking = Phase::Looking { history: History::default() };
-        self.stop_snapshots();
+        self.stop_snapshots(effects);
         let Some(member) = self.role.member_mut() else { return };
         let delay_ms = member.settings.observer_election_delay_ms;
         if matches!(member.phase, Phase::Following(_)) && member.peer_type == PeerType::Observer && delay_ms > 0 {
             member.look_at = Some(now.monotonic.plus_ms(self.random.below(delay_ms)));
         }
+        if let Some(writer) = member.following().and_then(Following::give_up_tree) {
+            self.abandon_snapshot(writer, effects);
+        }
+        let Some(member) = self.role.member_mut() else { return };
         let (history, links, walks) = match std::mem::replace(&mut member.phase, looking) {
             Phase::Leading(leading) => leading.end(),
             Phase::Following(following) => {

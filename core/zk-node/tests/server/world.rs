@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use base::{MemDisk, Monotonic, Now, Random, Slow};
 use bytes::BytesMut;
-use zk_node::{ConnectionId, DiskTask, Effect, Effects, Event, LogLine, Server, ServerConfig, StartError, StopReason};
+use zk_node::{
+    ConnectionId, DiskTask, Effect, Effects, Event, LinkEffect, LogLine, Server, ServerConfig, StartError, StopReason,
+};
 
 /// What a client's socket holds.
 #[derive(Debug, Default)]
@@ -27,6 +29,8 @@ pub(crate) struct World {
     pub(crate) tasks: Vec<DiskTask>,
     pub(crate) sockets: BTreeMap<u64, Socket>,
     pub(crate) log: Vec<LogLine>,
+    /// What was wanted of links with other servers, and when.
+    pub(crate) links: Vec<(Monotonic, LinkEffect)>,
     pub(crate) stopped: Option<StopReason>,
     /// Disk tasks wait until they are run by hand.
     pub(crate) disk_held: bool,
@@ -54,6 +58,7 @@ impl World {
             tasks: Vec::new(),
             sockets: BTreeMap::new(),
             log: Vec::new(),
+            links: Vec::new(),
             stopped: None,
             disk_held: false,
             seed: 1,
@@ -195,9 +200,9 @@ impl World {
                 Effect::ResumeReading(id) => self.sockets.get_mut(&id.0).unwrap().paused = false,
                 Effect::Close(id) => self.sockets.get_mut(&id.0).unwrap().closed = true,
                 Effect::Disk(task) => self.tasks.push(task),
-                // Nobody else is there.
                 Effect::Link(effect) => {
                     assert!(self.config.member.is_some(), "a server on its own has no links: {effect:?}");
+                    self.links.push((self.now.monotonic, effect));
                 }
                 Effect::Log(line) => self.log.push(line),
                 Effect::Stop(reason) => self.stopped = Some(reason),

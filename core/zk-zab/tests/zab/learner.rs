@@ -121,7 +121,7 @@ fn an_observer_takes_what_is_committed_and_acknowledges_no_proposal() {
 fn a_tail_is_cut_off_before_anything_is_logged() {
     let mut taught = Taught::promised(history(zxid(4, 1), [(4, 2), (4, 3), (4, 4)]));
     assert_eq!(taught.hears(FromLeader::Trunc { zxid: zxid(4, 2) }), ["truncate 4.2"]);
-    taught.tell(|learner, _, _| learner.truncated());
+    taught.tell(|learner, now, _| learner.truncated(now));
     assert_eq!(taught.proposal(5, 1), ["log 5.1"]);
     assert_eq!(taught.hears(new_leader(5)), ["config servers"], "what was durable of the tail stands for nothing");
     assert_eq!(taught.logged(5, 1), ["enter 5"]);
@@ -156,7 +156,7 @@ fn one_that_has_nothing_to_go_back_to_asks_for_the_tree_and_keeps_what_it_has() 
 fn a_tree_replaces_everything() {
     let mut taught = Taught::promised(history(zxid(4, 1), [(4, 2)]));
     assert_eq!(taught.hears(FromLeader::Snap { zxid: zxid(5, 7) }), ["receive tree 5.7"]);
-    taught.tell(|learner, _, _| learner.snapshot_received(zxid(5, 7)));
+    taught.tell(|learner, now, _| learner.snapshot_received(zxid(5, 7), now));
     assert_eq!(taught.proposal(5, 6), NOTHING, "it is in the tree already");
     assert_eq!(taught.commit(5, 6), NOTHING);
     assert_eq!(taught.proposal(5, 8), ["log 5.8"]);
@@ -169,7 +169,7 @@ fn a_tree_replaces_everything() {
 fn a_tree_as_of_the_start_of_an_epoch_is_gone_on_from() {
     let mut taught = Taught::promised(one());
     taught.hears(FromLeader::Snap { zxid: zxid(5, 0) });
-    taught.tell(|learner, _, _| learner.snapshot_received(zxid(5, 0)));
+    taught.tell(|learner, now, _| learner.snapshot_received(zxid(5, 0), now));
     assert_eq!(taught.hears(new_leader(5)), ["config servers", "enter 5"]);
     assert_eq!(taught.entered(5), ["ACK 5.0"]);
     assert_eq!(taught.proposal(5, 1), ["log 5.1"]);
@@ -268,6 +268,37 @@ fn silence_ends_it_and_bytes_of_whatever_kind_do_not() {
     let mut taught = Taught::serving(one());
     taught.now_ms = SYNC_LIMIT_MS;
     assert_eq!(taught.tell(|learner, now, wanted| learner.tick(now, wanted)), ["abandon: Read timed out"]);
+}
+
+#[test]
+fn a_leader_that_falls_silent_within_its_tree_is_left() {
+    let mut taught = Taught::promised(one());
+    taught.hears(FromLeader::Snap { zxid: zxid(5, 7) });
+    taught.now_ms = INIT_LIMIT_MS - 1;
+    assert_eq!(taught.tell(|learner, now, wanted| learner.tick(now, wanted)), NOTHING);
+    taught.learner.alive(Monotonic::from_ms(taught.now_ms));
+    taught.now_ms += INIT_LIMIT_MS;
+    assert_eq!(taught.tell(|learner, now, wanted| learner.tick(now, wanted)), ["abandon: Read timed out"]);
+}
+
+#[test]
+fn the_time_that_the_own_disk_takes_is_not_the_leaders_silence() {
+    let mut cut = Taught::promised(history(zxid(4, 1), [(4, 2), (4, 3)]));
+    cut.hears(FromLeader::Trunc { zxid: zxid(4, 2) });
+    let mut replaced = Taught::promised(one());
+    replaced.hears(FromLeader::Snap { zxid: zxid(5, 7) });
+    for taught in [&mut cut, &mut replaced] {
+        taught.now_ms = 9 * INIT_LIMIT_MS;
+    }
+    assert_eq!(cut.tell(|learner, now, wanted| learner.tick(now, wanted)), NOTHING);
+    cut.tell(|learner, now, _| learner.truncated(now));
+    replaced.tell(|learner, now, _| learner.snapshot_received(zxid(5, 7), now));
+    for taught in [&mut cut, &mut replaced] {
+        taught.now_ms += INIT_LIMIT_MS - 1;
+        assert_eq!(taught.tell(|learner, now, wanted| learner.tick(now, wanted)), NOTHING);
+        taught.now_ms += 1;
+        assert_eq!(taught.tell(|learner, now, wanted| learner.tick(now, wanted)), ["abandon: Read timed out"]);
+    }
 }
 
 #[test]

@@ -511,6 +511,7 @@ impl World {
     /// Log and tree are other ones.
     fn replaced(&mut self, id: ServerId, work: &Work, is_same_role: bool) -> Vec<LearnerEffect> {
         let mut wanted = Vec::new();
+        let now = self.now();
         let server = self.of(id);
         let can = !matches!(work, Work::Truncate(zxid) if !server.disk.can_truncate(*zxid));
         let zxid = server.disk.last_zxid();
@@ -522,8 +523,8 @@ impl World {
             Role::Following(following) if is_same_role => {
                 following.intake = Intake::Packets;
                 match work {
-                    Work::Install(_) => following.zab.snapshot_received(zxid),
-                    _ if can => following.zab.truncated(),
+                    Work::Install(_) => following.zab.snapshot_received(zxid, now),
+                    _ if can => following.zab.truncated(now),
                     _ => {
                         server.needs_snapshot = true;
                         following.zab.cannot_truncate(&mut wanted);
