@@ -97,7 +97,9 @@ impl Controller {
 
     fn send_replicas(&self, broker: i32, replicas: &BTreeMap<TopicPartition, bool>, turn: &mut Turn<'_>) {
         let states = replicas.iter().filter_map(|(id, is_new)| self.told_state(id, *is_new));
-        let partitions: Vec<PartitionState> = states.collect();
+        // A reassignment may have ended since this was gathered, and the replica be stopped.
+        let partitions: Vec<PartitionState> =
+            states.filter(|state| state.assignment.replicas.contains(&broker)).collect();
         if partitions.is_empty() {
             return;
         }

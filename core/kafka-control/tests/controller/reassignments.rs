@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kafka_control::znode::ReplicaAssignment;
-use kafka_control::{Answer, IsrProposal, NO_LEADER, Refusal, Request};
+use kafka_control::{Answer, IsrProposal, MessageBody, NO_LEADER, Refusal, Request};
 use kafka_proto::ErrorCode;
 
 use crate::world::{World, id};
@@ -376,4 +376,29 @@ fn many_partitions_move_in_few_batches() {
         (world.round_trips, world.messages.len())
     };
     assert_eq!(rounds(2), rounds(50));
+}
+
+/// The reassignment ends in the middle of the fail-over, with the partition's first leader; what was gathered for its replicas before is
+/// sent behind that.
+#[test]
+fn a_replica_that_a_fail_over_moves_away_is_not_told_of_its_partition() {
+    let mut world = World::with_brokers(&[3]);
+    world.create_topic("led", &[&[0, 3]]);
+    world.expire(0);
+    world.run();
+    world.create(
+        "/brokers/topics/t",
+        r#"{"version":2,"partitions":{"0":[3,0]},"adding_replicas":{"0":[3]},"removing_replicas":{"0":[0]}}"#,
+    );
+    world.forget();
+    world.register(0);
+    world.run();
+    assert_eq!(world.brief("t", 0).2, [3]);
+    let told = world.told(0).filter_map(|body| match body {
+        MessageBody::LeaderAndIsr { partitions, .. } => partitions.iter().find(|state| state.partition == id("t", 0)),
+        _ => None,
+    });
+    let assignments: Vec<_> = told.map(|state| state.assignment.replicas.clone()).collect();
+    assert!(assignments.iter().all(|replicas| replicas.contains(&0)), "{assignments:?}");
+    assert!(world.stopped(0).iter().any(|stop| stop.delete));
 }
