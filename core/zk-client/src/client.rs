@@ -473,7 +473,8 @@ impl Client {
         }
     }
 
-    /// The session is over: nothing is sent or tried any more.
+    /// The session is over: nothing is sent or tried any more. As in the original, an end that was not asked for is told ahead of the requests
+    /// that fail with it.
     fn end(&mut self, state: State, code: ErrorCode) {
         if self.link != Link::Over {
             self.effects.push(Effect::Disconnect);
@@ -481,13 +482,19 @@ impl Client {
         self.link = Link::Over;
         self.out.clear();
         self.frames.clear();
+        let told = Effect::Event(Event::State(state));
+        if state != State::Closed {
+            self.effects.push(told.clone());
+        }
         for sent in std::mem::take(&mut self.sent) {
             self.fail(sent.id, code);
         }
         for (id, _) in std::mem::take(&mut self.waiting) {
             self.fail(id, code);
         }
-        self.effects.push(Effect::Event(Event::State(state)));
+        if state == State::Closed {
+            self.effects.push(told);
+        }
     }
 
     fn fail(&mut self, id: RequestId, code: ErrorCode) {

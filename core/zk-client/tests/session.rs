@@ -365,8 +365,8 @@ fn an_expired_session_is_final() {
         world.client.take_effects(),
         [
             Effect::Disconnect,
-            Effect::Event(Event::Reply(id, Err(expired))),
             Effect::Event(Event::State(State::Expired)),
+            Effect::Event(Event::Reply(id, Err(expired))),
         ]
     );
     let late = world.submit(ops::sync("/"));
@@ -454,7 +454,7 @@ fn a_failed_login_is_final() {
         }
         let refused = Event::Reply(waiting, Err(Failure::Code(ErrorCode::AuthFailed)));
         let state = Event::State(State::AuthFailed);
-        assert_eq!(world.client.take_effects(), [Effect::Disconnect, Effect::Event(refused), Effect::Event(state)]);
+        assert_eq!(world.client.take_effects(), [Effect::Disconnect, Effect::Event(state), Effect::Event(refused)]);
     }
 }
 
