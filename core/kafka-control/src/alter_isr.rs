@@ -8,7 +8,6 @@ use crate::context::VersionedState;
 use crate::controller::{Controller, Turn, step};
 use crate::message::TopicPartition;
 use crate::operation::{Failure, Operation, Outcome, Reply};
-use crate::partitions::lost_office;
 use crate::request::{Answer, IsrChanged, IsrProposal};
 use crate::znode::{self, LeaderAndIsr};
 
@@ -60,9 +59,6 @@ impl Controller {
         };
         let operations = changes.iter().map(write).collect();
         self.ask(operations, turn, move |this, outcomes, turn| {
-            if let Some(failure) = lost_office(&outcomes) {
-                return this.step_back(failure, turn);
-            }
             let conflicts = this.take_isrs(changes, outcomes, &mut answers, turn);
             let ids = conflicts.iter().map(|change| change.id.clone()).collect();
             this.read_states(ids, turn, move |this, turn| {

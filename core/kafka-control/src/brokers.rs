@@ -21,8 +21,10 @@ impl Controller {
             let data = |id: &i32| Operation::GetData { path: znode::broker(*id), watch: true };
             let operations = ids.iter().map(data).collect();
             this.ask(operations, turn, move |this, outcomes, turn| {
-                let found = this.live_brokers(&ids, outcomes, turn);
-                this.compare_brokers(found, turn);
+                // Nobody is gone because nobody can be looked at.
+                if let Ok(found) = this.live_brokers(&ids, outcomes, turn) {
+                    this.compare_brokers(found, turn);
+                }
             });
         });
     }
@@ -134,7 +136,7 @@ impl Controller {
     pub(crate) fn broker_modified(&mut self, broker: i32, turn: &mut Turn<'_>) {
         let data = Operation::GetData { path: znode::broker(broker), watch: true };
         self.ask(vec![data], turn, move |this, outcomes, turn| {
-            let mut found = this.live_brokers(&[broker], outcomes, turn);
+            let Ok(mut found) = this.live_brokers(&[broker], outcomes, turn) else { return };
             let Some((found, known)) = found.remove(&broker).zip(this.context.brokers.get_mut(&broker)) else { return };
             // One that registered anew in between is looked at when the list of brokers is.
             if found.epoch != known.epoch || found.registration.endpoints == known.registration.endpoints {

@@ -4,6 +4,9 @@
 //! continuation that takes the outcomes, and until the last one has run, further events wait in a queue. So the state is
 //! read and changed in one place, in one order, as by the original's single thread.
 //!
+//! A continuation sees no batch that was cut off: where an operation found that the session is over or that there is a newer controller,
+//! the office ends, and with it whatever was under way.
+//!
 //! What an event does in several parts is a list of steps: each runs when what the one before it asked for is done.
 
 use std::collections::VecDeque;
@@ -15,7 +18,6 @@ use crate::context::{Context, OwnLife};
 use crate::message::{BrokerAnswer, BrokerMessage, TopicPartition};
 use crate::operation::{CreateMode, Failure, Operation, Outcome, Reply};
 use crate::outbox::Outbox;
-use crate::partitions::lost_office;
 use crate::request::{Answer, Request, RequestId};
 use crate::znode::{self, ControllerId};
 
@@ -79,8 +81,8 @@ pub enum Event {
 /// What a controller wants done.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// One batch for ZooKeeper, pipelined in this order; its outcomes go to [`Controller::outcomes`].
-    pub operations: Vec<Operation>,
+    /// Work for ZooKeeper; its outcomes go to [`Controller::outcomes`].
+    pub batch: Option<Batch>,
     /// Messages for brokers, in order for each broker.
     pub messages: Vec<BrokerMessage>,
     /// Answers to requests.
@@ -90,6 +92,19 @@ pub struct Effects {
     /// Log lines, in the original's words.
     pub log: Vec<LogLine>,
 }
+
+/// Operations that go to ZooKeeper together, pipelined in this order.
+#[derive(Debug)]
+pub struct Batch {
+    /// Its name.
+    pub id: BatchId,
+    /// What is to be done.
+    pub operations: Vec<Operation>,
+}
+
+/// Names a batch in its outcomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchId(u64);
 
 /// A line for the broker's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +185,9 @@ pub struct Controller {
     queue: VecDeque<Event>,
     /// What is left to do of the event under way; the last one is next.
     steps: Vec<Step>,
-    waiting: Option<Then>,
+    waiting: Option<(BatchId, Then)>,
+    /// So many batches were asked for.
+    batches: u64,
     /// The request under way, until it is answered.
     asked: Option<(RequestId, Request)>,
 }
@@ -190,6 +207,7 @@ impl Controller {
             queue: VecDeque::new(),
             steps: Vec::new(),
             waiting: None,
+            batches: 0,
             asked: None,
         }
     }
@@ -226,10 +244,19 @@ impl Controller {
         self.run(turn);
     }
 
-    /// Takes the outcomes of the batch that was handed out last, one for each of its operations.
-    pub fn outcomes(&mut self, outcomes: Vec<Outcome>, now: Now, effects: &mut Effects) {
+    /// Takes the outcomes of a batch, one for each of its operations. Those of one that was given up meanwhile say nothing any more.
+    ///
+    /// A batch that failed with its session does what [`Event::SessionExpired`] does, whichever comes first.
+    pub fn outcomes(&mut self, batch: BatchId, outcomes: Vec<Outcome>, now: Now, effects: &mut Effects) {
+        let Some((_, then)) = self.waiting.take_if(|(waited, _)| *waited == batch) else { return };
         let turn = &mut Turn { now, effects };
-        if let Some(then) = self.waiting.take() {
+        let has_failed_by = |failure| outcomes.contains(&Err(failure));
+        if has_failed_by(Failure::SessionExpired) || has_failed_by(Failure::ConnectionLoss) {
+            self.drop_all(turn);
+            self.queue.push_back(Event::SessionExpired);
+        } else if has_failed_by(Failure::Fenced) {
+            self.step_back(turn);
+        } else {
             then(self, outcomes, turn);
         }
         self.run(turn);
@@ -387,9 +414,11 @@ impl Controller {
         if operations.is_empty() {
             return then(self, Vec::new(), turn);
         }
-        debug_assert!(self.waiting.is_none() && turn.effects.operations.is_empty(), "one batch is under way at most");
-        turn.effects.operations = operations;
-        self.waiting = Some(Box::new(then));
+        debug_assert!(self.waiting.is_none() && turn.effects.batch.is_none(), "one batch is under way at most");
+        self.batches += 1;
+        let id = BatchId(self.batches);
+        turn.effects.batch = Some(Batch { id, operations });
+        self.waiting = Some((id, Box::new(then)));
     }
 
     /// The operation under the fence: it is done only while this controller is the newest.
@@ -404,9 +433,6 @@ impl Controller {
         let delete = |path: &String| self.fenced(Operation::Delete { path: path.clone(), version: -1 });
         let operations = paths.iter().map(delete).collect();
         self.ask(operations, turn, move |this, outcomes, turn| {
-            if let Some(failure) = lost_office(&outcomes) {
-                return this.step_back(failure, turn);
-            }
             for (path, outcome) in paths.iter().zip(outcomes) {
                 if let Err(failure) = outcome
                     && failure != Failure::NoNode
@@ -417,13 +443,23 @@ impl Controller {
         });
     }
 
-    /// After a failure that says the office may be another's: gives it up and stands again.
-    pub(crate) fn step_back(&mut self, failure: Failure, turn: &mut Turn<'_>) {
-        self.log(&format!("Controller moved to another broker: {failure}"), turn);
+    /// There was a newer controller: looks who holds the office, and stands if nobody does.
+    fn step_back(&mut self, turn: &mut Turn<'_>) {
+        self.log(&format!("Controller moved to another broker: {}", Failure::Fenced), turn);
         self.resign(turn);
-        if failure == Failure::Fenced {
-            self.elect(turn);
-        }
+        self.elect(turn);
+    }
+
+    /// Without what could not be read the office can't be held: it is left, and whoever stands next tries anew (upstream:
+    /// `triggerControllerMove`).
+    pub(crate) fn leave_office(&mut self, failure: Failure, turn: &mut Turn<'_>) {
+        let me = self.settings.broker;
+        let line = format!(
+            "Error while electing or becoming controller on broker {me}. Trigger controller movement immediately: {failure}"
+        );
+        self.error(&line, turn);
+        self.remove(vec![znode::CONTROLLER.to_owned()], turn);
+        self.resign(turn);
     }
 
     pub(crate) fn log(&self, line: &str, turn: &mut Turn<'_>) {
@@ -551,7 +587,7 @@ impl Controller {
                 );
                 this.fail_over(turn);
             }
-            Some(Err(Failure::SessionExpired)) | None => {}
+            None => {}
             // Somebody else was quicker, or the answer was lost: look again.
             Some(_) => this.elect(turn),
         });

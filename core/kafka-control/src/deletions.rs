@@ -13,7 +13,6 @@ use crate::failover::names;
 use crate::message::TopicPartition;
 use crate::operation::{Failure, Operation, Outcome, Reply};
 use crate::outbox::{Outbox, joined};
-use crate::partitions::lost_office;
 use crate::znode;
 
 impl Controller {
@@ -183,24 +182,29 @@ impl Controller {
         self.ask(operations, turn, |this, outcomes, turn| {
             let mut operations = Vec::new();
             let mut ends = Vec::new();
-            for (topic, outcome) in topics.iter().zip(outcomes) {
+            for (topic, outcome) in topics.into_iter().zip(outcomes) {
+                let partitions = match names(outcome) {
+                    Ok(partitions) => partitions,
+                    // It waits for another occasion: without its partitions' znodes it can't go.
+                    Err(failure) => {
+                        this.error(&format!("The partitions of topic {topic} can't be listed: {failure}"), turn);
+                        continue;
+                    }
+                };
                 let mut delete = |path| operations.push(this.fenced(Operation::Delete { path, version: -1 }));
-                for partition in names(outcome).unwrap_or_default() {
-                    let path = format!("{}/{partition}", znode::partitions(topic));
+                for partition in partitions {
+                    let path = format!("{}/{partition}", znode::partitions(&topic));
                     delete(format!("{path}/state"));
                     delete(path);
                 }
-                delete(znode::partitions(topic));
-                delete(znode::topic(topic));
-                delete(znode::entity_config("topics", topic));
-                delete(znode::delete_topic(topic));
-                ends.push(operations.len());
+                delete(znode::partitions(&topic));
+                delete(znode::topic(&topic));
+                delete(znode::entity_config("topics", &topic));
+                delete(znode::delete_topic(&topic));
+                ends.push((topic, operations.len()));
             }
             this.ask(operations, turn, move |this, outcomes, turn| {
-                if let Some(failure) = lost_office(&outcomes) {
-                    return this.step_back(failure, turn);
-                }
-                for (topic, end) in topics.into_iter().zip(ends) {
+                for (topic, end) in ends {
                     // The third from the end is the topic's own znode.
                     this.finish_deletion(&topic, outcomes.get(end - 3), turn);
                 }

@@ -11,7 +11,6 @@ use crate::elections::Rule;
 use crate::message::TopicPartition;
 use crate::operation::{Failure, Operation, Outcome, Reply};
 use crate::outbox::{Outbox, joined};
-use crate::partitions::lost_office;
 use crate::znode::{self, BrokerRegistration, TopicAssignment};
 
 /// Leaders are balanced for the first time so long after the fail-over.
@@ -51,9 +50,7 @@ impl Controller {
         ];
         self.ask(operations, turn, |this, outcomes, turn| match found(outcomes) {
             Ok(found) => this.load(found, turn),
-            Err(failure) => {
-                this.error(&format!("Can't read the cluster's state, waiting for another session: {failure}"), turn);
-            }
+            Err(failure) => this.leave_office(failure, turn),
         });
     }
 
@@ -95,17 +92,34 @@ impl Controller {
         operations.extend(topics.iter().map(|topic| data(znode::topic(topic))));
         self.ask(operations, turn, move |this, mut outcomes, turn| {
             let of_topics = outcomes.split_off(broker_ids.len());
-            this.context.brokers = this.live_brokers(&broker_ids, outcomes, turn);
-            this.take_topics(topics, of_topics, turn);
+            let brokers = this.live_brokers(&broker_ids, outcomes, turn);
+            match brokers.and_then(|brokers| this.take_topics(topics, of_topics, turn).map(|()| brokers)) {
+                Ok(brokers) => this.context.brokers = brokers,
+                Err(failure) => return this.leave_office(failure, turn),
+            }
             let epochs = this.context.brokers.iter().map(|(id, live)| format!("{id} -> {}", live.epoch));
             this.log(&format!("Initialized broker epochs cache: Map({})", joined_wide(epochs)), turn);
         });
     }
 
-    /// Keeps the topics that were read and are not gone; one whose content is broken is known, without partitions.
-    pub(crate) fn take_topics(&mut self, topics: Vec<String>, outcomes: Vec<Outcome>, turn: &mut Turn<'_>) {
+    /// Keeps the topics that were read and are not gone; one whose content is broken is known, without partitions. Tells if one could not
+    /// be read.
+    pub(crate) fn take_topics(
+        &mut self,
+        topics: Vec<String>,
+        outcomes: Vec<Outcome>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Failure> {
+        let mut result = Ok(());
         for (topic, outcome) in topics.into_iter().zip(outcomes) {
-            let Some(content) = self.decode_topic(&topic, outcome, turn) else { continue };
+            let content = match self.decode_topic(&topic, outcome, turn) {
+                Ok(Some(content)) => content,
+                Ok(None) => continue,
+                Err(failure) => {
+                    result = Err(failure);
+                    continue;
+                }
+            };
             for (number, partition) in &content.partitions {
                 if partition.assignment.is_being_reassigned() {
                     let id = TopicPartition { topic: topic.clone(), partition: *number };
@@ -114,6 +128,7 @@ impl Controller {
             }
             self.context.topics.insert(topic, content);
         }
+        result
     }
 
     /// Tells every broker of the cluster and of its replicas; elects leaders and shrinks ISRs where brokers are gone.
@@ -149,16 +164,24 @@ impl Controller {
         }
     }
 
-    /// The registrations that could be read, by id.
+    /// The registrations of those of these brokers that are not gone, by id; a failure if one could not be read. One whose content is broken
+    /// can't be told where it listens: it counts as gone.
     pub(crate) fn live_brokers(
         &self,
         ids: &[i32],
         outcomes: Vec<Outcome>,
         turn: &mut Turn<'_>,
-    ) -> BTreeMap<i32, LiveBroker> {
+    ) -> Result<BTreeMap<i32, LiveBroker>, Failure> {
         let mut live = BTreeMap::new();
         for (id, outcome) in ids.iter().zip(outcomes) {
-            let Ok(Reply::Data(content, stat)) = outcome else { continue };
+            let (content, stat) = match outcome {
+                Ok(Reply::Data(content, stat)) => (content, stat),
+                Ok(_) | Err(Failure::NoNode) => continue,
+                Err(failure) => {
+                    self.error(&format!("Failed to read the registration of broker {id}: {failure}"), turn);
+                    return Err(failure);
+                }
+            };
             match BrokerRegistration::decode(*id, &content.unwrap_or_default()) {
                 Ok(registration) => {
                     live.insert(*id, LiveBroker { registration, epoch: stat.czxid });
@@ -166,17 +189,22 @@ impl Controller {
                 Err(error) => self.error(&error.to_string(), turn),
             }
         }
-        live
+        Ok(live)
     }
 
     /// A topic's partitions without their states; `None` if the topic is gone.
-    pub(crate) fn decode_topic(&self, topic: &str, outcome: Outcome, turn: &mut Turn<'_>) -> Option<Topic> {
+    pub(crate) fn decode_topic(
+        &self,
+        topic: &str,
+        outcome: Outcome,
+        turn: &mut Turn<'_>,
+    ) -> Result<Option<Topic>, Failure> {
         let (content, stat) = match outcome {
             Ok(Reply::Data(content, stat)) => (content.unwrap_or_default(), stat),
-            Ok(_) | Err(Failure::NoNode) => return None,
+            Ok(_) | Err(Failure::NoNode) => return Ok(None),
             Err(failure) => {
                 self.error(&format!("Failed to read topic {topic}: {failure}"), turn);
-                return None;
+                return Err(failure);
             }
         };
         let assignment = TopicAssignment::decode(topic, &content).unwrap_or_else(|error| {
@@ -185,12 +213,13 @@ impl Controller {
         });
         let without_state = |(number, assignment)| (number, Partition { assignment, state: None });
         let partitions = assignment.0.into_iter().map(without_state).collect();
-        Some(Topic { partitions, zk_version: stat.version })
+        Ok(Some(Topic { partitions, zk_version: stat.version }))
     }
 }
 
 fn found(outcomes: Vec<Outcome>) -> Result<Found, Failure> {
-    if let Some(failure) = lost_office(&outcomes) {
+    let failures = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+    if let Some(failure) = failures.copied().find(|failure| *failure != Failure::NoNode) {
         return Err(failure);
     }
     let mut outcomes = outcomes.into_iter();

@@ -6,7 +6,6 @@ use kafka_proto::ErrorCode;
 
 use crate::controller::{Controller, Turn};
 use crate::operation::{CreateMode, Failure, Operation, Outcome, Reply};
-use crate::partitions::lost_office;
 use crate::request::{Answer, FeatureUpdate, Refusal};
 use crate::znode::{self, FeatureRange, FeatureStatus, Features};
 
@@ -63,9 +62,6 @@ impl Controller {
             Operation::SetData { path, data, version: -1 }
         };
         self.ask(vec![self.fenced(operation)], turn, |this, outcomes, turn| {
-            if let Some(failure) = lost_office(&outcomes) {
-                return this.step_back(failure, turn);
-            }
             if let Some(Err(failure)) = outcomes.first()
                 && *failure != Failure::NodeExists
             {
@@ -111,9 +107,6 @@ impl Controller {
         let data = Some(target.encode());
         let write = Operation::SetData { path: znode::FEATURE.to_owned(), data, version: -1 };
         self.ask(vec![self.fenced(write)], turn, move |this, outcomes, turn| {
-            if let Some(failure) = lost_office(&outcomes) {
-                return this.step_back(failure, turn);
-            }
             if let Some(Err(failure)) = outcomes.first() {
                 this.warn(&format!("Processing of feature updates failed due to error: {failure}"), turn);
                 for answer in answers.values_mut().filter(|answer| answer.is_ok()) {

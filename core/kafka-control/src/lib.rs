@@ -27,7 +27,7 @@ mod topics;
 pub mod znode;
 
 pub use assignment::{AssignmentError, BrokerRack, assign_replicas};
-pub use controller::{Controller, ControllerSettings, Effects, Event, LogLine, Logger, Severity};
+pub use controller::{Batch, BatchId, Controller, ControllerSettings, Effects, Event, LogLine, Logger, Severity};
 pub use message::{
     BrokerAnswer, BrokerMessage, EPOCH_DURING_DELETE, LEADER_DURING_DELETE, MessageBody, NO_LEADER, PartitionState,
     StoppedReplica, TopicPartition,

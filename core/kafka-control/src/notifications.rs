@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use kafka_proto::ErrorCode;
 
 use crate::controller::{Controller, Logger, Severity, Turn, step};
@@ -19,7 +20,8 @@ impl Controller {
     pub(crate) fn isr_changes_announced(&mut self, turn: &mut Turn<'_>) {
         self.read_announcements(znode::ISR_CHANGES, turn, |this, paths, outcomes, turn| {
             let mut ids = BTreeSet::new();
-            for content in contents(outcomes) {
+            let (paths, contents) = read_ones(paths, outcomes);
+            for content in contents {
                 match IsrChange::decode(&content) {
                     Ok(change) => ids.extend(change.0),
                     Err(error) => this.error(&error.to_string(), turn),
@@ -50,7 +52,8 @@ impl Controller {
     pub(crate) fn log_dir_events_announced(&mut self, turn: &mut Turn<'_>) {
         self.read_announcements(znode::LOG_DIR_EVENTS, turn, |this, paths, outcomes, turn| {
             let mut brokers = BTreeSet::new();
-            for content in contents(outcomes) {
+            let (paths, contents) = read_ones(paths, outcomes);
+            for content in contents {
                 match LogDirEvent::decode(&content) {
                     Ok(event) => {
                         brokers.insert(event.broker);
@@ -140,10 +143,11 @@ impl Controller {
     }
 }
 
-/// What stood in the announcements that could be read.
-fn contents(outcomes: Vec<Outcome>) -> impl Iterator<Item = bytes::Bytes> {
-    outcomes.into_iter().filter_map(|outcome| match outcome {
-        Ok(Reply::Data(content, _)) => Some(content.unwrap_or_default()),
+/// The announcements that could be read, and what stood in them. The others stay, for the next look.
+fn read_ones(paths: Vec<String>, outcomes: Vec<Outcome>) -> (Vec<String>, Vec<Bytes>) {
+    let read = paths.into_iter().zip(outcomes).filter_map(|(path, outcome)| match outcome {
+        Ok(Reply::Data(content, _)) => Some((path, content.unwrap_or_default())),
         _ => None,
-    })
+    });
+    read.unzip()
 }

@@ -165,9 +165,6 @@ impl Controller {
         let operations = parents.into_iter().chain(changes.iter().map(|change| self.write(change))).collect();
         self.ask(operations, turn, move |this, mut outcomes, turn| {
             let outcomes = outcomes.split_off(parents_count);
-            if let Some(failure) = lost_office(&outcomes) {
-                return this.step_back(failure, turn);
-            }
             let conflicts = this.take_written(changes, outcomes, &mut work, turn);
             this.send(std::mem::take(&mut work.outbox), turn);
             this.look_again(conflicts, doubtful, work, turn);
@@ -364,11 +361,4 @@ pub(crate) fn read_state(id: &TopicPartition) -> Operation {
 /// The partitions' names with commas between them.
 pub(crate) fn joined_ids<'a>(ids: impl IntoIterator<Item = &'a TopicPartition>) -> String {
     crate::outbox::joined(ids)
-}
-
-/// A failure that means another broker is controller, or that nobody can know.
-pub(crate) fn lost_office(outcomes: &[Outcome]) -> Option<Failure> {
-    let fatal =
-        |failure: &Failure| matches!(failure, Failure::Fenced | Failure::SessionExpired | Failure::ConnectionLoss);
-    outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).copied().find(fatal)
 }

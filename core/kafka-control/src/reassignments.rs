@@ -13,7 +13,7 @@ use crate::elections::Rule;
 use crate::message::TopicPartition;
 use crate::operation::{Failure, Operation, Outcome, Reply};
 use crate::outbox::{Outbox, joined};
-use crate::partitions::{Results, Wishes, lost_office};
+use crate::partitions::{Results, Wishes};
 use crate::request::Refusal;
 use crate::znode::{self, ReplicaAssignment, TopicAssignment};
 
@@ -272,9 +272,6 @@ impl Controller {
             fits
         });
         self.ask(operations, turn, move |this, outcomes, turn| {
-            if let Some(failure) = lost_office(&outcomes) {
-                return this.step_back(failure, turn);
-            }
             let mut conflicts = BTreeMap::new();
             for ((topic, write), outcome) in topics.into_iter().zip(outcomes) {
                 match outcome {

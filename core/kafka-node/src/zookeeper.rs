@@ -2,7 +2,8 @@
 //!
 //! Batches of operations go out pipelined and in order; each batch has a continuation that takes its outcomes. An operation
 //! whose connection broke is sent again when there is one, as the original does, until the session is over. A session that
-//! expired is replaced by a new one, under which the broker registers again.
+//! expired is replaced by a new one, under which the broker registers again. The controller is told of the end first: before what the
+//! session has not answered fails, and before anything can be asked in another.
 //!
 //! The host moves the bytes: it calls the `zookeeper_*` doors of [`Broker`], and after each of them, and whenever
 //! [`crate::Host::zookeeper_ready`] is called, carries out [`Broker::take_zookeeper_effects`].
@@ -288,27 +289,38 @@ impl Broker {
                 link.client = self.new_client(&link.config, now.monotonic);
                 self.host.zookeeper_ready();
             }
-            if news.iter().any(|one| matches!(one, News::Expired)) {
-                link.fail_all(&mut news);
-                link.client = self.new_client(&link.config, now.monotonic);
-                link.established = false;
-            }
         }
+        self.take_news(news, now);
+    }
+
+    fn take_news(self: &Arc<Self>, news: Vec<News>, now: Now) {
         for one in news {
             match one {
                 News::Established(session) => self.session_established(session, now),
-                News::Expired => {
-                    tracing::info!(target: KAFKA_CLIENT, "[ZooKeeperClient Kafka server] Session expired.");
-                    let connect = &self.settings().zookeeper.connect;
-                    tracing::info!(target: KAFKA_CLIENT, "[ZooKeeperClient Kafka server] Initializing a new session to {connect}.");
-                    self.controller_event(ControllerEvent::SessionExpired, now);
-                    self.host.zookeeper_ready();
-                }
+                News::Expired => self.session_expired(now),
                 News::Closed => self.session_closed(),
                 News::Watch(path) => self.watch_fired(path, now),
                 News::Batch(then, outcomes) => then(self, outcomes, now),
             }
         }
+    }
+
+    fn session_expired(self: &Arc<Self>, now: Now) {
+        tracing::info!(target: KAFKA_CLIENT, "[ZooKeeperClient Kafka server] Session expired.");
+        self.controller_event(ControllerEvent::SessionExpired, now);
+        let mut failed = Vec::new();
+        if let Some(link) = self.zookeeper.0.lock().as_mut()
+            && link.stage == Stage::Open
+        {
+            let connect = &self.settings().zookeeper.connect;
+            tracing::info!(target: KAFKA_CLIENT, "[ZooKeeperClient Kafka server] Initializing a new session to {connect}.");
+            // What was asked since the end; the new session counts its requests anew.
+            link.fail_all(&mut failed);
+            link.client = self.new_client(&link.config, now.monotonic);
+            link.established = false;
+        }
+        self.host.zookeeper_ready();
+        self.take_news(failed, now);
     }
 }
 
@@ -326,7 +338,7 @@ impl Link {
         }
     }
 
-    /// Whatever the old session has not answered fails with it: the new one counts its requests anew.
+    /// Whatever the session has not answered fails with it.
     fn fail_all(&mut self, news: &mut Vec<News>) {
         for (_, sent) in std::mem::take(&mut self.in_flight) {
             finish(&sent, Err(Failure::SessionExpired), news);

@@ -1,5 +1,7 @@
 //! Brokers that die, come back, bounce and change; elections and ISRs that follow from it.
 
+use std::collections::BTreeSet;
+
 use kafka_control::{ControllerSettings, Event, IsrProposal, MessageBody, NO_LEADER, Request};
 
 use crate::world::{World, id, settings, state_path};
@@ -329,4 +331,22 @@ fn answers_of_an_earlier_life_say_nothing() {
         assert_eq!(world.brief("t", 0), (1, 0, vec![1]));
     }
     assert_eq!(world.text(&state_path("t", 0)).matches("\"leader\":1").count(), 1);
+}
+
+#[test]
+fn a_broker_whose_registration_can_not_be_read_is_not_gone() {
+    let mut world = World::with_brokers(&[1, 2]);
+    world.create_topic("t", &[&[1, 2]]);
+    world.forget();
+    world.unreadable.insert("/brokers/ids/1".to_owned());
+    world.start_plain(3);
+    world.run();
+    assert!(world.has_logged("Failed to read the registration of broker 1"));
+    assert_eq!(world.brief("t", 0), (1, 0, vec![1, 2]));
+    // The next look finds all.
+    world.stop(3);
+    world.start_plain(4);
+    world.run();
+    assert_eq!(world.known_brokers(1), BTreeSet::from([0, 1, 2, 4]));
+    assert_eq!(world.brief("t", 0), (1, 0, vec![1, 2]));
 }

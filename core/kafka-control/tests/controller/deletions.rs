@@ -245,3 +245,15 @@ fn a_topic_without_partitions_and_one_with_unknown_znodes_go() {
     world.replicas_deleted(0, ErrorCode::NONE);
     assert!(is_gone(&world, "t"));
 }
+
+#[test]
+fn a_topic_whose_partitions_can_not_be_listed_keeps_the_wish_to_delete_it() {
+    let mut world = World::with_brokers(&[1]);
+    world.create_topic("t", &[&[1]]);
+    delete(&mut world, "t");
+    world.unreadable.insert("/brokers/topics/t/partitions".to_owned());
+    world.replicas_deleted(1, ErrorCode::NONE);
+    assert!(world.exists("/admin/delete_topics/t") && world.exists("/brokers/topics/t"));
+    world.bounce(1);
+    assert!(is_gone(&world, "t"));
+}

@@ -82,3 +82,19 @@ fn an_announcement_ends_a_reassignment() {
     assert_eq!(world.brief("t", 0), (2, 2, vec![2]));
     assert!(world.stopped(1).iter().any(|replica| replica.delete));
 }
+
+#[test]
+fn an_announcement_that_can_not_be_read_is_kept() {
+    let mut world = World::with_brokers(&[1]);
+    world.create_topic("t", &[&[1, 0]]);
+    world.write_isr("t", 0, &[1]);
+    world.forget();
+    world.unreadable.insert(format!("{ISR_CHANGE}0000000000"));
+    world.announce(ISR_CHANGE, &IsrChange([id("t", 0)].into()).encode());
+    world.run();
+    assert_eq!(world.zookeeper.children("/isr_change_notification").len(), 1);
+    world.announce(ISR_CHANGE, &IsrChange([].into()).encode());
+    world.run();
+    assert_eq!(&world.metadata(0)[&id("t", 0)].leader_and_isr.isr[..], [1]);
+    assert!(world.zookeeper.children("/isr_change_notification").is_empty());
+}

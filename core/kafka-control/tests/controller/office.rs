@@ -1,5 +1,7 @@
 //! The office: how it is won, kept, handed over and lost.
 
+use std::collections::BTreeSet;
+
 use kafka_control::{Answer, Event, Request};
 use kafka_proto::ErrorCode;
 
@@ -93,8 +95,9 @@ fn who_does_not_hold_the_office_refuses_every_request() {
 /// Wherever the session ends, what was asked is answered.
 #[test]
 fn requests_are_answered_when_the_office_is_lost_under_them() {
-    for steps in 0..12 {
+    for (steps, failures_first) in (0..12).flat_map(|steps| [(steps, false), (steps, true)]) {
         let mut world = World::with_brokers(&[1]);
+        world.failures_first = failures_first;
         world.create_topic("t", &[&[0, 1]]);
         let broker_epoch = world.broker_epoch(1).unwrap();
         let first = world.ask_of(0, Request::ControlledShutdown { broker: 1, broker_epoch });
@@ -144,28 +147,94 @@ fn settings_outlive_a_session() {
 /// A session may end between any two operations of a fail-over; the next one finds a cluster that it can serve.
 #[test]
 fn a_fail_over_may_be_cut_off_anywhere() {
-    for steps in 0.. {
-        let mut world = World::with_brokers(&[1, 2]);
-        world.create_topic("t", &[&[1, 0, 2], &[2, 0, 1]]);
-        world.create("/admin/delete_topics/gone", "");
+    for failures_first in [false, true] {
+        for steps in 0.. {
+            let mut world = World::with_brokers(&[1, 2]);
+            world.failures_first = failures_first;
+            world.create_topic("t", &[&[1, 0, 2], &[2, 0, 1]]);
+            world.create("/admin/delete_topics/gone", "");
+            world.expire(0);
+            world.run();
+            world.stop(1);
+            world.register(0);
+            for _ in 0..steps {
+                world.step(0);
+            }
+            let was_done = !world.is_busy(0);
+            world.expire(0);
+            world.run();
+            world.register(0);
+            world.run();
+            assert_eq!((world.state("t", 0).leader, world.state("t", 1).leader), (0, 2), "after {steps} steps");
+            assert_eq!(world.state("t", 1).isr, [2, 0]);
+            assert!(!world.exists("/admin/delete_topics/gone"));
+            if was_done {
+                assert!(steps > 20);
+                break;
+            }
+        }
+    }
+}
+
+/// What a session leaves unanswered says nothing of the cluster: neither that brokers are gone nor that topics are. The next one
+/// may begin before the controller is told of the end.
+#[test]
+fn what_fails_with_a_session_is_not_acted_on() {
+    for failures_first in [false, true] {
+        for steps in 0.. {
+            let mut world = World::with_brokers(&[1, 2]);
+            world.failures_first = failures_first;
+            world.create_topic("t", &[&[1, 2]]);
+            world.create_topic("goes", &[&[1, 2]]);
+            world.create("/admin/delete_topics/goes", "");
+            let states = (world.brief("t", 0), world.brief("goes", 0));
+            // A fail-over, and a look at the brokers.
+            world.expire(0);
+            world.run();
+            world.register(0);
+            world.event(0, Event::Changed("/brokers/ids".to_owned()));
+            for _ in 0..steps {
+                world.step(0);
+            }
+            let was_done = !world.is_busy(0);
+            let told = world.messages.len();
+            let cuts_off = world.expire(0);
+            world.register(0);
+            // The failures, the end, and the registration, by which it asks who is controller.
+            for _ in 0..3 {
+                world.step(0);
+            }
+            assert!(!cuts_off || world.messages.len() == told, "after {steps} steps: {:?}", world.messages.last());
+            world.run();
+            assert_eq!((world.brief("t", 0), world.brief("goes", 0)), states, "after {steps} steps");
+            assert!(world.exists("/admin/delete_topics/goes"), "after {steps} steps");
+            assert_eq!(world.active(), Some(0), "after {steps} steps");
+            if was_done {
+                assert!(steps > 20);
+                break;
+            }
+        }
+    }
+}
+
+/// What can't be read is not taken for gone: the office is left and taken anew.
+#[test]
+fn a_fail_over_that_can_not_read_something_is_done_again() {
+    for path in ["/brokers/ids/1", "/brokers/topics/goes", "/brokers/topics", "/admin/delete_topics", "/feature"] {
+        let mut world = World::with_brokers(&[1]);
+        world.create_topic("t", &[&[1]]);
+        world.create_topic("goes", &[&[1]]);
+        world.create("/admin/delete_topics/goes", "");
         world.expire(0);
         world.run();
-        world.stop(1);
-        world.register(0);
-        for _ in 0..steps {
-            world.step(0);
-        }
-        let was_done = !world.is_busy(0);
-        world.expire(0);
-        world.run();
+        world.forget();
+        world.unreadable.insert(path.to_owned());
         world.register(0);
         world.run();
-        assert_eq!((world.state("t", 0).leader, world.state("t", 1).leader), (0, 2), "after {steps} steps");
-        assert_eq!(world.state("t", 1).isr, [2, 0]);
-        assert!(!world.exists("/admin/delete_topics/gone"));
-        if was_done {
-            assert!(steps > 20);
-            return;
-        }
+        assert!(world.has_logged("Trigger controller movement immediately"), "{path}");
+        assert_eq!(world.nodes[&0].controller.active_epoch(), Some(3), "{path}");
+        assert_eq!(world.brief("t", 0), (1, 0, vec![1]), "{path}");
+        assert!(world.exists("/admin/delete_topics/goes"), "{path}");
+        assert_eq!(world.known_brokers(1), BTreeSet::from([0, 1]), "{path}");
     }
 }

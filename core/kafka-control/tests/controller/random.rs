@@ -305,6 +305,7 @@ impl Chaos {
             self.world.stop(broker);
             self.told.remove(&broker);
         } else if broker < 3 && self.world.has_session(broker) {
+            self.world.failures_first = self.below(2) == 0;
             self.world.expire(broker);
         } else if broker < 3 {
             self.world.register(broker);

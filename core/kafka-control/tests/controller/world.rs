@@ -7,8 +7,9 @@ use base::{Monotonic, Now};
 use bytes::Bytes;
 use kafka_control::znode::{BrokerRegistration, Endpoint, LeaderAndIsr, TopicAssignment};
 use kafka_control::{
-    Answer, BrokerAnswer, BrokerMessage, Controller, ControllerSettings, CreateMode, Effects, Event, Failure, LogLine,
-    MessageBody, Operation, Outcome, PartitionState, Request, RequestId, StoppedReplica, TopicPartition,
+    Answer, Batch, BatchId, BrokerAnswer, BrokerMessage, Controller, ControllerSettings, CreateMode, Effects, Event,
+    Failure, LogLine, MessageBody, Operation, Outcome, PartitionState, Request, RequestId, StoppedReplica,
+    TopicPartition,
 };
 use kafka_proto::ErrorCode;
 
@@ -18,9 +19,30 @@ use crate::zookeeper::ZooKeeper;
 pub(crate) struct Node {
     pub(crate) controller: Controller,
     session: Option<i64>,
-    inbox: VecDeque<Event>,
-    batch: VecDeque<Operation>,
+    inbox: VecDeque<Arrival>,
+    /// In their order. Ahead of the last one are those that were given up, which are done all the same, even in a later session.
+    batches: VecDeque<Open>,
+}
+
+/// What comes to a controller.
+enum Arrival {
+    Event(Event),
+    Outcomes(BatchId, Vec<Outcome>),
+}
+
+/// A batch under way.
+struct Open {
+    id: BatchId,
+    left: VecDeque<Operation>,
     outcomes: Vec<Outcome>,
+}
+
+impl Open {
+    /// What has no answer yet fails with the session.
+    fn end(mut self) -> Arrival {
+        self.outcomes.extend(self.left.iter().map(|_| Err(Failure::SessionExpired)));
+        Arrival::Outcomes(self.id, self.outcomes)
+    }
 }
 
 pub(crate) struct World {
@@ -39,6 +61,10 @@ pub(crate) struct World {
     pub(crate) now_ms: u64,
     /// So many of the next writes are done, and sent again because their answer is lost.
     pub(crate) lost_answers: usize,
+    /// The next read of each of these fails, and not because it is not there.
+    pub(crate) unreadable: BTreeSet<String>,
+    /// Whether what fails with a session is told ahead of its end.
+    pub(crate) failures_first: bool,
     /// Sessions of brokers that run no controller.
     plain: BTreeMap<i32, i64>,
     next_session: i64,
@@ -91,6 +117,8 @@ impl World {
             written: Vec::new(),
             now_ms: 1000,
             lost_answers: 0,
+            unreadable: BTreeSet::new(),
+            failures_first: false,
             plain: BTreeMap::new(),
             next_session: 100,
             next_request: 0,
@@ -119,8 +147,7 @@ impl World {
     pub(crate) fn start_with(&mut self, settings: ControllerSettings) {
         let broker = settings.broker;
         let controller = Controller::new(settings);
-        let node =
-            Node { controller, session: None, inbox: VecDeque::new(), batch: VecDeque::new(), outcomes: Vec::new() };
+        let node = Node { controller, session: None, inbox: VecDeque::new(), batches: VecDeque::new() };
         assert!(self.nodes.insert(broker, node).is_none(), "broker {broker} runs already");
         self.register(broker);
     }
@@ -132,7 +159,7 @@ impl World {
         let broker_epoch = self.broker_epoch(broker).unwrap();
         let node = self.nodes.get_mut(&broker).unwrap();
         node.session = Some(session);
-        node.inbox.push_back(Event::Registered { session, broker_epoch });
+        node.inbox.push_back(Arrival::Event(Event::Registered { session, broker_epoch }));
         self.spread();
     }
 
@@ -188,17 +215,26 @@ impl World {
         self.run();
     }
 
-    /// The session is over; the process lives on without one.
-    pub(crate) fn expire(&mut self, broker: i32) {
+    /// The session is over; the process lives on without one. Whether operations were under way that fail with it.
+    pub(crate) fn expire(&mut self, broker: i32) -> bool {
         let node = self.nodes.get_mut(&broker).unwrap();
-        node.batch.clear();
-        node.outcomes.clear();
         // Requests come by other ways.
-        node.inbox.retain(|event| matches!(event, Event::Request(..) | Event::SettingsChanged(_)));
-        let Some(session) = node.session.take() else { return };
-        node.inbox.push_back(Event::SessionExpired);
+        node.inbox.retain(|arrival| {
+            matches!(arrival, Arrival::Event(Event::Request(..) | Event::SettingsChanged(_)) | Arrival::Outcomes(..))
+        });
+        let Some(session) = node.session.take() else { return false };
+        let cuts_off = node.batches.iter().any(|batch| !batch.left.is_empty());
+        let failed: Vec<Arrival> = node.batches.drain(..).map(Open::end).collect();
+        if self.failures_first {
+            node.inbox.extend(failed);
+            node.inbox.push_back(Arrival::Event(Event::SessionExpired));
+        } else {
+            node.inbox.push_back(Arrival::Event(Event::SessionExpired));
+            node.inbox.extend(failed);
+        }
         self.zookeeper.end(session);
         self.spread();
+        cuts_off
     }
 
     pub(crate) fn is_running(&self, broker: i32) -> bool {
@@ -218,7 +254,7 @@ impl World {
     pub(crate) fn spread(&mut self) {
         for (session, path) in std::mem::take(&mut self.zookeeper.fired) {
             if let Some(node) = self.nodes.values_mut().find(|node| node.session == Some(session)) {
-                node.inbox.push_back(Event::Changed(path));
+                node.inbox.push_back(Arrival::Event(Event::Changed(path)));
             }
         }
     }
@@ -229,41 +265,42 @@ impl World {
 
     /// Whether the broker's controller has anything to do.
     pub(crate) fn is_busy(&self, broker: i32) -> bool {
-        self.nodes
-            .get(&broker)
-            .is_some_and(|node| !node.inbox.is_empty() || !node.batch.is_empty() || !node.outcomes.is_empty())
+        self.nodes.get(&broker).is_some_and(|node| !node.inbox.is_empty() || !node.batches.is_empty())
     }
 
     /// One step of a controller: an event, or one operation of its batch.
     pub(crate) fn step(&mut self, broker: i32) {
         let now = self.now();
         let Some(node) = self.nodes.get_mut(&broker) else { return };
-        if let Some(event) = node.inbox.pop_front() {
-            if event == Event::SessionExpired {
-                node.batch.clear();
-                node.outcomes.clear();
-            }
-            let mut effects = Effects::default();
-            node.controller.handle(event, now, &mut effects);
-            self.take(broker, effects);
-        } else if let Some(operation) = node.batch.pop_front() {
+        if node.inbox.is_empty()
+            && let Some(operation) = node.batches.front_mut().and_then(|batch| batch.left.pop_front())
+        {
             let outcome = match node.session {
                 Some(session) => self.carry_out(session, &operation),
                 None => Err(Failure::SessionExpired),
             };
-            let node = self.nodes.get_mut(&broker).unwrap();
-            node.outcomes.push(outcome);
-            self.spread();
-        } else if !node.outcomes.is_empty() {
-            let outcomes = std::mem::take(&mut node.outcomes);
-            let mut effects = Effects::default();
-            node.controller.outcomes(outcomes, now, &mut effects);
-            self.take(broker, effects);
+            let batch = self.nodes.get_mut(&broker).and_then(|node| node.batches.front_mut()).unwrap();
+            batch.outcomes.push(outcome);
+            return self.spread();
         }
+        // A batch that has all its outcomes has nothing left to fail.
+        let done = || node.batches.pop_front().map(Open::end);
+        let Some(arrival) = node.inbox.pop_front().or_else(done) else { return };
+        let mut effects = Effects::default();
+        match arrival {
+            Arrival::Event(event) => node.controller.handle(event, now, &mut effects),
+            Arrival::Outcomes(batch, outcomes) => node.controller.outcomes(batch, outcomes, now, &mut effects),
+        }
+        self.take(broker, effects);
     }
 
     fn carry_out(&mut self, session: i64, operation: &Operation) -> Outcome {
         self.operations += 1;
+        if let Operation::GetData { path, .. } | Operation::GetChildren { path, .. } = operation
+            && self.unreadable.remove(path)
+        {
+            return Err(Failure::Other(-1));
+        }
         let mut outcome = self.zookeeper.apply(session, operation);
         if let (Operation::Multi(parts), true) = (operation, outcome.is_ok()) {
             for part in parts {
@@ -283,16 +320,15 @@ impl World {
     }
 
     fn take(&mut self, broker: i32, effects: Effects) {
-        let Effects { operations, messages, answers, wake_at, log } = effects;
+        let Effects { batch, messages, answers, wake_at, log } = effects;
         self.messages.extend(messages);
         self.answers.extend(answers);
         self.log.extend(log);
         self.wake_at = wake_at.or(self.wake_at);
-        if !operations.is_empty() {
+        if let Some(Batch { id, operations }) = batch {
             self.round_trips += 1;
             let node = self.nodes.get_mut(&broker).unwrap();
-            assert!(node.batch.is_empty() && node.outcomes.is_empty(), "one batch is under way at most");
-            node.batch.extend(operations);
+            node.batches.push_back(Open { id, left: operations.into(), outcomes: Vec::new() });
         }
     }
 
@@ -374,7 +410,7 @@ impl World {
     }
 
     pub(crate) fn event(&mut self, broker: i32, event: Event) {
-        self.nodes.get_mut(&broker).unwrap().inbox.push_back(event);
+        self.nodes.get_mut(&broker).unwrap().inbox.push_back(Arrival::Event(event));
     }
 
     /// Puts the request to broker 0's controller and gives what it answers when all is done.

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use base::{Monotonic, Now, TimerKey};
 use config::ApiVersion;
 use kafka_control::{
-    Answer, BrokerMessage, Controller, ControllerSettings, Effects, Event, LogLine, Logger, Outcome, Request,
-    RequestId, Severity,
+    Answer, Batch, BatchId, BrokerMessage, Controller, ControllerSettings, Effects, Event, LogLine, Logger, Outcome,
+    Request, RequestId, Severity,
 };
 use kafka_proto::ErrorCode;
 use parking_lot::Mutex;
@@ -55,7 +55,7 @@ struct Requests {
 /// What moves the controller's machine.
 enum Input {
     Event(Event),
-    Outcomes(Vec<Outcome>),
+    Outcomes(BatchId, Vec<Outcome>),
 }
 
 impl Broker {
@@ -142,7 +142,7 @@ impl Broker {
         let mut effects = Effects::default();
         match input {
             Input::Event(event) => controller.handle(event, now, &mut effects),
-            Input::Outcomes(outcomes) => controller.outcomes(outcomes, now, &mut effects),
+            Input::Outcomes(batch, outcomes) => controller.outcomes(batch, outcomes, now, &mut effects),
         }
         effects.log.iter().for_each(log);
         // Under the lock: what was decided first is said first. What an office has not said when it ends is not said.
@@ -151,9 +151,9 @@ impl Broker {
         for message in effects.messages.into_iter().filter(|message| office == Some(message.controller_epoch)) {
             self.bring(message);
         }
-        if !effects.operations.is_empty() {
-            self.ask_zookeeper(effects.operations, |broker, outcomes, now| {
-                broker.run_controller(Input::Outcomes(outcomes), now);
+        if let Some(Batch { id, operations }) = effects.batch {
+            self.ask_zookeeper(operations, move |broker, outcomes, now| {
+                broker.run_controller(Input::Outcomes(id, outcomes), now);
             });
         }
         if let Some(at) = effects.wake_at {

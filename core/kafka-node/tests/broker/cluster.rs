@@ -373,3 +373,31 @@ fn a_broker_of_a_number_that_is_taken_gives_up_and_the_cluster_goes_on() {
     world.nodes[2].is_down = true;
     assert_eq!(create(&mut world, 0, "t", 1, 1), ErrorCode::NONE);
 }
+
+/// Wherever the session of the controller ends: what it leaves unanswered is not taken for a cluster without topics, whose deletions nobody
+/// wants any more.
+#[test]
+fn a_deletion_outlives_the_office_that_ends_with_its_session() {
+    for pieces in 0.. {
+        let mut world = World::cluster(2, "zookeeper.session.timeout.ms=6000");
+        assert_eq!(create(&mut world, 0, "t", 1, 2), ErrorCode::NONE);
+        world.kill_node(1);
+        let request = delete_topics::Request { topic_names: vec![Str::from_static("t")], timeout_ms: 0 };
+        let mut client = world.connect();
+        assert_eq!(world.ask(&mut client, &request, 4).responses[0].error_code, ErrorCode::REQUEST_TIMED_OUT);
+        world.stop();
+        let was_cut_off = world.expire_within(pieces, World::begin_anew);
+        world.start_node(1);
+        for _ in 0..20 {
+            world.advance(500);
+        }
+        for at in 0..2 {
+            assert!(describe(&mut world, at).topics.is_empty(), "after {pieces} pieces: topics on broker {at}");
+            assert!(!world.nodes[at].has_file("/kafka/t-0"), "after {pieces} pieces: files on broker {at}");
+        }
+        if !was_cut_off {
+            assert!(pieces > 8, "{pieces}");
+            return;
+        }
+    }
+}
