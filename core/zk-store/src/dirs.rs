@@ -21,7 +21,8 @@ const INITIALIZE_NAME: &str = "initialize";
 pub struct DataDirs {
     log_dir: PathBuf,
     snap_dir: PathBuf,
-    initialize: PathBuf,
+    /// Where the file `initialize` may be.
+    initialize: [PathBuf; 2],
     _locks: Vec<Box<dyn FileLock>>,
 }
 
@@ -48,7 +49,8 @@ impl DataDirs {
                 return Err(StoreError::SnapDirHasLogs);
             }
         }
-        Ok(Self { log_dir, snap_dir, initialize: data_log_dir.join(INITIALIZE_NAME), _locks: locks })
+        let initialize = [data_log_dir, data_dir].map(|dir| dir.join(INITIALIZE_NAME));
+        Ok(Self { log_dir, snap_dir, initialize, _locks: locks })
     }
 
     /// `dataLogDir/version-2`.
@@ -61,14 +63,19 @@ impl DataDirs {
         &self.snap_dir
     }
 
-    /// Removes the file `dataLogDir/initialize` (zkServer-initialize.sh makes it): whether it was there. With
-    /// `db.autocreate=false` only that lets an empty server take part in elections.
+    /// Removes the file `initialize`: whether it was there. With `db.autocreate=false` only that lets an empty server take part in
+    /// elections. The original looks for it in `dataLogDir` alone, and its zkServer-initialize.sh makes it in `dataDir`: where the two differ
+    /// it is never found there. Here both folders are looked into.
     pub fn take_initialize(&self, disk: &dyn Disk, slow: &Slow) -> Result<bool, StoreError> {
-        match disk.remove_file(&self.initialize, slow) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error).context("remove", &self.initialize),
+        let mut was_there = false;
+        for path in &self.initialize {
+            match disk.remove_file(path, slow) {
+                Ok(()) => was_there = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error).context("remove", path),
+            }
         }
+        Ok(was_there)
     }
 }
 
@@ -263,9 +270,13 @@ mod tests {
     #[test]
     fn the_initialize_file_is_taken_once() {
         let disk = MemDisk::new();
-        let dirs = open(&disk, "/data", "/data", true).unwrap();
-        disk.open(Path::new("/data/initialize"), base::OpenMode::Create).unwrap();
-        assert!(dirs.take_initialize(&disk, &SLOW).unwrap());
-        assert!(!dirs.take_initialize(&disk, &SLOW).unwrap());
+        for (data_log_dir, file) in
+            [("/data", "/data/initialize"), ("/log", "/log/initialize"), ("/log", "/data/initialize")]
+        {
+            let dirs = open(&disk, "/data", data_log_dir, true).unwrap();
+            disk.open(Path::new(file), base::OpenMode::Create).unwrap();
+            assert!(dirs.take_initialize(&disk, &SLOW).unwrap(), "{file}");
+            assert!(!dirs.take_initialize(&disk, &SLOW).unwrap(), "{file}");
+        }
     }
 }
