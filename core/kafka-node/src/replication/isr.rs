@@ -193,7 +193,7 @@ impl Broker {
     }
 
     fn read_isr(self: &Arc<Self>, partition: Arc<Partition>, change: IsrChange, state: LeaderAndIsr, path: String) {
-        let read = Operation::GetData { path, watch: false };
+        let read = Operation::GetData { path: path.clone(), watch: false };
         self.ask_zookeeper(vec![read], move |broker, outcomes, now| match outcomes.into_iter().next() {
             Some(Ok(Reply::Data(content, stat))) => {
                 let found =
@@ -208,8 +208,14 @@ impl Broker {
                 let answer = if is_later { IsrAnswer::Outdated } else { IsrAnswer::Unchanged };
                 broker.isr_answered(&partition, &change, answer, now);
             }
+            Some(Err(Failure::NoNode)) => drop(broker.isr_answered(&partition, &change, IsrAnswer::Unchanged, now)),
             Some(Err(Failure::ConnectionLoss)) | None => {}
-            _ => drop(broker.isr_answered(&partition, &change, IsrAnswer::Unchanged, now)),
+            // Whether it was written is not known until the state is read, in this session or the next.
+            Some(_) => {
+                broker.schedule(now.monotonic.plus_ms(RETRY_MS), move |broker, _| {
+                    broker.read_isr(partition, change, state, path);
+                });
+            }
         });
     }
 
