@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base::Now;
 use config::broker::Scope;
 use kafka_control::znode::{self, ConfigChange, EntityConfig};
-use kafka_control::{Event, Failure, Operation, Outcome, Reply};
+use kafka_control::{Event, Failure, Operation, Outcome, Reply, ZnodeStat};
 use parking_lot::Mutex;
 
 use crate::broker::Broker;
@@ -15,7 +15,10 @@ use crate::broker::Broker;
 /// Announcements that are older than this are removed.
 const EXPIRATION_MS: i64 = 15 * 60 * 1000;
 
-/// The number of the announcement that was read last.
+/// The pause behind an attempt to read what must be read.
+const RETRY_MS: u64 = 1000;
+
+/// The number of the announcement that was taken last: what it tells of is read by all means, if need be in a later session.
 #[derive(Default)]
 pub(crate) struct Notifications(Mutex<Option<i64>>);
 
@@ -76,20 +79,21 @@ impl Broker {
         });
     }
 
-    /// Reads what new topics were made with, before they have logs: no announcement tells of it. Not told of while the broker stops.
+    /// Reads what new topics were made with, before they have logs: no announcement tells of it. Until it is read they have none; not told of
+    /// while the broker stops.
     pub(crate) fn read_configs_of_new_topics(
         self: &Arc<Self>,
         topics: BTreeSet<String>,
         then: impl FnOnce(&Arc<Self>) + Send + 'static,
     ) {
         let read = |topic: &String| Operation::GetData { path: znode::entity_config("topics", topic), watch: false };
-        self.ask_zookeeper(topics.iter().map(read).collect(), move |broker, outcomes, _| {
-            if outcomes.iter().any(|outcome| matches!(outcome, Err(Failure::ConnectionLoss))) {
+        self.ask_in_any_session(topics.iter().map(read).collect(), move |broker, outcomes, now| {
+            let failures = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+            if let Some(failure) = failures.copied().find(|failure| *failure != Failure::NoNode) {
+                tracing::error!(target: "kafka.server.DynamicConfigManager", "configs of new topics can't be read: {failure}");
+                let again = move |broker: &Arc<Self>, _| broker.read_configs_of_new_topics(topics, then);
+                broker.schedule(now.monotonic.plus_ms(RETRY_MS), again);
                 return;
-            }
-            if outcomes.iter().any(|outcome| matches!(outcome, Err(Failure::SessionExpired))) {
-                // In the next session.
-                return broker.read_configs_of_new_topics(topics, then);
             }
             for (topic, outcome) in topics.iter().zip(outcomes) {
                 match decode_entity(topic, outcome) {
@@ -104,11 +108,8 @@ impl Broker {
     /// Reads a config znode; one that is not there is empty.
     fn read_entity(self: &Arc<Self>, path: String, then: impl FnOnce(&Arc<Self>, EntityConfig) + Send + 'static) {
         let read = Operation::GetData { path: path.clone(), watch: false };
-        self.ask_zookeeper(vec![read], move |broker, outcomes, _| {
+        self.ask_in_any_session(vec![read], move |broker, outcomes, _| {
             let Some(outcome) = outcomes.into_iter().next() else { return };
-            if let Err(Failure::ConnectionLoss | Failure::SessionExpired) = outcome {
-                return;
-            }
             match decode_entity(&path, outcome) {
                 Ok(stored) => then(broker, stored),
                 Err(error) => tracing::error!(target: "kafka.server.DynamicConfigManager", "{error}"),
@@ -125,14 +126,20 @@ impl Broker {
             let operations: Vec<_> = names.iter().map(|name| read_change(name)).collect();
             broker.ask_zookeeper(operations, move |broker, outcomes, now| {
                 for (name, outcome) in names.into_iter().zip(outcomes) {
-                    broker.take_config_change(&name, outcome, now);
+                    match outcome {
+                        Ok(Reply::Data(content, stat)) => {
+                            broker.take_config_change(&name, &content.unwrap_or_default(), stat, now);
+                        }
+                        Ok(_) | Err(Failure::NoNode) => {}
+                        // This one and those behind it are left for the next look: after an expired session, that of the next.
+                        Err(_) => return,
+                    }
                 }
             });
         });
     }
 
-    fn take_config_change(self: &Arc<Self>, name: &str, outcome: Outcome, now: Now) {
-        let Ok(Reply::Data(content, stat)) = outcome else { return };
+    fn take_config_change(self: &Arc<Self>, name: &str, content: &[u8], stat: ZnodeStat, now: Now) {
         let Some(number) = name.strip_prefix("config_change_").and_then(|digits| digits.parse::<i64>().ok()) else {
             return;
         };
@@ -147,7 +154,7 @@ impl Broker {
             }
             *last = Some(number);
         }
-        match ConfigChange::decode(content.as_deref().unwrap_or_default()) {
+        match ConfigChange::decode(content) {
             Ok(change) => self.entity_changed(&change.entity_path),
             Err(error) => tracing::error!(target: "kafka.server.DynamicConfigManager", "{error}"),
         }
@@ -159,8 +166,8 @@ impl Broker {
             Some(("topics", topic)) => {
                 let topic = topic.to_owned();
                 self.read_entity(znode::entity_config("topics", &topic), move |broker, stored| {
-                    let is_unclean =
-                        stored.0.get("unclean.leader.election.enable").is_some_and(|value| value == "true");
+                    let is_true = |value: &String| value == "true";
+                    let is_unclean = stored.0.get("unclean.leader.election.enable").is_some_and(is_true);
                     broker.set_topic_overrides(&topic, stored);
                     if is_unclean {
                         broker.controller_event(Event::UncleanElectionEnabled { topic }, broker.host.now());

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use base::{Now, Slow, Str};
-use kafka_control::{CreateMode, Failure, Operation, PartitionState, znode};
+use kafka_control::{CreateMode, Operation, PartitionState, znode};
 use kafka_log::validate::{Append, Checked, InvalidRecords};
 use kafka_log::{AppendInfo, Log, LogError, LogManager, MetadataError, Offsets, Origin, TopicPartition};
 use kafka_proto::ErrorCode;
@@ -457,12 +457,10 @@ impl Broker {
             data: Some(znode::LogDirEvent { broker: self.id() }.encode()),
             mode: CreateMode::PersistentSequential,
         };
-        self.ask_zookeeper(vec![event], |broker, outcomes, _| match outcomes.first() {
-            Some(Err(Failure::SessionExpired)) => broker.announce_failed_directory(),
-            Some(Err(failure)) => {
+        self.ask_in_any_session(vec![event], |_, outcomes, _| {
+            if let Some(Err(failure)) = outcomes.first() {
                 tracing::error!(target: "kafka.server.ReplicaManager", "the controller was not told of a failed log directory: {failure}");
             }
-            _ => {}
         });
     }
 

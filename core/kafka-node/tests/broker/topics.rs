@@ -161,10 +161,21 @@ fn configs_are_changed_announced_and_described() {
     let mut world = World::new("");
     let mut client = world.connect();
     create_topic(&mut world, &mut client, "t", 1);
-    let resource = |name: &str, value: &str| incremental_alter_configs::Request {
+    let response = world.ask(&mut client, &set_config("t", "retention.ms", "1234"), 1);
+    assert_eq!(response.responses[0].error_code, ErrorCode::NONE, "{response:?}");
+    let response = world.ask(&mut client, &set_config("t", "retention.ms", "soon"), 1);
+    assert_eq!(response.responses[0].error_code, ErrorCode::INVALID_REQUEST);
+    let response = world.ask(&mut client, &set_config("t", "no.such.key", "1"), 1);
+    assert_eq!(response.responses[0].error_code, ErrorCode::INVALID_CONFIG);
+    assert_eq!(stored_config(&mut world, &mut client, "retention.ms"), Some("1234".to_owned()));
+    assert_eq!(stored_config(&mut world, &mut client, "max.message.bytes"), None);
+}
+
+pub(crate) fn set_config(topic: &str, name: &str, value: &str) -> incremental_alter_configs::Request {
+    incremental_alter_configs::Request {
         resources: vec![incremental_alter_configs::Resource {
             resource_type: 2,
-            resource_name: Str::from("t"),
+            resource_name: Str::from(topic),
             configs: vec![incremental_alter_configs::Config {
                 name: Str::from(name),
                 config_operation: 0,
@@ -172,25 +183,46 @@ fn configs_are_changed_announced_and_described() {
             }],
         }],
         validate_only: false,
-    };
-    let response = world.ask(&mut client, &resource("retention.ms", "1234"), 1);
-    assert_eq!(response.responses[0].error_code, ErrorCode::NONE, "{response:?}");
-    let response = world.ask(&mut client, &resource("retention.ms", "soon"), 1);
-    assert_eq!(response.responses[0].error_code, ErrorCode::INVALID_REQUEST);
-    let response = world.ask(&mut client, &resource("no.such.key", "1"), 1);
-    assert_eq!(response.responses[0].error_code, ErrorCode::INVALID_CONFIG);
+    }
+}
+
+/// What the topic `t` sets for itself.
+fn stored_config(world: &mut World, client: &mut Client, name: &str) -> Option<String> {
     let request = describe_configs::Request {
         resources: vec![describe_configs::Resource {
             resource_type: 2,
             resource_name: Str::from("t"),
-            configuration_keys: Some(vec![Str::from("retention.ms")]),
+            configuration_keys: Some(vec![Str::from(name)]),
         }],
         include_synonyms: true,
         include_documentation: false,
     };
-    let response = world.ask(&mut client, &request, 3);
+    let response = world.ask(client, &request, 3);
     let [config] = &response.results[0].configs[..] else { panic!("{response:?}") };
-    assert_eq!((config.value.as_deref(), config.config_source), (Some("1234"), 1));
+    config.value.as_deref().filter(|_| config.config_source == 1).map(str::to_owned)
+}
+
+/// Wherever the session ends: what stands in ZooKeeper holds on the broker.
+#[test]
+fn a_change_of_a_config_is_not_lost_with_the_session() {
+    let mut changed = 0;
+    for pieces in 0.. {
+        let mut world = World::new("");
+        let mut client = world.connect();
+        create_topic(&mut world, &mut client, "t", 1);
+        let was_cut_off = world.expire_within(pieces, |world| {
+            client.send(world, &set_config("t", "max.message.bytes", "100"), 1);
+        });
+        let mut client = world.connect();
+        let is_set = stored_config(&mut world, &mut client, "max.message.bytes") == Some("100".to_owned());
+        changed += usize::from(is_set && was_cut_off);
+        let expected = if is_set { ErrorCode::MESSAGE_TOO_LARGE } else { ErrorCode::NONE };
+        assert_eq!(write(&mut world, &mut client, &"long".repeat(100)), expected, "after {pieces} pieces");
+        if !was_cut_off {
+            assert!(is_set && changed > 2);
+            return;
+        }
+    }
 }
 
 /// What a topic is made with holds from its first record on, not from the next start or change on.
