@@ -166,7 +166,7 @@ impl Broker {
             Some(("topics", topic)) => {
                 let topic = topic.to_owned();
                 self.read_entity(znode::entity_config("topics", &topic), move |broker, stored| {
-                    let is_true = |value: &String| value == "true";
+                    let is_true = |value: &String| value.trim().eq_ignore_ascii_case("true");
                     let is_unclean = stored.0.get("unclean.leader.election.enable").is_some_and(is_true);
                     broker.set_topic_overrides(&topic, stored);
                     if is_unclean {

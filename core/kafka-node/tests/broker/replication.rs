@@ -2,9 +2,12 @@
 
 use base::Str;
 use kafka_proto::ErrorCode;
-use kafka_proto::messages::{create_topics, find_coordinator, metadata, offset_commit, offset_fetch, produce};
+use kafka_proto::messages::{
+    create_topics, elect_leaders, find_coordinator, metadata, offset_commit, offset_fetch, produce,
+};
 
 use crate::data::{batch, produce_request};
+use crate::topics::set_config;
 use crate::world::World;
 
 fn create(world: &mut World, name: &str, factor: i16) {
@@ -122,4 +125,51 @@ fn find(world: &mut World, at: usize) -> usize {
         advance(world, 500);
     }
     panic!("no coordinator");
+}
+
+/// What the old leader alone had is gone: it cuts its log where the new one went on, and all replicas hold the same again.
+#[test]
+fn an_old_leader_follows_one_that_was_not_in_sync() {
+    for by_config in [true, false] {
+        let mut world = World::cluster(3, "");
+        let mut client = world.connect();
+        let topic = create_topics::RequestTopic {
+            name: Str::from_static("t"),
+            num_partitions: -1,
+            replication_factor: -1,
+            assignments: vec![create_topics::Assignment { partition_index: 0, broker_ids: vec![1, 2] }],
+            ..create_topics::RequestTopic::default()
+        };
+        let request =
+            create_topics::Request { topics: vec![topic], timeout_ms: 1000, ..create_topics::Request::default() };
+        assert_eq!(world.ask(&mut client, &request, 5).topics[0].error_code, ErrorCode::NONE);
+        assert_eq!(write(&mut world, 1, "common"), Ok(0));
+        world.kill_node(2);
+        assert_eq!((write(&mut world, 1, "lost"), write(&mut world, 1, "lost")), (Ok(1), Ok(2)));
+        assert_eq!(state(&mut world, 0, "t"), (1, vec![1]));
+        world.kill_node(1);
+        world.start_node(2);
+        advance(&mut world, 1000);
+        assert_eq!(state(&mut world, 0, "t"), (-1, vec![1]), "nobody leads unless it is asked for");
+        if by_config {
+            // In whatever letters.
+            let request = set_config("t", "unclean.leader.election.enable", "TRUE");
+            assert_eq!(world.ask(&mut client, &request, 1).responses[0].error_code, ErrorCode::NONE);
+        } else {
+            let partitions = elect_leaders::RequestTopic { topic: "t".into(), partition_indexes: vec![0] };
+            let request = elect_leaders::Request { election_type: 1, topics: Some(vec![partitions]), timeout_ms: 1000 };
+            let elected = world.ask(&mut client, &request, 2);
+            assert_eq!(elected.topics[0].partitions[0].error_code, ErrorCode::NONE, "{elected:?}");
+        }
+        assert_eq!(state(&mut world, 0, "t"), (2, vec![2]));
+        assert_eq!(write(&mut world, 2, "kept"), Ok(1));
+        world.start_node(1);
+        advance(&mut world, 15_000);
+        assert_eq!(state(&mut world, 0, "t"), (2, vec![1, 2]));
+        assert_eq!(write(&mut world, 2, "later"), Ok(2));
+        let logs = [1, 2].map(|at| world.nodes[at].content("/kafka/t-0/00000000000000000000.log"));
+        assert!(logs[0] == logs[1], "the replicas differ: {logs:?}");
+        let holds = |text: &str| logs[0].windows(text.len()).any(|part| part == text.as_bytes());
+        assert_eq!(["common", "lost", "kept", "later"].map(holds), [true, false, true, true]);
+    }
 }

@@ -187,6 +187,14 @@ impl Node {
         self.disk.rot(path, length - 1, 0x40).unwrap();
     }
 
+    /// What stands in a file on the broker's disk.
+    pub(crate) fn content(&self, path: &str) -> Vec<u8> {
+        let file = self.disk.open(path.as_ref(), OpenMode::Read).unwrap();
+        let mut content = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+        assert_eq!(file.read_at(&mut content, 0).unwrap(), content.len());
+        content
+    }
+
     /// Whether a file is on the broker's disk.
     pub(crate) fn has_file(&self, path: &str) -> bool {
         self.disk.metadata(path.as_ref()).unwrap().is_some()
