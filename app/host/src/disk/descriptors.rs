@@ -5,7 +5,8 @@
 //! same file. Renames carry the path along; a file that is removed or replaced while handles are open keeps its descriptor,
 //! since its name leads there no more.
 //!
-//! Lock order: the table, then a node. Whoever reopens a node's descriptor lets go of the node before entering it in the table.
+//! Lock order: the table, then a node. Whoever reopens a node's descriptor lets go of the node before entering it in the table. No lock is
+//! held over a rename, which may wait for the disk: who wants a file that is just being moved, replaced or removed waits, and nobody else.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::OpenMode;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// How many open files are looked at for a clean and idle one before the next idle one is taken, unsynced or not.
 const LOOKED_AT_MAX: usize = 64;
@@ -29,6 +30,8 @@ const LOOKED_AT_MAX: usize = 64;
 pub(super) struct Descriptors {
     open_max: usize,
     table: Mutex<Table>,
+    /// What was on the move is so no more.
+    at_rest: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +42,8 @@ struct Table {
     /// The clock's hand: the serial number that was looked at last.
     hand: u64,
     serial: u64,
+    /// What is being moved or removed, and where to.
+    moving: Vec<Name>,
 }
 
 /// A path to order files by: what lies in a folder stands together, behind the folder itself. The separator is the byte 0, the smallest, which
@@ -52,6 +57,11 @@ impl Name {
         let bytes = path.as_os_str().as_bytes();
         let bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
         Self(bytes.iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect())
+    }
+
+    /// Whether one of the two is the other or lies in it.
+    fn meets(&self, other: &Self) -> bool {
+        self.is_within(other) || other.is_within(self)
     }
 
     /// Whether this is `folder` or lies in it.
@@ -79,6 +89,8 @@ struct NodeState {
     identity: (u64, u64),
     writable: bool,
     handles: usize,
+    /// Its path is just going.
+    moving: bool,
 }
 
 impl Node {
@@ -104,7 +116,7 @@ impl Node {
 
 impl Descriptors {
     pub(super) fn new(open_max: usize) -> Self {
-        Self { open_max: open_max.max(1), table: Mutex::default() }
+        Self { open_max: open_max.max(1), table: Mutex::default(), at_rest: Condvar::new() }
     }
 
     /// How many descriptors are open that may be closed.
@@ -118,8 +130,9 @@ impl Descriptors {
         let path = std::path::absolute(path)?;
         let name = Name::of(&path);
         let writable = mode != OpenMode::Read;
+        let table = self.lock_at_rest(std::slice::from_ref(&name));
         if mode != OpenMode::CreateNew
-            && let Some(node) = self.table.lock().nodes.get(&name)
+            && let Some(node) = table.nodes.get(&name)
         {
             let mut state = node.state.lock();
             if state.writable || !writable {
@@ -127,8 +140,9 @@ impl Descriptors {
                 return Ok(Arc::clone(node));
             }
         }
+        drop(table);
         let (descriptor, identity) = self.with_room(|| open_file(&path, mode))?;
-        let mut table = self.table.lock();
+        let mut table = self.lock_at_rest(std::slice::from_ref(&name));
         if let Some(node) = table.nodes.get(&name).cloned() {
             if node.join(&descriptor, identity, writable) {
                 table.open.insert(node.serial, Arc::clone(&node));
@@ -142,7 +156,14 @@ impl Descriptors {
         table.serial += 1;
         let node = Arc::new(Node {
             serial: table.serial,
-            state: Mutex::new(NodeState { path, descriptor: Some(descriptor), identity, writable, handles: 1 }),
+            state: Mutex::new(NodeState {
+                path,
+                descriptor: Some(descriptor),
+                identity,
+                writable,
+                handles: 1,
+                moving: false,
+            }),
             used: AtomicBool::new(true),
             dirty: AtomicBool::new(false),
             sync_failed: AtomicBool::new(false),
@@ -159,6 +180,12 @@ impl Descriptors {
             node.used.store(true, Ordering::Relaxed);
         }
         let mut state = node.state.lock();
+        while state.descriptor.is_none() && state.moving {
+            let name = Name::of(&state.path);
+            drop(state);
+            drop(self.lock_at_rest(&[name]));
+            state = node.state.lock();
+        }
         if let Some(descriptor) = &state.descriptor {
             return Ok(Arc::clone(descriptor));
         }
@@ -201,44 +228,49 @@ impl Descriptors {
     /// Runs `rename`, and has the handles of what it moves follow.
     pub(super) fn rename(&self, from: &Path, to: &Path, rename: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let (from, to) = (std::path::absolute(from)?, std::path::absolute(to)?);
-        let mut table = self.table.lock();
-        let replaced = table.nodes.get(&Name::of(&to)).filter(|_| from != to).cloned();
-        if let Some(node) = &replaced {
-            hold(&mut node.state.lock())?;
-        }
+        let names = [Name::of(&from), Name::of(&to)];
+        let mut table = self.lock_at_rest(&names);
+        let replaced = table.nodes.get(&names[1]).filter(|_| from != to).cloned();
         let moved = table.within(&from);
-        // Held over the rename, so that none is reopened by a name that is just going.
-        let mut states: Vec<_> = moved.iter().map(|node| node.state.lock()).collect();
-        rename()?;
-        if let Some(node) = replaced {
-            table.nodes.remove(&Name::of(&to));
-            table.open.remove(&node.serial);
-        }
-        for (node, state) in moved.iter().zip(&mut states) {
-            let name = match state.path.strip_prefix(&from) {
-                Ok(rest) if rest.as_os_str().is_empty() => to.clone(),
-                Ok(rest) => to.join(rest),
-                Err(_) => continue,
-            };
-            table.nodes.remove(&Name::of(&state.path));
-            table.nodes.insert(Name::of(&name), Arc::clone(node));
-            state.path = name;
-        }
+        table.set_moving(&names, moved.iter().chain(&replaced));
+        drop(table);
+        let result = replaced.as_ref().map_or(Ok(()), |node| hold(node)).and_then(|()| rename());
+        let mut table = self.table.lock();
+        table.set_resting(&names, moved.iter().chain(&replaced));
+        self.at_rest.notify_all();
+        result?;
+        replaced.iter().for_each(|node| table.forget(node, &node.state.lock()));
+        moved.iter().for_each(|node| table.follow(node, &from, &to));
         Ok(())
     }
 
     /// Prepares for the removal of a file or of a folder with all in it: open handles keep their files.
     pub(super) fn detach(&self, path: &Path) -> io::Result<()> {
         let path = std::path::absolute(path)?;
+        let name = [Name::of(&path)];
+        let mut table = self.lock_at_rest(&name);
+        let within = table.within(&path);
+        table.set_moving(&name, &within);
+        drop(table);
+        let not_absent = |error: &io::Error| error.kind() != io::ErrorKind::NotFound;
+        let failed = within.iter().find_map(|node| hold(node).err().filter(not_absent));
         let mut table = self.table.lock();
-        for node in table.within(&path) {
-            let mut state = node.state.lock();
-            match hold(&mut state) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => table.forget(&node, &state),
-            }
+        table.set_resting(&name, &within);
+        self.at_rest.notify_all();
+        if let Some(error) = failed {
+            return Err(error);
         }
+        within.iter().for_each(|node| table.forget(node, &node.state.lock()));
         Ok(())
+    }
+
+    /// The table, when none of these files is on the move, nothing that lies in them and nothing that they lie in.
+    fn lock_at_rest(&self, names: &[Name]) -> MutexGuard<'_, Table> {
+        let mut table = self.table.lock();
+        while table.moving.iter().any(|other| names.iter().any(|name| name.meets(other))) {
+            self.at_rest.wait(&mut table);
+        }
+        table
     }
 
     /// Runs `open`, and once more with fewer descriptors in the table if the process is out of them.
@@ -259,6 +291,31 @@ impl Table {
         let folder = Name::of(path);
         let behind = self.nodes.range(&folder..);
         behind.take_while(|(name, _)| name.is_within(&folder)).map(|(_, node)| Arc::clone(node)).collect()
+    }
+
+    /// Files are about to be moved, replaced or removed: none of these nodes is closed meanwhile, or opened by a name that is just going.
+    fn set_moving<'a>(&mut self, names: &[Name], nodes: impl IntoIterator<Item = &'a Arc<Node>>) {
+        self.moving.extend_from_slice(names);
+        nodes.into_iter().for_each(|node| node.state.lock().moving = true);
+    }
+
+    fn set_resting<'a>(&mut self, names: &[Name], nodes: impl IntoIterator<Item = &'a Arc<Node>>) {
+        self.moving.retain(|name| !names.contains(name));
+        nodes.into_iter().for_each(|node| node.state.lock().moving = false);
+    }
+
+    /// A node's file was moved along with `from`.
+    fn follow(&mut self, node: &Arc<Node>, from: &Path, to: &Path) {
+        let mut state = node.state.lock();
+        let Ok(rest) = state.path.strip_prefix(from) else { return };
+        let path = if rest.as_os_str().is_empty() { to.to_owned() } else { to.join(rest) };
+        let name = Name::of(&state.path);
+        state.path = path;
+        // It may have been closed meanwhile.
+        if self.nodes.get(&name).is_some_and(|known| Arc::ptr_eq(known, node)) {
+            self.nodes.remove(&name);
+            self.nodes.insert(Name::of(&state.path), Arc::clone(node));
+        }
     }
 
     /// Takes a node out of the table; its handles, if any, keep the descriptor that it has.
@@ -283,8 +340,8 @@ impl Table {
             if (recent && looked_at < 2 * LOOKED_AT_MAX) || unsynced {
                 continue;
             }
-            // Being reopened or renamed by somebody: not idle.
-            let Some(mut state) = node.state.try_lock() else { continue };
+            // Being reopened by somebody, or on the move: not idle.
+            let Some(mut state) = node.state.try_lock().filter(|state| !state.moving) else { continue };
             state.descriptor = None;
             drop(state);
             self.open.remove(&serial);
@@ -294,13 +351,17 @@ impl Table {
 }
 
 /// Makes sure that a file whose name is about to go has a descriptor.
-fn hold(state: &mut MutexGuard<'_, NodeState>) -> io::Result<()> {
-    if state.descriptor.is_none() {
-        let mode = if state.writable { OpenMode::Write } else { OpenMode::Read };
-        let (descriptor, identity) = open_file(&state.path, mode)?;
-        if identity == state.identity {
-            state.descriptor = Some(descriptor);
-        }
+fn hold(node: &Node) -> io::Result<()> {
+    let state = node.state.lock();
+    if state.descriptor.is_some() {
+        return Ok(());
+    }
+    let (path, mode) = (state.path.clone(), if state.writable { OpenMode::Write } else { OpenMode::Read });
+    drop(state);
+    let (descriptor, identity) = open_file(&path, mode)?;
+    let mut state = node.state.lock();
+    if identity == state.identity {
+        state.descriptor.get_or_insert(descriptor);
     }
     Ok(())
 }

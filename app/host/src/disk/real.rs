@@ -202,6 +202,41 @@ mod tests {
     }
 
     #[test]
+    fn a_rename_that_waits_for_the_disk_holds_up_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(1);
+        let path = |name: &str| dir.path().join(name);
+        disk.create_dir_all(&path("old")).unwrap();
+        let [moved, other] = ["old/log", "other"].map(|name| disk.open(&path(name), OpenMode::Create).unwrap());
+        write(&moved, "moved");
+        write(&other, "other");
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let (descriptors, from, to) = (&disk.descriptors, path("old"), path("new"));
+            let renaming = scope.spawn(move || {
+                descriptors.rename(&from, &to, || {
+                    begun.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                    fs::rename(&from, &to)
+                })
+            });
+            has_begun.recv().unwrap();
+            let third = disk.open(&path("third"), OpenMode::Create).unwrap();
+            write(&third, "third");
+            assert_eq!((content(&third), content(&other)), ("third".to_owned(), "other".to_owned()));
+            // Its descriptor was closed for the others, and its name is just going.
+            let reading = scope.spawn(|| content(&moved));
+            let opening = scope.spawn(|| disk.open(&path("new/log"), OpenMode::Read));
+            go_on.send(()).unwrap();
+            renaming.join().unwrap().unwrap();
+            assert_eq!(reading.join().unwrap(), "moved");
+            assert_eq!(content(&opening.join().unwrap().unwrap()), "moved");
+        });
+        assert!(disk.open(&path("old/log"), OpenMode::Read).is_err());
+    }
+
+    #[test]
     fn removed_and_replaced_files_stay_with_their_handles() {
         let dir = tempfile::tempdir().unwrap();
         let disk = RealDisk::new(1);
