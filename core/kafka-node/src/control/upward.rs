@@ -3,7 +3,7 @@
 //! [`Broker::ask_controller`] asks until there is an answer, one request at a time: it follows the office, which the metadata names, and
 //! keeps a distance behind each attempt that failed. A broker that stops asks by single attempts.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use base::{Now, TimerKey, once};
@@ -29,8 +29,8 @@ struct State {
     is_busy: bool,
     /// When the first request is tried again.
     retry: Option<TimerKey>,
-    /// The controller that was asked last, if it is another broker.
-    peer: Option<Arc<Peer>>,
+    /// The controller that was asked last at each listener, if it is another broker.
+    peers: BTreeMap<String, Arc<Peer>>,
     /// The controller that was found last.
     found: Option<i32>,
     is_closed: bool,
@@ -63,20 +63,19 @@ impl ControllerLink {
         let mut state = self.0.lock();
         state.is_closed = true;
         state.waiting.clear();
-        if let Some(peer) = state.peer.take() {
-            peer.close();
-        }
+        state.peers.values().for_each(|peer| peer.close());
+        state.peers.clear();
     }
 
-    /// The link to another broker that is the controller.
-    fn peer(&self, broker: &Arc<Broker>, controller: i32) -> Result<Arc<Peer>, NoAnswer> {
-        let endpoint = broker.metadata.read().endpoint(controller, &broker.control_listener()).cloned();
+    /// The link to another broker that is the controller, at one of its listeners.
+    fn peer(&self, broker: &Arc<Broker>, controller: i32, listener: &str) -> Result<Arc<Peer>, NoAnswer> {
+        let endpoint = broker.metadata.read().endpoint(controller, listener).cloned();
         let endpoint = endpoint.ok_or(NoAnswer::NoController)?;
         let mut state = self.0.lock();
         if state.is_closed {
             return Err(PeerError::Closed.into());
         }
-        if let Some(peer) = &state.peer {
+        if let Some(peer) = state.peers.get(listener) {
             if peer.leads_to(controller, &endpoint) {
                 return Ok(peer.clone());
             }
@@ -87,7 +86,7 @@ impl ControllerLink {
             ..PeerSettings::new(broker, controller, &endpoint)
         };
         let peer = Peer::start(broker, settings);
-        state.peer = Some(peer.clone());
+        state.peers.insert(listener.to_owned(), peer.clone());
         Ok(peer)
     }
 
@@ -187,10 +186,15 @@ impl Broker {
             return self.ask_own_controller(request, now, |broker, answer, now| then(broker, Ok(answer), now));
         }
         let settings = self.settings();
+        // Upstream a broker that stops does not come the way of its other wishes.
+        let listener = match request {
+            Request::ControlledShutdown { .. } => settings.listeners.inter_broker.clone(),
+            _ => self.control_listener(),
+        };
         let Some((wire, version)) = requests::to_wire(request, settings.inter_broker_protocol) else {
             return then(self, Err(NoAnswer::Invalid), now);
         };
-        match self.control.link.peer(self, controller) {
+        match self.control.link.peer(self, controller, &listener) {
             Err(error) => then(self, Err(error), now),
             Ok(peer) => {
                 let timeout_ms = u64::try_from(settings.replication.controller_socket_timeout_ms).unwrap_or(0);

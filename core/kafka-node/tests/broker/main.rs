@@ -5,6 +5,7 @@ mod cluster;
 mod data;
 mod groups;
 mod hostile;
+mod listeners;
 mod loggers;
 mod replication;
 mod topics;

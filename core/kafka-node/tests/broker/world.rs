@@ -92,6 +92,8 @@ pub(crate) struct Node {
     /// Links to other brokers.
     peers: Vec<PeerLink>,
     properties: String,
+    /// Where it listens, each by a port that no other broker has.
+    endpoints: Vec<Endpoint>,
     index: usize,
     /// Its process has ended.
     pub(crate) is_down: bool,
@@ -100,7 +102,7 @@ pub(crate) struct Node {
 /// A link to another broker, and the connection there that it is connected to.
 struct PeerLink {
     peer: Arc<Peer>,
-    connection: Option<(usize, Connection)>,
+    connection: Option<(usize, String, Connection)>,
     to_server: BytesMut,
     to_client: BytesMut,
 }
@@ -113,6 +115,8 @@ pub(crate) struct World {
     links: u64,
     /// Nobody answers where ZooKeeper should be.
     pub(crate) without_zookeeper: bool,
+    /// What brokers asked others, with the listener at which they did.
+    pub(crate) asked: Mutex<BTreeSet<(String, ApiKey)>>,
     /// Brokers that can't be reached by others.
     pub(crate) unreachable: BTreeSet<usize>,
     /// So many more pieces of what ZooKeeper says reach the brokers; `None` for all.
@@ -139,10 +143,13 @@ fn start_of_time() -> Now {
 
 impl Node {
     fn new(index: usize, lines: &str, now: Now) -> Self {
-        let properties = format!("broker.id={index}\nzookeeper.connect=localhost:2181\nlog.dirs=/kafka\n{lines}");
-        let (broker, process) = new_broker(&properties, index, now);
+        let port = 9092 + index;
+        let properties = format!(
+            "broker.id={index}\nzookeeper.connect=localhost:2181\nlog.dirs=/kafka\nlisteners=PLAINTEXT://localhost:{port}\n{lines}"
+        );
+        let (broker, process, endpoints) = new_broker(&properties, index, now);
         let disk = MemDisk::new();
-        Self { broker, process, disk, link: None, peers: Vec::new(), properties, index, is_down: false }
+        Self { broker, process, disk, link: None, peers: Vec::new(), properties, endpoints, index, is_down: false }
     }
 
     /// Another process on the same disk, with nothing of the one before.
@@ -150,7 +157,7 @@ impl Node {
         self.link = None;
         self.peers.clear();
         self.is_down = false;
-        (self.broker, self.process) = new_broker(&self.properties, self.index, self.process.now());
+        (self.broker, self.process, self.endpoints) = new_broker(&self.properties, self.index, self.process.now());
     }
 
     fn start(&self) {
@@ -202,13 +209,18 @@ impl Node {
 
     /// A client that connects to the broker.
     pub(crate) fn connect(&self) -> Client {
+        self.connect_to("PLAINTEXT")
+    }
+
+    /// As [`Node::connect`], at one of its listeners.
+    pub(crate) fn connect_to(&self, listener: &str) -> Client {
         let waker = Waker::from(Arc::new(NoWake));
         let peer: SocketAddr = "127.0.0.1:50000".parse().unwrap();
         let now = self.process.now();
-        let Poll::Ready(Ok(place)) = self.broker.poll_admit("PLAINTEXT", peer.ip(), &waker, now) else {
+        let Poll::Ready(Ok(place)) = self.broker.poll_admit(listener, peer.ip(), &waker, now) else {
             panic!("the broker is full")
         };
-        let connection = self.broker.accept(0, "PLAINTEXT".to_owned(), peer, place, waker, now);
+        let connection = self.broker.accept(0, listener.to_owned(), peer, place, waker, now);
         Client { connection, input: BytesMut::new(), output: BytesMut::new(), correlation_id: 0 }
     }
 }
@@ -221,6 +233,11 @@ impl World {
 
     /// So many brokers that serve, the first of them the controller; all with these lines in their `server.properties`.
     pub(crate) fn cluster(count: usize, lines: &str) -> Self {
+        Self::cluster_of(count, |_| lines.to_owned())
+    }
+
+    /// As [`World::cluster`], each broker with lines of its own.
+    pub(crate) fn cluster_of(count: usize, lines: impl Fn(usize) -> String) -> Self {
         let mut settings = ServerConfig::new("/zookeeper");
         settings.preallocation = 4096;
         let mut effects = Effects::new();
@@ -240,12 +257,13 @@ impl World {
             zookeeper_tasks: VecDeque::new(),
             links: 0,
             without_zookeeper: false,
+            asked: Mutex::default(),
             unreachable: BTreeSet::new(),
             pieces_left: None,
         };
         world.take_zookeeper(effects);
         for index in 0..count {
-            world.nodes.push(Node::new(index, lines, start_of_time()));
+            world.nodes.push(Node::new(index, &lines(index), start_of_time()));
             world.start(index);
         }
         world
@@ -505,13 +523,14 @@ impl World {
         for effect in effects {
             match effect {
                 PeerEffect::Connect { port, .. } => {
-                    let to = usize::from(port - 9092);
+                    let (to, listener) = self.listener_at(port);
                     link.to_server.clear();
                     link.to_client.clear();
                     if self.unreachable.contains(&to) || self.nodes[to].is_down || !self.nodes[to].broker.is_ready() {
                         link.peer.disconnected(now);
                     } else {
-                        link.connection = Some((to, self.nodes[to].connect().connection));
+                        let connection = self.nodes[to].connect_to(&listener).connection;
+                        link.connection = Some((to, listener, connection));
                         link.peer.connected(now);
                     }
                 }
@@ -519,7 +538,8 @@ impl World {
                 PeerEffect::Disconnect => link.connection = None,
             }
         }
-        let Some((to, connection)) = &mut link.connection else { return some };
+        let Some((to, listener, connection)) = &mut link.connection else { return some };
+        self.asked.lock().extend(api_keys(&link.to_server).map(|key| (listener.clone(), key)));
         let mut parts = Parts::new();
         let is_lost = self.unreachable.contains(to)
             || self.nodes[*to].is_down
@@ -536,6 +556,14 @@ impl World {
 
     fn now(&self) -> Now {
         self.nodes.first().map_or_else(start_of_time, |node| node.process.now())
+    }
+
+    fn listener_at(&self, port: u16) -> (usize, String) {
+        let all = self.nodes.iter().flat_map(|node| node.endpoints.iter().map(|endpoint| (node.index, endpoint)));
+        let mut here = all.filter(|(_, endpoint)| endpoint.port == i32::from(port));
+        let (index, endpoint) = here.next().expect("somebody listens");
+        assert!(here.next().is_none_or(|(_, other)| other == endpoint), "one broker listens");
+        (index, endpoint.listener.clone())
     }
 
     fn zookeeper_event(&mut self, event: Event) {
@@ -592,7 +620,17 @@ impl World {
     }
 }
 
-fn new_broker(properties: &str, index: usize, now: Now) -> (Arc<Broker>, Arc<Process>) {
+/// The keys of the requests that are here whole.
+fn api_keys(mut bytes: &[u8]) -> impl Iterator<Item = ApiKey> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first_chunk()?;
+        let (request, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        bytes = rest;
+        Some(ApiKey::from_code(i16::from_be_bytes(*request.first_chunk().unwrap())).unwrap())
+    })
+}
+
+fn new_broker(properties: &str, index: usize, now: Now) -> (Arc<Broker>, Arc<Process>, Vec<Endpoint>) {
     let process = Arc::new(Process {
         now: Mutex::new(now),
         jobs: Mutex::default(),
@@ -602,13 +640,15 @@ fn new_broker(properties: &str, index: usize, now: Now) -> (Arc<Broker>, Arc<Pro
         levels: Levels::default(),
     });
     let (config, _) = BrokerConfig::new(Properties::parse(properties.as_bytes()).unwrap()).unwrap();
-    let advertised = Endpoint {
-        listener: "PLAINTEXT".to_owned(),
-        security_protocol: "PLAINTEXT".to_owned(),
-        host: "localhost".to_owned(),
-        port: 9092 + index as i32,
-    };
-    (Broker::new(config, vec![advertised], process.clone(), Random::from_seed(7 + index as u64)), process)
+    let endpoints = config.settings().listeners.advertised.iter().map(|endpoint| Endpoint {
+        listener: endpoint.listener.clone(),
+        security_protocol: endpoint.protocol.name().to_owned(),
+        host: endpoint.host.clone().unwrap(),
+        port: endpoint.port,
+    });
+    let endpoints: Vec<Endpoint> = endpoints.collect();
+    let broker = Broker::new(config, endpoints.clone(), process.clone(), Random::from_seed(7 + index as u64));
+    (broker, process, endpoints)
 }
 
 /// One client's connection.
