@@ -27,9 +27,18 @@ pub(crate) struct NewTopic {
 #[derive(Clone, Debug)]
 pub(crate) enum Replicas {
     /// Wherever the assignment puts them.
-    Spread { partitions: i32, factor: i16 },
+    Spread { partitions: i32, factor: i16, racks: RackAwareness },
     /// Where the client said.
     Given(BTreeMap<i32, Vec<i32>>),
+}
+
+/// What racks count for where some brokers name one and some do not (upstream: `RackAwareMode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RackAwareness {
+    /// Nothing: a topic that is made by itself is made all the same.
+    Safe,
+    /// No assignment can be made.
+    Enforced,
 }
 
 /// Why a topic was not made or changed.
@@ -53,35 +62,54 @@ impl From<AssignmentError> for TopicError {
             AssignmentError::ReplicationFactor | AssignmentError::TooFewBrokers { .. } => {
                 ErrorCode::INVALID_REPLICATION_FACTOR
             }
-            AssignmentError::Racks => ErrorCode::UNKNOWN_SERVER_ERROR,
+            // The original has no code for it, and sends no words with this one.
+            AssignmentError::Racks => return Self { code: ErrorCode::UNKNOWN_SERVER_ERROR, message: None },
         };
         Self::new(code, error.to_string())
     }
 }
 
 impl NewTopic {
-    /// A topic without settings of its own whose replicas the broker spreads.
+    /// A topic without settings of its own that is made by itself, and whose replicas the broker spreads.
     pub(crate) const fn spread(name: String, partitions: i32, factor: i16) -> Self {
-        Self { name, replicas: Replicas::Spread { partitions, factor }, configs: BTreeMap::new(), validate_only: false }
+        let replicas = Replicas::Spread { partitions, factor, racks: RackAwareness::Safe };
+        Self { name, replicas, configs: BTreeMap::new(), validate_only: false }
     }
 }
 
 impl Broker {
-    /// Live brokers with their racks; racks are left out unless all brokers name one.
-    fn brokers_with_racks(&self) -> Vec<BrokerRack> {
+    /// Live brokers with their racks.
+    fn brokers_with_racks(&self, racks: RackAwareness) -> Vec<BrokerRack> {
         let metadata = self.metadata.read();
-        let all_named = metadata.brokers.values().all(|broker| broker.rack.is_some());
-        let rack = |rack: &Option<String>| rack.clone().filter(|_| all_named);
+        let counts = racks == RackAwareness::Enforced || metadata.brokers.values().all(|broker| broker.rack.is_some());
+        let rack = |rack: &Option<String>| rack.clone().filter(|_| counts);
         metadata.brokers.values().map(|broker| BrokerRack { id: broker.id, rack: rack(&broker.rack) }).collect()
+    }
+
+    /// Whether no partitions can be added to any topic, which the original finds before it looks at one.
+    pub(crate) fn lacks_racks(&self) -> bool {
+        let brokers = self.brokers_with_racks(RackAwareness::Enforced);
+        let named = brokers.iter().filter(|broker| broker.rack.is_some()).count();
+        named > 0 && named < brokers.len()
+    }
+
+    /// What the client is not told: some brokers want their `broker.rack`.
+    pub(crate) fn tell_of_racks(&self, error: &AssignmentError, what: &str) {
+        if *error == AssignmentError::Racks {
+            let me = self.id();
+            tracing::error!(target: "kafka.server.AdminManager", "[Admin Manager on Broker {me}]: Error processing the {what}: {error}");
+        }
     }
 
     /// Checks a new topic in the original's order, as far as that needs no look at ZooKeeper; gives its assignment.
     pub(crate) fn check_new_topic(&self, new: &NewTopic) -> Result<BTreeMap<i32, Vec<i32>>, TopicError> {
         let assignment = match &new.replicas {
             Replicas::Given(assignment) => assignment.clone(),
-            Replicas::Spread { partitions, factor } => {
-                let brokers = self.brokers_with_racks();
-                self.with_random(|random| assign_replicas(&brokers, *partitions, i32::from(*factor), None, random))?
+            Replicas::Spread { partitions, factor, racks } => {
+                let brokers = self.brokers_with_racks(*racks);
+                let assigned =
+                    self.with_random(|random| assign_replicas(&brokers, *partitions, i32::from(*factor), None, random));
+                assigned.inspect_err(|error| self.tell_of_racks(error, &format!("creation of topic {}", new.name)))?
             }
         };
         topic_name::validate(&new.name).map_err(|text| TopicError::new(ErrorCode::INVALID_TOPIC_EXCEPTION, text))?;
@@ -198,7 +226,7 @@ impl Broker {
             Ordering::Equal => return invalid(format!("Topic already has {old} partitions.")),
             Ordering::Greater => {}
         }
-        let brokers = self.brokers_with_racks();
+        let brokers = self.brokers_with_racks(RackAwareness::Enforced);
         let first = existing.0.get(&0).map(|assignment| assignment.replicas.clone()).unwrap_or_default();
         let added = match given {
             Some(given) => check_given(&given, count - old, old, &first, &brokers)?,

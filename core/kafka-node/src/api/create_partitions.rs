@@ -1,11 +1,13 @@
 //! CreatePartitions (key 37, versions 0 to 3): grows topics and waits until this broker knows the new leaders.
 //!
-//! Only the controller serves it. A topic named twice is refused, and so is one that is queued for deletion.
+//! Only the controller serves it. A topic named twice is refused, and so is one that is queued for deletion; all are, where some brokers name
+//! a rack and some do not, even with assignments given.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base::{Now, Str};
+use kafka_control::AssignmentError;
 use kafka_proto::ErrorCode;
 use kafka_proto::messages::create_partitions::{Outcome, Request, RequestTopic, Response};
 
@@ -20,6 +22,13 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     let is_controller = context.broker.active_controller_epoch().is_some();
     let gather = Gather::new(Vec::new(), move |results| answer.send(&Response { results, ..Response::default() }));
     let mut counts: BTreeMap<Str, usize> = BTreeMap::new();
+    if is_controller && context.broker.lacks_racks() {
+        context.broker.tell_of_racks(&AssignmentError::Racks, "growth of topics");
+        for topic in request.topics {
+            gather.add(outcome(topic.name, Err(TopicError { code: ErrorCode::UNKNOWN_SERVER_ERROR, message: None })));
+        }
+        return;
+    }
     for topic in &request.topics {
         *counts.entry(topic.name.clone()).or_default() += 1;
     }

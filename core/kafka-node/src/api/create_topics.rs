@@ -16,7 +16,7 @@ use crate::broker::Broker;
 use crate::dispatch::Context;
 use crate::gather::Gather;
 use crate::topic_waits::TopicWaits;
-use crate::topics::{NewTopic, Replicas, TopicError};
+use crate::topics::{NewTopic, RackAwareness, Replicas, TopicError};
 
 /// `num_partitions` and `replication_factor`: the broker's default (KIP-464).
 const BROKER_DEFAULT: i32 = -1;
@@ -63,7 +63,7 @@ fn create(
         Err(error) => return then(failed(name, error)),
     };
     let (partitions, factor) = match &new.replicas {
-        Replicas::Spread { partitions, factor } => (*partitions, *factor),
+        Replicas::Spread { partitions, factor, .. } => (*partitions, *factor),
         Replicas::Given(given) => (given.len() as i32, given.values().next().map_or(0, Vec::len) as i16),
     };
     let configs = new.configs.clone();
@@ -115,6 +115,7 @@ fn to_new_topic(broker: &Broker, topic: RequestTopic, validate_only: bool) -> Re
         true => Replicas::Spread {
             partitions: or_default(topic.num_partitions, settings.topics.partitions),
             factor: or_default(topic.replication_factor.into(), settings.topics.replication_factor) as i16,
+            racks: RackAwareness::Enforced,
         },
         false => Replicas::Given(
             topic.assignments.into_iter().map(|given| (given.partition_index, given.broker_ids)).collect(),

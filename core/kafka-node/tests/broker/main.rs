@@ -7,6 +7,7 @@ mod groups;
 mod hostile;
 mod listeners;
 mod loggers;
+mod racks;
 mod replication;
 mod topics;
 mod world;
