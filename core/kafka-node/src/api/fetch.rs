@@ -27,7 +27,7 @@ use crate::dispatch::Context;
 use crate::errors;
 use crate::fetch_sessions::{FetchContext, News, Session, Wanted};
 use crate::partitions::Partition;
-use crate::preferred_replica;
+use crate::preferred_replica::Reader;
 
 /// Decompressed size up to which a batch is converted for an old client.
 const CONVERTED_BYTES_MAX: u64 = 256 << 20;
@@ -76,8 +76,8 @@ pub(crate) struct Fetch {
     replica_id: i32,
     bound: Bound,
     max_bytes: u32,
-    /// The consumer's rack, if it may be sent to a replica there.
-    rack: Option<Str>,
+    /// The consumer, if it may be sent to a replica in its rack.
+    reader: Option<Reader>,
     /// `max_bytes` of the request is below zero.
     is_negative: bool,
     wanted: Vec<Wanted>,
@@ -121,7 +121,7 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
     if !is_follower && !matches!(request.isolation_level, READ_UNCOMMITTED | READ_COMMITTED) {
         return answer.send(&failed_whole(request.topics, ErrorCode::UNKNOWN_SERVER_ERROR));
     }
-    let rack = preferred_replica::rack(&settings, context.version, &request);
+    let reader = Reader::of(&settings, context.version, &request, &context.client.listener_name);
     let session_key = (request.session_id, request.session_epoch);
     let now = context.now.monotonic;
     let fetch_context =
@@ -144,7 +144,7 @@ pub(super) fn handle(context: &Context<'_>, request: Request, answer: Answer) {
         replica_id: request.replica_id,
         bound,
         max_bytes: max_bytes.unsigned_abs(),
-        rack,
+        reader,
         is_negative: request.max_bytes < 0,
         wanted,
         session,
@@ -379,8 +379,8 @@ impl Fetch {
             cached_only,
         };
         refuse_diverging(&partition, wanted)?;
-        if let Some(rack) = &self.rack {
-            send_nearer(broker, &partition, wanted, rack)?;
+        if let Some(reader) = &self.reader {
+            send_nearer(broker, &partition, wanted, reader)?;
         }
         let fetched = partition.log().read(&read)?;
         // The original asks its segment for fewer bytes than none; at the end it asks for nothing.
@@ -609,10 +609,10 @@ fn refuse_diverging(partition: &Partition, wanted: &Wanted) -> Result<(), Refusa
 }
 
 /// Sends a consumer to the replica in its rack, if there is one and this leader is not in it.
-fn send_nearer(broker: &Broker, partition: &Partition, wanted: &Wanted, rack: &str) -> Result<(), Refusal> {
+fn send_nearer(broker: &Broker, partition: &Partition, wanted: &Wanted, reader: &Reader) -> Result<(), Refusal> {
     let offset = wanted.request.fetch_offset;
     let followers = partition.readable_followers(offset, broker.host.now());
-    let Some(nearer) = followers.and_then(|followers| preferred_replica::choose(broker, &followers, rack)) else {
+    let Some(nearer) = followers.and_then(|followers| reader.choose(broker, &followers)) else {
         return Ok(());
     };
     let offsets = partition.log().offsets();

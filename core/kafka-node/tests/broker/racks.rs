@@ -2,8 +2,9 @@
 
 use base::Str;
 use kafka_proto::ErrorCode;
-use kafka_proto::messages::{create_partitions, create_topics, find_coordinator, metadata};
+use kafka_proto::messages::{create_partitions, create_topics, fetch, find_coordinator, metadata};
 
+use crate::data::{batch, fetch_request, produce_request};
 use crate::world::{Client, World};
 
 fn create(world: &mut World, client: &mut Client, topic: create_topics::RequestTopic) -> (ErrorCode, Option<Str>) {
@@ -92,4 +93,37 @@ fn the_topic_of_groups_is_made_where_some_brokers_alone_name_a_rack() {
     let first = world.ask(&mut client, &request, 3).error_code;
     assert_eq!(first, ErrorCode::COORDINATOR_NOT_AVAILABLE);
     assert_eq!(describe(&mut world, &mut client, "__consumer_offsets").topics[0].partitions[0].replica_nodes.len(), 2);
+}
+
+/// The leader is broker 0, in rack a; the replica in rack c has no listener EXTRA.
+#[test]
+fn a_consumer_is_sent_to_a_replica_alone_that_has_its_listener() {
+    let mut world = World::cluster_of(3, |index| {
+        let rack = ["a", "b", "c"][index];
+        let extra = if index == 2 { String::new() } else { format!(",EXTRA://localhost:{}", 9192 + index) };
+        format!(
+            "listeners=PLAINTEXT://localhost:{}{extra}\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,EXTRA:PLAINTEXT\n\
+             broker.rack={rack}\n\
+             replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector",
+            9092 + index
+        )
+    });
+    let mut client = world.connect();
+    assert_eq!(create(&mut world, &mut client, given("t", &[0, 1, 2])).0, ErrorCode::NONE);
+    client.send(&world, &produce_request(batch(&["a"]), -1), 8);
+    for _ in 0..8 {
+        world.advance(250);
+    }
+    for (listener, rack, replica) in
+        [("PLAINTEXT", "b", 1), ("PLAINTEXT", "c", 2), ("EXTRA", "a", -1), ("EXTRA", "b", 1), ("EXTRA", "c", -1)]
+    {
+        let mut consumer = world.connect_to(listener);
+        let request = fetch::Request { rack_id: Str::from(rack), ..fetch_request(0, 500) };
+        let answer = world.ask(&mut consumer, &request, 11);
+        let partition = &answer.topics[0].partitions[0];
+        assert_eq!(partition.preferred_read_replica, replica, "rack {rack} at {listener}");
+        let is_sent = !partition.records.as_ref().is_none_or(kafka_proto::wire::Records::is_empty);
+        assert_eq!(is_sent, replica == -1, "rack {rack} at {listener}");
+    }
 }
