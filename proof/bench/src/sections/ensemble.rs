@@ -19,10 +19,13 @@ use crate::requests::zookeeper::{DATA_BYTES, ERROR_AT, Operation, Session, long_
 use crate::servers::{self, Kind};
 use crate::table::{self, Rows};
 
-const OPERATIONS: [Operation; 3] = [Operation::Create, Operation::Get, Operation::Mix];
+/// What makes the tree grow comes last: snapshots are taken all the while, so that a tree that differs would count.
+const OPERATIONS: [Operation; 3] = [Operation::Get, Operation::Mix, Operation::Create];
 /// Sessions x window.
 const SHAPES: [(usize, usize); 5] = [(1, 1), (16, 1), (128, 1), (128, 16), (1000, 1)];
 const SESSIONS_MAX: usize = 1000;
+/// Requests of each kind before the first case, by which a JVM compiles: as many of each server, so that all trees are the same.
+const WARM_UP_REQUESTS: u64 = 150_000;
 /// The case whose rate is halved.
 const PACED_SHAPE: (usize, usize) = (128, 1);
 /// Percentiles of the tail need many; a paced case runs at least so long.
@@ -76,7 +79,8 @@ impl Report {
     fn render(mut self, znodes: u64) -> String {
         let mut text = format!(
             "## Three servers\n\nOperation, sessions x window; sessions in turn at each server; {DATA_BYTES} bytes of data in \
-             each znode. A write is on the disks of two servers before the answer. CPU is that of all three servers. \
+             each znode. A write is on the disks of two servers before the answer. All but creations begin with the same \
+             tree. CPU is that of all three servers. \
              `30 % set`: three sets and seven gets in turn.\n\n{}\n",
             self.rows.render()
         );
@@ -186,11 +190,12 @@ impl<'a> Part<'a> {
         report.figures.add("memory idle, MiB", self.kind, mebibytes(ensemble.memory()?));
         prepare(&ensemble)?;
         for operation in [Operation::Create, Operation::Get] {
-            let span = options.server_warm_up() / 2;
-            measure(&ensemble, operation, (128, 16), Duration::ZERO, span, "warm-up")?;
+            measure(&ensemble, operation, (128, 16), &Stretch::WARM_UP)?;
         }
         for (operation, shape) in cases {
-            let measured = measure(&ensemble, operation, shape, options.warm_up(), options.span, "case")?;
+            let stretch =
+                Stretch { tag: "case", warm_up: options.warm_up(), span: options.span, requests_max: u64::MAX };
+            let measured = measure(&ensemble, operation, shape, &stretch)?;
             if shape == PACED_SHAPE {
                 let half = (measured.requests as f64 / measured.elapsed.as_secs_f64() / 2.0) as u32;
                 report.rates.entry(operation.name()).or_insert(half.max(1));
@@ -350,13 +355,25 @@ fn prepare(ensemble: &Ensemble<'_>) -> Result<()> {
     Ok(())
 }
 
+/// How long something is done.
+struct Stretch {
+    /// In the names of what it makes.
+    tag: &'static str,
+    warm_up: Duration,
+    span: Duration,
+    requests_max: u64,
+}
+
+impl Stretch {
+    const WARM_UP: Self =
+        Self { tag: "warm-up", warm_up: Duration::ZERO, span: TREE_SPAN, requests_max: WARM_UP_REQUESTS };
+}
+
 fn measure(
     ensemble: &Ensemble<'_>,
     operation: Operation,
     (sessions, window): (usize, usize),
-    warm_up: Duration,
-    span: Duration,
-    tag: &str,
+    &Stretch { tag, warm_up, span, requests_max }: &Stretch,
 ) -> Result<Measured> {
     let mut connections = Vec::new();
     for (at, mut session) in ensemble.sessions(sessions)?.into_iter().enumerate() {
@@ -370,7 +387,7 @@ fn measure(
         };
         connections.push((session.into_stream(), template));
     }
-    let (error_at, requests_max, pids) = (ERROR_AT, u64::MAX, ensemble.pids());
+    let (error_at, pids) = (ERROR_AT, ensemble.pids());
     load::run(Load { connections, window, error_at, warm_up, span, requests_max, pids })
 }
 
