@@ -14,6 +14,7 @@ use base::{Now, Random, Str};
 use bytes::Bytes;
 use kafka_client::metadata::Partition;
 use kafka_client::{ClientError, Effect, Input, Machine, TopicPartition};
+use kafka_proto::messages::metadata::ResponsePartition;
 
 use self::administering::Administering;
 use self::committing::Committing;
@@ -122,7 +123,7 @@ impl Client {
             User::Producer(writing) => writing.turn(rests, now, random, onlooker)?,
             User::Pipelining(pipelining) => pipelining.turn(rests, now, random, onlooker)?,
             User::Reader(reading) => reading.turn(rests, now, random, onlooker)?,
-            User::Maker(making) => making.turn(now, onlooker),
+            User::Maker(making) => making.turn(rests, now, onlooker),
             User::Administrator(administering) => administering.turn(rests, now, random, onlooker),
             User::Committer(committing) => committing.turn(rests, now, random, onlooker)?,
             User::Elector(electing) => electing.turn(rests, now, random, onlooker),
@@ -149,7 +150,8 @@ impl Client {
             User::Administrator(administering) => administering.unfinished(),
             User::Committer(committing) if !committing.is_done() => vec!["a look at an offset".to_owned()],
             User::Elector(electing) if electing.is_busy() => vec!["an election".to_owned()],
-            User::Reader(_) | User::Maker(_) | User::Committer(_) | User::Elector(_) => Vec::new(),
+            User::Maker(making) => making.unfinished().collect(),
+            User::Reader(_) | User::Committer(_) | User::Elector(_) => Vec::new(),
         }
     }
 
@@ -173,6 +175,12 @@ impl Client {
         let User::Reader(reading) = &self.user else { return None };
         let position = |partition: &TopicPartition| Some((partition.partition, reading.consumer.position(partition)?));
         Some(reading.consumer.assignment().filter_map(position).collect())
+    }
+
+    /// The topic's partitions as each broker described them last.
+    pub(crate) fn described(&self) -> Option<&BTreeMap<BrokerId, BTreeMap<i32, ResponsePartition>>> {
+        let User::Maker(making) = &self.user else { return None };
+        Some(&making.described)
     }
 
     /// The topic's partitions as they were described last.

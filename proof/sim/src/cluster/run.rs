@@ -208,7 +208,11 @@ fn look_at_states(world: &mut World) -> Verdict {
         let state = znode::LeaderAndIsr::decode(TOPIC, partition, content).map_err(|error| error.to_string())?;
         let brokers = world.machines.iter().filter_map(|(id, machine)| Some((*id, machine.broker.as_ref()?)));
         let leaders = brokers.filter_map(|(id, broker)| Some((id, broker.leads(TOPIC, partition)?)));
-        office::agree(partition, &state, &leaders.collect())?;
+        office::agree(partition, &state, usize::from(world.draw.factor.unsigned_abs()), &leaders.collect())?;
+        let replicas = assigned_replicas(world, partition)?.into_keys().collect();
+        for (broker, answers) in world.clients.iter().filter_map(Client::described).flatten() {
+            office::described(partition, &state, &replicas, (*broker, answers.get(&partition)))?;
+        }
     }
     Ok(())
 }

@@ -1,21 +1,30 @@
 //! Who makes the topic, and looks at it.
 
+use std::collections::BTreeMap;
+
 use base::{Now, Str};
-use kafka_client::{Admin, AdminConfig, CallId, ClientError, Interest, To};
-use kafka_proto::messages::create_topics;
+use kafka_client::{Admin, AdminConfig, CallId, CallOptions, ClientError, Interest, To};
+use kafka_proto::messages::metadata::ResponsePartition;
+use kafka_proto::messages::{create_topics, metadata};
 use kafka_proto::{AnyResponse, ErrorCode};
 
 use super::{illegal, network};
 use crate::cluster::invariants::Onlooker;
-use crate::cluster::settings::{Draw, TOPIC, bootstrap};
+use crate::cluster::settings::{BrokerId, Draw, TOPIC, bootstrap};
 
-/// Makes the topic, and looks at it.
+/// Makes the topic, and looks at it; when others rest, with the eyes of one broker after the other.
 pub(in crate::cluster) struct Making {
     pub(super) admin: Admin,
+    brokers: i32,
     partitions: i32,
     factor: i16,
     call: Option<CallId>,
     made: bool,
+    /// Who is asked next, and who was asked.
+    next: BrokerId,
+    look: Option<(CallId, BrokerId)>,
+    /// What each broker said last, by partition.
+    pub(super) described: BTreeMap<BrokerId, BTreeMap<i32, ResponsePartition>>,
 }
 
 impl Making {
@@ -25,11 +34,31 @@ impl Making {
         let (config, _) = AdminConfig::new(properties).map_err(illegal)?;
         let mut admin = Admin::new(config, seed);
         admin.describe_cluster(Interest::All);
-        Ok(Self { admin, partitions: draw.partitions, factor: draw.factor, call: None, made: false })
+        Ok(Self {
+            admin,
+            brokers,
+            partitions: draw.partitions,
+            factor: draw.factor,
+            call: None,
+            made: false,
+            next: 1,
+            look: None,
+            described: BTreeMap::new(),
+        })
     }
 
-    pub(super) fn turn(&mut self, now: Now, onlooker: &mut Onlooker) {
+    /// Brokers that have not said what they know.
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = String> {
+        let silent = (1..=self.brokers).filter(|broker| !self.described.contains_key(broker));
+        silent.map(|broker| format!("a look at broker {broker}"))
+    }
+
+    pub(super) fn turn(&mut self, rests: bool, now: Now, onlooker: &mut Onlooker) {
         while let Some((id, result)) = self.admin.next_result() {
+            if let Some((_, broker)) = self.look.take_if(|(call, _)| *call == id) {
+                self.looked(broker, result);
+                continue;
+            }
             if self.call != Some(id) {
                 continue;
             }
@@ -54,5 +83,24 @@ impl Making {
             self.call = Some(self.admin.call(To::Controller, request, now));
         }
         self.admin.describe_cluster(Interest::All);
+        if rests && self.look.is_none() {
+            self.ask_next(now);
+        }
+    }
+
+    fn ask_next(&mut self, now: Now) {
+        let broker = self.next;
+        self.next = broker % self.brokers + 1;
+        let topic = metadata::RequestTopic { name: Str::from_static(TOPIC) };
+        let request = metadata::Request { topics: Some(vec![topic]), ..Default::default() };
+        let options = CallOptions { name: "look".to_owned(), timeout_ms: Some(1000), try_again: |_| None };
+        self.look = Some((self.admin.call_with(To::Node(broker), request, options, now), broker));
+    }
+
+    fn looked(&mut self, broker: BrokerId, result: Result<AnyResponse, ClientError>) {
+        if let Ok(AnyResponse::Metadata(response)) = result {
+            let partitions = response.topics.into_iter().flat_map(|topic| topic.partitions);
+            self.described.insert(broker, partitions.map(|one| (one.partition_index, one)).collect());
+        }
     }
 }
