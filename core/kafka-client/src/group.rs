@@ -215,11 +215,10 @@ impl Group {
         None
     }
 
-    /// Leaves the group; a static member keeps its place until its session ends.
+    /// Leaves the group, until it is told to go on; a static member keeps its place until its session ends.
     pub(crate) fn leave(&mut self, network: &mut Network, now: Monotonic) -> Option<RequestId> {
         let member_id = std::mem::take(&mut self.member_id);
         self.expelled();
-        self.rejoin = false;
         let coordinator = self.coordinator?;
         if member_id.is_empty() || self.instance_id.is_some() {
             return None;

@@ -292,6 +292,22 @@ fn an_expelled_member_starts_over() {
 }
 
 #[test]
+fn who_was_late_to_poll_leaves_and_joins_again_with_the_next_poll() {
+    let mut world = world(&[("group.id", "g"), ("max.poll.interval.ms", "3000")], coordinator(Vec::new()));
+    world.machine.subscribe([Str::from_static("t")]).unwrap();
+    let now = world.now;
+    world.machine.poll(now).unwrap();
+    world.run(20_000);
+    let is_assigned = |event: &ConsumerEvent| matches!(event, ConsumerEvent::Assigned(_));
+    let kinds: Vec<_> = events(&mut world).iter().map(is_assigned).collect();
+    assert_eq!((kinds, world.asked(ApiKey::LeaveGroup).len()), (vec![true, false], 1), "it is out while nobody polls");
+    let now = world.now;
+    world.machine.poll(now).unwrap();
+    world.run(2_000);
+    assert_eq!(events(&mut world).iter().map(is_assigned).collect::<Vec<_>>(), [true]);
+}
+
+#[test]
 fn a_static_member_does_not_leave() {
     let mut world = world(&[("group.id", "g"), ("group.instance.id", "i")], coordinator(Vec::new()));
     world.machine.subscribe([Str::from_static("t")]).unwrap();
