@@ -306,6 +306,8 @@ impl Group {
 
     fn join(&mut self, coordinator: i32, network: &mut Network, now: Monotonic) {
         self.rejoin = false;
+        // What an answer that comes later says is of the membership of before.
+        self.heartbeat = None;
         let topics: Vec<Str> = self.topics.iter().cloned().collect();
         let protocols = self.strategies.iter().filter_map(|strategy| {
             let subscription = Subscription {

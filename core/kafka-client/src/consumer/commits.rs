@@ -6,18 +6,30 @@ use base::{Monotonic, Str};
 use kafka_proto::messages::offset_commit;
 use kafka_proto::{AnyResponse, ErrorCode};
 
-use super::{Consumer, ConsumerEvent, LOGGER, Purpose};
+use super::{Commit, CommitOffset, Consumer, ConsumerEvent, LOGGER, Purpose};
 use crate::ClientError;
+use crate::metadata::TopicPartition;
 use crate::network::{Call, Outcome, Target};
 
 impl Consumer {
+    /// A commit of what was read in this generation.
+    pub(super) fn plan_commit(
+        &mut self,
+        user: Option<u64>,
+        offsets: BTreeMap<TopicPartition, CommitOffset>,
+        deadline: Monotonic,
+    ) {
+        let by = self.membership().unwrap_or((-1, Str::EMPTY, None));
+        self.commits.push_back(Commit { user, offsets, deadline, by });
+    }
+
     pub(super) fn auto_commit(&mut self, now: Monotonic) {
         if !self.config.auto_commit || self.group.is_none() {
             return;
         }
         let positions = self.positions();
         if !positions.is_empty() {
-            self.commits.push_back((None, positions, now.plus_ms(self.config.network.request_timeout_ms)));
+            self.plan_commit(None, positions, now.plus_ms(self.config.network.request_timeout_ms));
         }
     }
 
@@ -34,11 +46,10 @@ impl Consumer {
         }
         let Some(group) = &self.group else { return };
         let Some(coordinator) = group.coordinator() else { return self.expire_commits(now) };
-        let (generation_id, member_id, group_instance_id) = group.membership();
         let group_id = group.id().clone();
-        for (user, offsets, deadline) in std::mem::take(&mut self.commits) {
+        for commit in std::mem::take(&mut self.commits) {
             let mut topics: BTreeMap<Str, Vec<offset_commit::RequestPartition>> = BTreeMap::new();
-            for (place, offset) in &offsets {
+            for (place, offset) in &commit.offsets {
                 topics.entry(place.topic.clone()).or_default().push(offset_commit::RequestPartition {
                     partition_index: place.partition,
                     committed_offset: offset.offset,
@@ -47,27 +58,28 @@ impl Consumer {
                     ..Default::default()
                 });
             }
+            let (generation_id, member_id, group_instance_id) = commit.by.clone();
             let topics = topics.into_iter().map(|(name, partitions)| offset_commit::RequestTopic { name, partitions });
             let request = offset_commit::Request {
                 group_id: group_id.clone(),
                 generation_id,
-                member_id: member_id.clone(),
-                group_instance_id: group_instance_id.clone(),
+                member_id,
+                group_instance_id,
                 topics: topics.collect(),
                 ..Default::default()
             };
             let call = Call::new(request, self.config.network.request_timeout_ms);
             let id = self.network.send(Target::Node(coordinator), call, now);
-            self.requests.insert(id, Purpose::Commit { user, offsets, deadline });
+            self.requests.insert(id, Purpose::Commit(commit));
         }
     }
 
     fn expire_commits(&mut self, now: Monotonic) {
         let timeout_ms = self.config.api_timeout_ms;
         let (late, kept): (VecDeque<_>, VecDeque<_>) =
-            std::mem::take(&mut self.commits).into_iter().partition(|(_, _, deadline)| *deadline <= now);
+            std::mem::take(&mut self.commits).into_iter().partition(|commit| commit.deadline <= now);
         self.commits = kept;
-        for (user, ..) in late {
+        for Commit { user, .. } in late {
             let text = format!("Timeout of {timeout_ms}ms expired before successfully committing offsets");
             self.committed(user, Err(ClientError::Timeout(text)));
         }
@@ -83,8 +95,8 @@ impl Consumer {
         }
     }
 
-    pub(super) fn commit_outcome(&mut self, purpose: Purpose, outcome: Outcome, now: Monotonic) {
-        let Purpose::Commit { user, offsets, deadline } = purpose else { return };
+    pub(super) fn commit_outcome(&mut self, commit: Commit, outcome: Outcome, now: Monotonic) {
+        let user = commit.user;
         let codes = match outcome {
             Ok(Some(AnyResponse::OffsetCommit(answer))) => answer
                 .topics
@@ -94,18 +106,23 @@ impl Consumer {
             Err(error) if !error.is_retriable() => return self.committed(user, Err(error)),
             _ => vec![ErrorCode::COORDINATOR_NOT_AVAILABLE],
         };
-        let Some(code) = codes.into_iter().find(|code| code.is_error()) else { return self.committed(user, Ok(())) };
+        let Some(mut code) = codes.into_iter().find(|code| code.is_error()) else {
+            return self.committed(user, Ok(()));
+        };
         if let Some(group) = &mut self.group {
             match code {
                 ErrorCode::NOT_COORDINATOR | ErrorCode::COORDINATOR_NOT_AVAILABLE => {
                     group.coordinator_lost(&mut self.network);
                 }
-                code => group.commit_failed(code),
+                _ if group.membership() == commit.by => group.commit_failed(code),
+                // The member of a generation before is gone, which this one knows: it says nothing of itself.
+                ErrorCode::FENCED_INSTANCE_ID => code = ErrorCode::ILLEGAL_GENERATION,
+                _ => {}
             }
         }
-        if code.is_retriable() && code != ErrorCode::REBALANCE_IN_PROGRESS && deadline > now {
+        if code.is_retriable() && code != ErrorCode::REBALANCE_IN_PROGRESS && commit.deadline > now {
             self.retry_at = now.plus_ms(self.config.network.retry_backoff_ms);
-            self.commits.push_back((user, offsets, deadline));
+            self.commits.push_back(commit);
         } else {
             self.committed(user, Err(ClientError::Broker { code, message: None }));
         }

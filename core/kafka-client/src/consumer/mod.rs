@@ -86,8 +86,19 @@ enum Purpose {
     Fetch { node: i32, positions: BTreeMap<TopicPartition, i64> },
     ListOffsets { timestamps: BTreeMap<TopicPartition, i64> },
     Committed,
-    Commit { user: Option<u64>, offsets: BTreeMap<TopicPartition, CommitOffset>, deadline: Monotonic },
+    Commit(Commit),
     Leave,
+}
+
+/// A commit that is to be made, or under way.
+#[derive(Debug)]
+struct Commit {
+    /// Its number, if the user asked for it.
+    user: Option<u64>,
+    offsets: BTreeMap<TopicPartition, CommitOffset>,
+    deadline: Monotonic,
+    /// Generation, member id and instance id when it was asked for: offsets of one generation are never committed in another.
+    by: (i32, Str, Option<Str>),
 }
 
 /// The consumer machine.
@@ -104,7 +115,7 @@ pub struct Consumer {
     events: VecDeque<ConsumerEvent>,
     next_commit: u64,
     /// Commits that wait for the coordinator.
-    commits: VecDeque<(Option<u64>, BTreeMap<TopicPartition, CommitOffset>, Monotonic)>,
+    commits: VecDeque<Commit>,
     auto_commit_at: Option<Monotonic>,
     polled_at: Option<Monotonic>,
     seen_cluster: u64,
@@ -178,6 +189,17 @@ impl Consumer {
         self.network.set_interest(Interest::Topics(topics));
         self.wanted = Wanted::ByHand;
         self.set_places(partitions);
+    }
+
+    /// Generation, member id and static name in the group: -1 and no id while the consumer is no member (upstream: `groupMetadata`).
+    /// `None` without a group.
+    pub fn membership(&self) -> Option<(i32, Str, Option<Str>)> {
+        self.group.as_ref().map(Group::membership)
+    }
+
+    /// The broker that coordinates the group, once found.
+    pub fn coordinator(&self) -> Option<i32> {
+        self.group.as_ref().and_then(Group::coordinator)
     }
 
     /// The partitions that are being read.
@@ -261,8 +283,7 @@ impl Consumer {
     pub fn commit(&mut self, offsets: BTreeMap<TopicPartition, CommitOffset>, now: Now) -> u64 {
         let id = self.next_commit;
         self.next_commit += 1;
-        let deadline = now.monotonic.plus_ms(self.config.api_timeout_ms);
-        self.commits.push_back((Some(id), offsets, deadline));
+        self.plan_commit(Some(id), offsets, now.monotonic.plus_ms(self.config.api_timeout_ms));
         id
     }
 
@@ -284,7 +305,7 @@ impl Consumer {
 
     /// Whether nothing is left to do after [`Consumer::close`].
     pub fn is_closed(&self) -> bool {
-        let open = self.requests.values().any(|purpose| matches!(purpose, Purpose::Commit { .. } | Purpose::Leave));
+        let open = self.requests.values().any(|purpose| matches!(purpose, Purpose::Commit(_) | Purpose::Leave));
         self.closing && self.group.is_none() && !open
     }
 
@@ -387,7 +408,7 @@ impl Consumer {
     /// The join waits until what was read is committed.
     fn finish_revocation(&mut self) {
         let committing =
-            !self.commits.is_empty() || self.requests.values().any(|purpose| matches!(purpose, Purpose::Commit { .. }));
+            !self.commits.is_empty() || self.requests.values().any(|purpose| matches!(purpose, Purpose::Commit(_)));
         if !committing && let Some(group) = &mut self.group {
             group.revoked();
         }
@@ -395,7 +416,7 @@ impl Consumer {
 
     fn leave_if_closing(&mut self, now: Monotonic) {
         let committing =
-            !self.commits.is_empty() || self.requests.values().any(|purpose| matches!(purpose, Purpose::Commit { .. }));
+            !self.commits.is_empty() || self.requests.values().any(|purpose| matches!(purpose, Purpose::Commit(_)));
         if self.closing
             && !committing
             && let Some(mut group) = self.group.take()
@@ -415,7 +436,7 @@ impl Consumer {
             Purpose::Fetch { node, positions } => self.fetch_outcome(node, &positions, outcome, now),
             Purpose::ListOffsets { timestamps } => self.offsets_outcome(&timestamps, outcome, now),
             Purpose::Committed => self.committed_outcome(outcome, now),
-            Purpose::Commit { .. } => self.commit_outcome(purpose, outcome, now),
+            Purpose::Commit(commit) => self.commit_outcome(commit, outcome, now),
             Purpose::Leave => {}
         }
     }
@@ -458,7 +479,7 @@ impl Machine for Consumer {
 
     fn deadline(&self) -> Option<Monotonic> {
         let group = self.group.as_ref().and_then(Group::deadline);
-        let commits = self.commits.iter().map(|(_, _, deadline)| *deadline).min();
+        let commits = self.commits.iter().map(|commit| commit.deadline).min();
         let unplaced = self.places.values().any(|place| place.position.is_none()) || !self.commits.is_empty();
         let retry = (unplaced && self.requests.is_empty()).then_some(self.retry_at);
         let due = group.into_iter().chain(commits).chain(retry).chain(self.auto_commit_at);

@@ -13,7 +13,7 @@ use kafka_proto::messages::{
 };
 use kafka_proto::record::{BuilderOptions, Codec, EndTransactionMarker, Magic, RecordsBuilder, end_transaction_batch};
 use kafka_proto::wire::Records;
-use kafka_proto::{AnyRequest, ApiKey, ErrorCode};
+use kafka_proto::{AnyRequest, AnyResponse, ApiKey, ErrorCode};
 
 use crate::world::{Reply, World};
 
@@ -330,6 +330,32 @@ fn commits_are_answered() {
     assert_eq!(events(&mut world), [ConsumerEvent::Committed(id, Ok(()))]);
     let AnyRequest::OffsetCommit(commit) = world.asked(ApiKey::OffsetCommit)[0] else { panic!("no commit") };
     assert_eq!((commit.generation_id, &*commit.member_id), (-1, ""));
+}
+
+#[test]
+fn a_commit_is_repeated_in_the_generation_in_which_it_was_asked_for() {
+    let mut usual = coordinator(vec![ErrorCode::UNKNOWN_MEMBER_ID]);
+    let script = move |request: &AnyRequest, version| {
+        let mut reply = usual(request, version)?;
+        if let Reply::Answer(AnyResponse::OffsetCommit(response)) = &mut reply {
+            response.topics[0].partitions[0].error_code = ErrorCode::NOT_COORDINATOR;
+        }
+        Some(reply)
+    };
+    let mut world = world(&[("group.id", "g"), ("enable.auto.commit", "false")], script);
+    world.machine.subscribe([Str::from_static("t")]).unwrap();
+    world.run(2_000);
+    let now = world.now;
+    let offsets = BTreeMap::from([(TopicPartition::new("t", 0), CommitOffset { offset: 7, ..Default::default() })]);
+    world.machine.commit(offsets, now);
+    world.run(6_000);
+    assert_eq!(world.asked(ApiKey::SyncGroup).len(), 2, "the member was expelled, and joined again");
+    let commits = world.asked(ApiKey::OffsetCommit).into_iter().map(|request| match request {
+        AnyRequest::OffsetCommit(commit) => commit.generation_id,
+        _ => -1,
+    });
+    let generations: Vec<i32> = commits.collect();
+    assert!(generations.len() > 10 && generations.iter().all(|generation| *generation == 1), "{generations:?}");
 }
 
 #[test]
