@@ -194,6 +194,12 @@ impl Broker {
         self.partitions.existing(topic, partition)?.leads()
     }
 
+    /// Where a partition's log begins on this broker, and its high watermark; `None` if it has no log of it.
+    pub fn log_start_and_high_watermark(&self, topic: &str, partition: i32) -> Option<(i64, i64)> {
+        let offsets = self.partitions.existing(topic, partition)?.log().offsets();
+        Some((offsets.log_start, offsets.high_watermark))
+    }
+
     /// The broker's id; -1 until it is known.
     pub fn id(&self) -> i32 {
         self.id.load(Ordering::Acquire)

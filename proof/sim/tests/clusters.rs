@@ -38,8 +38,9 @@ fn three_brokers() {
     let usual = ["acknowledged", "read", "below a high watermark", "epochs", "committed", "producer gone"];
     let wrong =
         ["kill", "power off", "cut", "cut from ZooKeeper", "stall", "break", "server gone", "disk fails", "disk full"];
-    let asked = ["topic made", "topic deleted", "moved"];
-    assert_seen(&seeds(3, FAULTS_MS, 20), &[&usual[..], &wrong, &asked].concat());
+    let asked = ["topic made", "topic deleted", "moved", "records deleted", "logs whose start moved"];
+    let members = ["assigned", "committed by a member", "member gone", "member leaves", "name taken", "member fenced"];
+    assert_seen(&seeds(3, FAULTS_MS, 20), &[&usual[..], &wrong, &asked, &members].concat());
 }
 
 #[test]

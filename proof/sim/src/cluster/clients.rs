@@ -2,6 +2,9 @@
 
 mod administering;
 mod committing;
+mod consuming;
+mod deleting;
+mod describing;
 mod electing;
 mod making;
 mod pipelining;
@@ -18,13 +21,17 @@ use kafka_proto::messages::metadata::ResponsePartition;
 
 use self::administering::Administering;
 use self::committing::Committing;
+use self::consuming::Consuming;
+pub(crate) use self::consuming::Held;
+use self::deleting::Deleting;
+use self::describing::Describing;
 use self::electing::Electing;
 use self::making::Making;
 use self::pipelining::Pipelining;
 use self::reading::Reading;
 use self::writing::Writing;
 use super::invariants::Onlooker;
-use super::settings::{BrokerId, Draw, TOPIC};
+use super::settings::{BrokerId, Deletion, Draw, TOPIC};
 
 /// One client.
 pub(crate) struct Client {
@@ -40,7 +47,10 @@ enum User {
     Maker(Box<Making>),
     Administrator(Box<Administering>),
     Committer(Box<Committing>),
+    Member(Box<Consuming>),
+    Describer(Box<Describing>),
     Elector(Box<Electing>),
+    Deleter(Box<Deleting>),
 }
 
 impl Client {
@@ -48,7 +58,7 @@ impl Client {
     pub(crate) fn all(brokers: i32, draw: &Draw, random: &mut Random) -> Result<Vec<Self>, ClientError> {
         let mut users = vec![
             User::Maker(Box::new(Making::new(brokers, draw, random.next_u64())?)),
-            User::Reader(Box::new(Reading::new(brokers, draw.partitions, random.next_u64())?)),
+            User::Reader(Box::new(Reading::new(brokers, draw, random.next_u64())?)),
         ];
         for index in 0..2 {
             users.push(User::Producer(Box::new(Writing::new(index, index == 0, brokers, random.next_u64())?)));
@@ -63,12 +73,19 @@ impl Client {
         if let Some(pace) = draw.elections {
             users.push(User::Elector(Box::new(Electing::new(brokers, pace, random.next_u64())?)));
         }
+        if draw.deletion == Deletion::ByRequest {
+            users.push(User::Deleter(Box::new(Deleting::new(brokers, random.next_u64())?)));
+        }
+        if draw.members > 0 {
+            users.extend(Consuming::all(brokers, draw, random)?.into_iter().map(|one| User::Member(Box::new(one))));
+            users.push(User::Describer(Box::new(Describing::new(brokers, draw, random.next_u64())?)));
+        }
         Ok(users.into_iter().map(|user| Self { user, rests: false }).collect())
     }
 
-    /// Whether it changes topics, moves replicas or elects leaders.
+    /// Whether it changes topics, moves replicas, elects leaders or lets records go.
     pub(crate) const fn administers(&self) -> bool {
-        matches!(self.user, User::Administrator(_) | User::Elector(_))
+        matches!(self.user, User::Administrator(_) | User::Elector(_) | User::Deleter(_))
     }
 
     /// Whether it writes records.
@@ -90,7 +107,13 @@ impl Client {
             User::Producer(writing) => writing.life,
             User::Pipelining(pipelining) => pipelining.life,
             User::Reader(reading) => reading.life,
-            User::Maker(_) | User::Administrator(_) | User::Committer(_) | User::Elector(_) => 0,
+            User::Member(consuming) => consuming.life,
+            User::Maker(_)
+            | User::Administrator(_)
+            | User::Committer(_)
+            | User::Describer(_)
+            | User::Deleter(_)
+            | User::Elector(_) => 0,
         }
     }
 
@@ -103,6 +126,9 @@ impl Client {
             User::Administrator(administering) => &mut administering.admin,
             User::Committer(committing) => &mut committing.admin,
             User::Elector(electing) => &mut electing.admin,
+            User::Deleter(deleting) => &mut deleting.admin,
+            User::Member(consuming) => &mut consuming.consumer,
+            User::Describer(describing) => &mut describing.admin,
         }
     }
 
@@ -117,8 +143,13 @@ impl Client {
         random: &mut Random,
         onlooker: &mut Onlooker,
     ) -> Result<Vec<Effect>, String> {
-        self.machine().advance(now);
         let rests = self.rests;
+        if let User::Member(consuming) = &mut self.user
+            && !consuming.wakes(rests, now, onlooker)
+        {
+            return Ok(Vec::new());
+        }
+        self.machine().advance(now);
         match &mut self.user {
             User::Producer(writing) => writing.turn(rests, now, random, onlooker)?,
             User::Pipelining(pipelining) => pipelining.turn(rests, now, random, onlooker)?,
@@ -127,6 +158,9 @@ impl Client {
             User::Administrator(administering) => administering.turn(rests, now, random, onlooker),
             User::Committer(committing) => committing.turn(rests, now, random, onlooker)?,
             User::Elector(electing) => electing.turn(rests, now, random, onlooker),
+            User::Deleter(deleting) => deleting.turn(rests, now, random, onlooker),
+            User::Member(consuming) => consuming.turn(rests, now, random, onlooker)?,
+            User::Describer(describing) => describing.turn(rests, now),
         }
         self.machine().advance(now);
         Ok(self.machine().take_effects())
@@ -150,8 +184,10 @@ impl Client {
             User::Administrator(administering) => administering.unfinished(),
             User::Committer(committing) if !committing.is_done() => vec!["a look at an offset".to_owned()],
             User::Elector(electing) if electing.is_busy() => vec!["an election".to_owned()],
+            User::Deleter(deleting) if deleting.is_busy() => vec!["a deletion of records".to_owned()],
             User::Maker(making) => making.unfinished().collect(),
-            User::Reader(_) | User::Committer(_) | User::Elector(_) => Vec::new(),
+            User::Describer(describing) => describing.unfinished(),
+            User::Reader(_) | User::Committer(_) | User::Elector(_) | User::Member(_) | User::Deleter(_) => Vec::new(),
         }
     }
 
@@ -175,6 +211,22 @@ impl Client {
         let User::Reader(reading) = &self.user else { return None };
         let position = |partition: &TopicPartition| Some((partition.partition, reading.consumer.position(partition)?));
         Some(reading.consumer.assignment().filter_map(position).collect())
+    }
+
+    /// What a member of the group reads.
+    pub(crate) fn held(&self) -> Option<Held> {
+        let User::Member(consuming) = &self.user else { return None };
+        consuming.held()
+    }
+
+    /// Whether it is, or may be, a member of the group.
+    pub(crate) const fn is_member(&self) -> bool {
+        matches!(self.user, User::Member(_))
+    }
+
+    /// Whether it reads, and is to be told when that can't go on.
+    pub(crate) const fn reads(&self) -> bool {
+        matches!(self.user, User::Reader(_))
     }
 
     /// The topic's partitions as each broker described them last.

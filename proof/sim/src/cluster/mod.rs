@@ -7,7 +7,7 @@
 //! | what is run, and in which phases | [`run()`] |
 //! | brokers, time, who hears what | `world`, `machine` |
 //! | what goes wrong | `faults` |
-//! | producers, readers and who makes topics | `clients` |
+//! | producers, readers, members of a group, and who makes topics | `clients` |
 //! | the rules | `invariants/`, a file for each |
 //!
 //! A seed is a run: `cargo run --release -p sim -- --brokers 3 --seed N --tell` shows one.

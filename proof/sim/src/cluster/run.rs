@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kafka_control::znode;
 
-use super::clients::Client;
+use super::clients::{Client, Held};
 use super::faults::Fault;
 use super::invariants::{office, replicas};
 use super::logs::{self, ReplicaLog};
-use super::settings::{BrokerId, TOPIC};
+use super::settings::{BrokerId, Deletion, Draw, OFFSETS_TOPIC, RETENTION_BYTES, TOPIC};
 use super::world::World;
 use crate::invariants::Verdict;
 use crate::run::Seen;
@@ -59,6 +59,9 @@ pub fn run(plan: Plan) -> Result<Seen, String> {
         ("read", onlooker.reads.count() as u64),
         ("below a high watermark", onlooker.committed.count() as u64),
         ("epochs", onlooker.leaders.count()),
+        ("logs whose start moved", onlooker.starts.moved()),
+        ("generations", onlooker.owners.generations()),
+        ("commits of members", onlooker.commits.count() as u64),
     ];
     for (what, times) in counts {
         onlooker.seen.insert(what, times);
@@ -125,7 +128,10 @@ fn replicas_of(world: &World, partition: i32) -> Result<BTreeMap<BrokerId, Repli
     // What a power loss has left is not looked at before it was recovered.
     for (id, machine) in world.machines.iter().filter(|(_, machine)| machine.serves && !machine.is_unreadable) {
         let log = logs::read(&machine.disk, partition).map_err(|error| format!("broker {id}: {error}"))?;
-        found.extend(log.map(|log| (*id, log)));
+        // What lies before it is in a file perhaps, but for nobody: a follower whose log parts from the leader's there lets it go.
+        let known = machine.broker.as_ref().and_then(|broker| broker.log_start_and_high_watermark(TOPIC, partition));
+        let start = known.map_or(0, |(start, _)| start);
+        found.extend(log.map(|log| (*id, ReplicaLog { start: log.start.max(start), ..log })));
     }
     Ok(found)
 }
@@ -166,6 +172,7 @@ fn finish(world: &mut World) -> Verdict {
         state.unfinished = world.clients.iter().flat_map(Client::unfinished).collect();
         if state.unfinished.is_empty() {
             state.unfinished = readers_behind(world)?;
+            state.unfinished.extend(members_behind(world)?);
             state.unfinished.extend(world.machines.values().flat_map(|machine| logs::copies(&machine.disk)));
         }
         if state.is_good() {
@@ -180,12 +187,35 @@ fn look_at_what_is_left(world: &mut World) -> Verdict {
     for partition in 0..world.draw.partitions {
         let found = assigned_replicas(world, partition)?;
         replicas::equal(partition, &found)?;
+        starts(world, partition, &found)?;
         let Some(log) = found.values().next() else { continue };
         world.onlooker.acknowledged.finish(partition, log)?;
         world.onlooker.reads.finish(partition, log)?;
         world.onlooker.committed.finish(partition, log)?;
     }
+    if world.draw.members > 0 {
+        let number = Draw::group_partition();
+        let (leader, _) = world.leaders(OFFSETS_TOPIC, number).next().ok_or("nobody leads the members' group")?;
+        let machine = world.machine(leader);
+        let records = logs::group(&machine.disk, number).map_err(|error| format!("broker {leader}: {error}"))?;
+        world.onlooker.commits.finish(&records)?;
+    }
     look_at_states(world)
+}
+
+/// Whether what is gone of a partition was to go.
+fn starts(world: &World, partition: i32, found: &BTreeMap<BrokerId, ReplicaLog>) -> Verdict {
+    let mut replicas = world.replicas(partition);
+    replicas.retain(|replica| found.contains_key(&replica.broker));
+    let by_itself = matches!(world.draw.deletion, Deletion::BySize | Deletion::ByTime);
+    world.onlooker.starts.finish(partition, by_itself, &replicas)?;
+    let shortest = found.values().filter(|log| log.start > 0).map(|log| log.bytes.len()).min();
+    match shortest.filter(|length| world.draw.deletion == Deletion::BySize && *length < RETENTION_BYTES) {
+        Some(length) => {
+            Err(format!("{length} bytes are left of partition {partition}, which was to keep {RETENTION_BYTES}"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Compares what ZooKeeper has with what the brokers know.
@@ -206,9 +236,8 @@ fn look_at_states(world: &mut World) -> Verdict {
         let path = znode::partition_state(TOPIC, partition);
         let content = tree.get(&path).and_then(|node| node.data()).unwrap_or_default();
         let state = znode::LeaderAndIsr::decode(TOPIC, partition, content).map_err(|error| error.to_string())?;
-        let brokers = world.machines.iter().filter_map(|(id, machine)| Some((*id, machine.broker.as_ref()?)));
-        let leaders = brokers.filter_map(|(id, broker)| Some((id, broker.leads(TOPIC, partition)?)));
-        office::agree(partition, &state, usize::from(world.draw.factor.unsigned_abs()), &leaders.collect())?;
+        let leaders = world.leaders(TOPIC, partition).collect();
+        office::agree(partition, &state, usize::from(world.draw.factor.unsigned_abs()), &leaders)?;
         let replicas = assigned_replicas(world, partition)?.into_keys().collect();
         for (broker, answers) in world.clients.iter().filter_map(Client::described).flatten() {
             office::described(partition, &state, &replicas, (*broker, answers.get(&partition)))?;
@@ -227,6 +256,25 @@ fn readers_behind(world: &World) -> Result<Vec<String>, String> {
             if position != end {
                 behind.push(format!("a reader of partition {partition} at {position:?} of {end:?}"));
             }
+        }
+    }
+    Ok(behind)
+}
+
+/// Partitions that the group does not read to their end, all in one generation, or has not committed there.
+fn members_behind(world: &World) -> Result<Vec<String>, String> {
+    let members: Vec<Held> = world.clients.iter().filter_map(Client::held).collect();
+    let Some((generation, _)) = members.first() else { return Ok(Vec::new()) };
+    let generations: Vec<i32> = members.iter().map(|(generation, _)| *generation).collect();
+    if generations.iter().any(|other| other != generation || *other < 0) {
+        return Ok(vec![format!("members of the generations {generations:?}")]);
+    }
+    let mut behind = Vec::new();
+    for partition in 0..world.draw.partitions {
+        let end = assigned_replicas(world, partition)?.values().map(|log| log.end).max();
+        let places: Vec<_> = members.iter().filter_map(|(_, held)| held.get(&partition)).collect();
+        if !matches!(*places, [(next, committed)] if *next == end && *committed == end) {
+            behind.push(format!("members are at {places:?} of partition {partition}, which ends at {end:?}"));
         }
     }
     Ok(behind)

@@ -15,6 +15,33 @@ pub(crate) const LOG_DIRS: [&str; 2] = ["/kafka", "/kafka-2"];
 pub(crate) const SESSION_TIMEOUT_MS: u64 = 1_000;
 /// The topic that producers write.
 pub(crate) const TOPIC: &str = "ky18";
+/// The group whose members read it.
+pub(crate) const GROUP: &str = "readers";
+/// Where groups are logged, and in how many partitions.
+pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
+const OFFSETS_PARTITIONS: i32 = 2;
+
+/// How records of the topic go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deletion {
+    None,
+    /// Somebody asks for it.
+    ByRequest,
+    /// By `log.retention.bytes`.
+    BySize,
+    /// By `log.retention.ms`.
+    ByTime,
+}
+
+/// What a log keeps that goes by its size.
+pub(crate) const RETENTION_BYTES: usize = 4_000;
+/// What a log keeps that goes by time.
+const RETENTION_MS: u64 = 2_000;
+/// How often brokers look at what is to go.
+const LOOKS_OFTEN: &str = "log.retention.check.interval.ms=300\n";
+
+/// Makes another seed of a run's.
+const APART: u64 = 0x6772_6f75_7080;
 
 /// What the seed draws for all brokers of a run.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +65,11 @@ pub(crate) struct Draw {
     pub(crate) elections: Option<u64>,
     /// Whether brokers are left alone until they note regularly how far their logs are durable.
     pub(crate) waits: bool,
+    pub(crate) deletion: Deletion,
+    /// Members of the group; 0 if there is none.
+    pub(crate) members: u64,
+    /// Whether they have names (static members).
+    pub(crate) statics: bool,
     segment_bytes: u32,
     fetchers: u32,
     lag_ms_max: u32,
@@ -45,13 +77,20 @@ pub(crate) struct Draw {
 }
 
 impl Draw {
-    pub(crate) fn new(brokers: i32, random: &mut Random) -> Self {
+    pub(crate) fn new(brokers: i32, seed: u64, random: &mut Random) -> Self {
+        // Drawn apart, so that a run without all this is the one that its seed was before; those of tests among them.
+        let more = &mut Random::from_seed(seed ^ APART);
         let factor = if brokers == 3 { one_of(random, [2, 3, 3]) } else { 3 };
         let administered = random.below(2) == 0;
         let moves = administered && random.below(2) == 0;
         let protocol = one_of(random, ["2.7", "2.7", "2.6", "2.6", "2.0", "1.1"]);
         let elects = !moves && matches!(protocol, "2.7" | "2.6") && random.below(3) > 0;
-        Self {
+        let members = one_of(more, [0, 0, 2, 3]);
+        // Before 2.3 nobody had a name.
+        let statics = more.below(2) == 0 && matches!(protocol, "2.7" | "2.6");
+        let none = Deletion::None;
+        let deletion = one_of(more, [none, none, none, Deletion::ByRequest, Deletion::BySize, Deletion::ByTime]);
+        let draw = Self {
             partitions: one_of(random, [1, 2, 4]),
             servers: one_of(random, [1, 1, 3]),
             factor,
@@ -62,11 +101,33 @@ impl Draw {
             moves,
             elections: elects.then(|| one_of(random, [1, 1, 5, 20])),
             waits: random.below(4) == 0,
+            members,
+            statics,
+            deletion,
             segment_bytes: one_of(random, [500, 2_000, 20_000, 1_000_000]),
             fetchers: one_of(random, [1, 2]),
             lag_ms_max: one_of(random, [400, 1_500]),
             protocol,
+        };
+        match deletion {
+            Deletion::None => draw,
+            // Whole segments go. Brokers look at what is to go when they have run for a while.
+            Deletion::ByRequest | Deletion::BySize | Deletion::ByTime => Self {
+                segment_bytes: draw.segment_bytes.min(2_000),
+                waits: draw.waits || deletion != Deletion::ByRequest,
+                ..draw
+            },
         }
+    }
+
+    /// Whether records are deleted.
+    pub(crate) fn deletes(&self) -> bool {
+        self.deletion != Deletion::None
+    }
+
+    /// The partition of [`OFFSETS_TOPIC`] that has the members' group.
+    pub(crate) fn group_partition() -> i32 {
+        kafka_coord::partition_of(GROUP, OFFSETS_PARTITIONS)
     }
 
     /// The log directories of each broker.
@@ -78,18 +139,25 @@ impl Draw {
     pub(crate) fn properties(&self, id: BrokerId) -> String {
         let connect: Vec<String> = (1..=self.servers).map(|id| format!("z{id}:2181")).collect();
         let (connect, log_dirs) = (connect.join(","), self.log_dirs().join(","));
+        let retention = match self.deletion {
+            Deletion::None => String::new(),
+            Deletion::ByRequest => LOOKS_OFTEN.to_owned(),
+            Deletion::BySize => format!("log.retention.bytes={RETENTION_BYTES}\n{LOOKS_OFTEN}"),
+            Deletion::ByTime => format!("log.retention.ms={RETENTION_MS}\n{LOOKS_OFTEN}"),
+        };
         let Self { factor, insync_min, segment_bytes, fetchers, lag_ms_max, protocol, .. } = self;
         format!(
             "broker.id={id}\nlisteners=PLAINTEXT://{}:{PORT}\nlog.dirs={log_dirs}\nzookeeper.connect={connect}\n\
              zookeeper.session.timeout.ms={SESSION_TIMEOUT_MS}\nmin.insync.replicas={insync_min}\n\
              default.replication.factor={factor}\noffsets.topic.replication.factor={factor}\n\
-             offsets.topic.num.partitions=2\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n\
+             offsets.topic.num.partitions={OFFSETS_PARTITIONS}\ngroup.initial.rebalance.delay.ms=0\n\
+             group.min.session.timeout.ms=500\nauto.create.topics.enable=false\n\
              log.segment.bytes={segment_bytes}\nnum.replica.fetchers={fetchers}\nreplica.lag.time.max.ms={lag_ms_max}\n\
              replica.fetch.wait.max.ms=100\nreplica.fetch.backoff.ms=50\nreplica.socket.timeout.ms=1000\n\
              controller.socket.timeout.ms=1000\nreplica.high.watermark.checkpoint.interval.ms=300\n\
              log.flush.offset.checkpoint.interval.ms=500\ncontrolled.shutdown.max.retries=1\n\
              controlled.shutdown.retry.backoff.ms=100\nleader.imbalance.check.interval.seconds=2\n\
-             inter.broker.protocol.version={protocol}\n",
+             inter.broker.protocol.version={protocol}\n{retention}",
             host(id)
         )
     }

@@ -17,9 +17,10 @@ use super::ensemble::{self, Ensemble, server_node, server_of};
 use super::faults::{Fault, PowerLoss, node};
 use super::invariants::Onlooker;
 use super::invariants::progress::State;
+use super::invariants::starts::Replica;
 use super::machine::{Accepted, Arrived, Machine, Outgoing, Part};
 use super::run::Plan;
-use super::settings::{BrokerId, Draw, broker_of};
+use super::settings::{BrokerId, Draw, OFFSETS_TOPIC, TOPIC, broker_of};
 use crate::invariants::Verdict;
 use crate::network::{CLIENTS, End, Handle, Heard, Network, NetworkEvent, Node};
 use crate::settings::ServerId;
@@ -97,7 +98,7 @@ impl World {
     pub(crate) fn new(plan: &Plan) -> SetUp<Self> {
         let Plan { seed, brokers, faults_ms, only, tells } = *plan;
         let mut random = Random::from_seed(seed);
-        let draw = Draw::new(brokers, &mut random);
+        let draw = Draw::new(brokers, seed, &mut random);
         let machines = (1..=brokers).map(|id| (id, Machine::new(id, &mut random))).collect();
         let clients = Client::all(brokers, &draw, &mut random)?;
         let mut world = Self {
@@ -280,6 +281,7 @@ impl World {
     /// A process is gone, and with the power what its disk had not made durable.
     pub(crate) fn process_ends(&mut self, id: BrokerId, power_is_off: bool) {
         let mut random = Random::from_seed(self.random.next_u64());
+        self.look_at_leaders();
         self.network.process_ended(node(id), power_is_off, self.now_us, &mut random);
         let machine = self.machine(id);
         machine.end();
@@ -713,6 +715,12 @@ impl World {
             *next = u64::MAX;
         }
         let now = self.client_now();
+        if self.clients.get(index).is_some_and(Client::is_member) {
+            self.look_at_leaders();
+        }
+        if self.clients.get(index).is_some_and(Client::reads) {
+            self.look_at_starts()?;
+        }
         let Some(client) = self.clients.get_mut(index) else { return Ok(()) };
         let before = client.life();
         let effects = client.turn(now, &mut self.random, &mut self.onlooker)?;
@@ -739,6 +747,46 @@ impl World {
     }
 
     // What is seen from outside.
+
+    /// Who leads the partition of the members' group, by their own account.
+    fn look_at_leaders(&mut self) {
+        if self.draw.members > 0 {
+            let leaders = self.leaders(OFFSETS_TOPIC, Draw::group_partition()).map(|(id, (epoch, _))| (id, epoch));
+            let leaders = leaders.collect();
+            self.onlooker.commits.led_by(leaders);
+        }
+    }
+
+    /// Where the logs of the topic begin.
+    pub(crate) fn look_at_starts(&mut self) -> Verdict {
+        if !self.draw.deletes() {
+            return Ok(());
+        }
+        let starts = self.onlooker.seen("start");
+        for partition in 0..self.draw.partitions {
+            for replica in self.replicas(partition) {
+                self.onlooker.starts.look(partition, replica, starts)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The topic's replicas, by the account of their brokers.
+    pub(crate) fn replicas(&self, partition: i32) -> Vec<Replica> {
+        let replica = |machine: &Machine| {
+            let broker = machine.broker.as_ref()?;
+            let (log_start, high_watermark) = broker.log_start_and_high_watermark(TOPIC, partition)?;
+            let leads = broker.leads(TOPIC, partition).map(|(epoch, _)| epoch);
+            Some(Replica { broker: machine.id, boot: machine.boot, leads, log_start, high_watermark })
+        };
+        self.machines.values().filter_map(replica).collect()
+    }
+
+    /// The brokers that lead a partition by their own account, each with its epoch and in-sync replicas.
+    pub(crate) fn leaders(&self, topic: &str, partition: i32) -> impl Iterator<Item = (BrokerId, (i32, Vec<i32>))> {
+        let brokers = self.machines.iter().filter_map(|(id, machine)| Some((*id, machine.broker.as_ref()?)));
+        brokers.filter_map(move |(id, broker)| Some((id, broker.leads(topic, partition)?)))
+    }
 
     /// Whether all brokers serve, and all partitions have all their replicas in sync, as the maker sees it.
     pub(crate) fn all_in_sync(&self) -> bool {

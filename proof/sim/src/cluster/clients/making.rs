@@ -47,10 +47,13 @@ impl Making {
         })
     }
 
-    /// Brokers that have not said what they know.
+    /// Brokers that do not say of all partitions that all replicas are in sync. Before AlterIsr a leader tells others of its ISR after a while.
     pub(super) fn unfinished(&self) -> impl Iterator<Item = String> {
-        let silent = (1..=self.brokers).filter(|broker| !self.described.contains_key(broker));
-        silent.map(|broker| format!("a look at broker {broker}"))
+        let factor = usize::from(self.factor.unsigned_abs());
+        let is_whole = move |one: &ResponsePartition| one.isr_nodes.len() == factor;
+        let knows = move |of: &BTreeMap<i32, ResponsePartition>| !of.is_empty() && of.values().all(is_whole);
+        let others = (1..=self.brokers).filter(move |broker| !self.described.get(broker).is_some_and(knows));
+        others.map(|broker| format!("broker {broker} knows of no full ISR"))
     }
 
     pub(super) fn turn(&mut self, rests: bool, now: Now, onlooker: &mut Onlooker) {

@@ -15,7 +15,7 @@ pub(crate) struct Committed {
 impl Committed {
     /// A log was looked at, whose broker has noted this high watermark.
     pub(crate) fn look(&mut self, partition: i32, log: &ReplicaLog, high_watermark: i64) -> Verdict {
-        let decided = || log.records.iter().filter(|(offset, _)| *offset < high_watermark);
+        let decided = || log.records.iter().filter(|(offset, _)| (log.start..high_watermark).contains(offset));
         self.compare(partition, decided())?;
         self.seen.extend(decided().map(|(offset, value)| ((partition, *offset), value.clone())));
         Ok(())
@@ -23,7 +23,7 @@ impl Committed {
 
     /// At the end of a run, with a partition's log: all is there.
     pub(crate) fn finish(&mut self, partition: i32, log: &ReplicaLog) -> Verdict {
-        self.compare(partition, log.records.iter())?;
+        self.compare(partition, log.records.iter().filter(|(offset, _)| *offset >= log.start))?;
         let last = self.seen.range((partition, 0)..(partition + 1, 0)).next_back();
         match last.filter(|((_, offset), _)| *offset >= log.end) {
             Some(((_, offset), _)) => Err(format!(

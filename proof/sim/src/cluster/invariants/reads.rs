@@ -25,11 +25,16 @@ impl Reads {
         }
     }
 
+    /// Whether a reader was told that its offset is out of range.
+    pub(crate) fn is_out_of_range(error: &ClientError) -> bool {
+        error.to_string().contains("out of range")
+    }
+
     /// A reader, who has no policy for it, got an error.
     pub(crate) fn failed(&self, error: &ClientError) -> Verdict {
         match error {
             ClientError::Records(_) | ClientError::Decode(_) => Err(format!("a reader got what is no answer: {error}")),
-            error if error.to_string().contains("out of range") => Err(format!("a reader is out of range: {error}")),
+            error if Self::is_out_of_range(error) => Err(format!("a reader is out of range: {error}")),
             _ => Ok(()),
         }
     }
@@ -39,10 +44,10 @@ impl Reads {
         self.0.len()
     }
 
-    /// At the end of a run, with a partition's log.
+    /// At the end of a run, with what is left of a partition's log.
     pub(crate) fn finish(&self, partition: i32, log: &ReplicaLog) -> Verdict {
         let records: BTreeMap<i64, &[u8]> = log.records.iter().map(|(at, value)| (*at, value.as_slice())).collect();
-        for ((_, offset), value) in self.0.range((partition, 0)..(partition + 1, 0)) {
+        for ((_, offset), value) in self.0.range((partition, log.start)..(partition + 1, 0)) {
             if records.get(offset).is_none_or(|found| found != value) {
                 return Err(format!(
                     "{} was read at offset {offset} of partition {partition}, and is not there any more",
