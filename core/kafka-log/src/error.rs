@@ -1,8 +1,10 @@
 //! What can go wrong with a log, by what the caller does about it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use base::{Disk, Slow};
 
 use crate::TopicPartition;
 use crate::metadata::MetadataError;
@@ -147,4 +149,9 @@ impl LogError {
             _ => Self::Storage { what, path: path.into(), source: Arc::new(source) },
         }
     }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_dir(disk: &dyn Disk, dir: &Path, slow: &Slow) -> Result<(), LogError> {
+    disk.sync_dir(dir, slow).map_err(|error| LogError::storage("syncing", dir, error))
 }

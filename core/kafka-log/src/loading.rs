@@ -9,6 +9,7 @@ use base::{Disk, FileLock, Job, Next, Now, Random, Slow};
 use parking_lot::Mutex;
 
 use crate::checkpoint::{self, PartitionOffsets};
+use crate::error::sync_dir;
 use crate::log::LoadFrom;
 use crate::manager::{Directory, LogManager, Logs, ManagerConfig};
 use crate::metadata::{self, BrokerMetadata, MetadataError};
@@ -145,8 +146,7 @@ impl Loading {
             let removed = removed.and_then(|()| {
                 // The directory itself may be new.
                 let parent = dir.path.parent().unwrap_or(&dir.path);
-                let synced = shared.disk.sync_dir(&dir.path, slow).and_then(|()| shared.disk.sync_dir(parent, slow));
-                synced.map_err(|error| LogError::storage("syncing", &dir.path, error))
+                sync_dir(&*shared.disk, &dir.path, slow).and_then(|()| sync_dir(&*shared.disk, parent, slow))
             });
             if let Some(error) = dir.failed.lock().take().or(removed.err()) {
                 shared.surroundings.directory_failed(&dir.path, &error);
@@ -233,8 +233,7 @@ fn take_back(
     for log in &alone {
         logs.remove(log.partition());
         log.rename(&future_folder(log.partition(), &mut shared.random.lock()), slow)?;
-        let dir = log.log_dir();
-        shared.disk.sync_dir(&dir, slow).map_err(|error| LogError::storage("syncing", dir, error))?;
+        sync_dir(&*shared.disk, &log.log_dir(), slow)?;
         log.unmark(slow)?;
     }
     Ok(alone)

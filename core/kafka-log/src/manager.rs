@@ -10,6 +10,7 @@ use base::{FileLock, Job, Monotonic, Next, Now, OpenMode, Slow};
 use parking_lot::{Mutex, RwLock};
 
 use crate::checkpoint::{self, PartitionOffsets};
+use crate::error::sync_dir;
 use crate::loading::CLEAN_SHUTDOWN;
 use crate::log::{FlushPolicy, Truncation, write_epochs};
 use crate::metadata::{self, BrokerMetadata};
@@ -550,7 +551,7 @@ impl LogManager {
         }
         let mark = dir.join(CLEAN_SHUTDOWN);
         disk.open(&mark, OpenMode::Create).map_err(|error| LogError::storage("creating", mark, error))?;
-        disk.sync_dir(dir, slow).map_err(|error| LogError::storage("syncing", dir, error))
+        sync_dir(disk, dir, slow)
     }
 }
 

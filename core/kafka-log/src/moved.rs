@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base::{Now, Slow};
 
+use crate::error::sync_dir;
 use crate::partition::{deleted_folder, future_folder};
 use crate::shared::Shared;
 use crate::types::Level;
@@ -61,8 +62,7 @@ pub(crate) fn sort_out(
     );
     shared.say(Level::Warn, line);
     other.rename(&name, slow)?;
-    let dir = other.log_dir();
-    shared.disk.sync_dir(&dir, slow).map_err(|error| LogError::storage("syncing", dir, error))?;
+    sync_dir(&*shared.disk, &other.log_dir(), slow)?;
     let other = if goes_on { Other::Future(other) } else { Other::Doomed(other) };
     Ok(Sorted { current, other })
 }

@@ -17,6 +17,7 @@ use super::{Log, Mode, State, refresh_unstable};
 use crate::batch::{Placed, ScanError, Scanner, Summary};
 use crate::checkpoint;
 use crate::epochs::LeaderEpochs;
+use crate::error::sync_dir;
 use crate::home::Home;
 use crate::partition::FileKind;
 use crate::producers::{CompletedTransaction, EndMarker, Producers, Verdict, is_expired};
@@ -297,8 +298,7 @@ impl Loader<'_> {
     }
 
     fn sync_dir(&self) -> Result<(), LogError> {
-        let synced = self.home.disk.sync_dir(&self.from.dir, self.slow);
-        synced.map_err(|error| LogError::storage("syncing", &self.from.dir, error))
+        sync_dir(&*self.home.disk, &self.from.dir, self.slow)
     }
 
     fn remove_segment_files(&self, base: i64) -> Result<(), LogError> {

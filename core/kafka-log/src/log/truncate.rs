@@ -9,6 +9,7 @@ use base::{Now, Slow};
 use super::load::{load_snapshot, replay_segments};
 use super::{Log, Mode, State, refresh_unstable};
 use crate::LogError;
+use crate::error::sync_dir;
 use crate::partition::FileKind;
 use crate::producers::Producers;
 use crate::segment::Segment;
@@ -183,9 +184,7 @@ impl Log {
         if segments.is_empty() {
             return Ok(());
         }
-        self.home.with_dir(|dir| {
-            self.shared.disk.sync_dir(dir, slow).map_err(|error| LogError::storage("syncing", dir, error))
-        })
+        self.home.with_dir(|dir| sync_dir(&*self.shared.disk, dir, slow))
     }
 
     /// Removes renamed files once no read can be under way.

@@ -1,11 +1,13 @@
 //! What is done to a log from time to time, on a disk thread: flushes, retention, expiry of producers, closing.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use base::{Monotonic, Now, Slow};
 
 use super::{Log, Mode, State};
+use crate::error::sync_dir;
 use crate::segment::Segment;
 use crate::types::Level;
 use crate::view::View;
@@ -88,10 +90,7 @@ impl Log {
         // A segment that was made since is a new name.
         let new_names = view.segments.iter().skip(first).any(|segment| segment.base_offset >= from);
         if new_names || snapshots_removed {
-            let disk = self.shared.disk.as_ref();
-            let sync = |dir: &std::path::Path| {
-                disk.sync_dir(dir, slow).map_err(|error| LogError::storage("syncing", dir, error))
-            };
+            let sync = |dir: &Path| sync_dir(&*self.shared.disk, dir, slow);
             // The folder itself may be new as well.
             self.home.with_dir(|dir| sync(dir).and_then(|()| sync(dir.parent().unwrap_or(dir))))?;
         }

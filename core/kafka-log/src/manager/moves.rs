@@ -12,6 +12,7 @@ use std::sync::Arc;
 use base::{Now, Slow};
 
 use super::{LogManager, Task, remove_dir};
+use crate::error::sync_dir;
 use crate::log::LoadFrom;
 use crate::partition::{TopicPartition, deleted_folder, future_folder};
 use crate::types::Level;
@@ -103,8 +104,7 @@ impl LogManager {
         self.checkpoint(&dir, Task::RecoveryPoints, slow);
         self.checkpoint(&dir, Task::StartOffsets, slow);
         // Two copies would be too many for a start.
-        let synced = self.0.shared.disk.sync_dir(&dir, slow);
-        synced.map_err(|error| LogError::storage("syncing", dir, error))?;
+        sync_dir(&*self.0.shared.disk, &dir, slow)?;
         Ok(true)
     }
 
@@ -170,8 +170,7 @@ impl LogManager {
     }
 
     fn sync_names(&self, log: &Log, slow: &Slow) -> Result<(), LogError> {
-        let dir = log.log_dir();
-        self.0.shared.disk.sync_dir(&dir, slow).map_err(|error| LogError::storage("syncing", dir, error))
+        sync_dir(&*self.0.shared.disk, &log.log_dir(), slow)
     }
 
     /// The copy is the partition's log from now on, and the log of before is none; in memory alone. Whoever calls it keeps all appends
