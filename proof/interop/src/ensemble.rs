@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub struct Ensemble {
     disks: Vec<SmallDisk>,
     network: Option<Arc<Network>>,
     folder: tempfile::TempDir,
+    may_differ: bool,
 }
 
 struct Member {
@@ -87,7 +89,7 @@ impl Ensemble {
             let daemon = Daemon::new(format!("server {id}"), folder.join("server.log"));
             members.push(Member { id, address, folder, daemon });
         }
-        Ok(Self { members, disks: Vec::new(), network: None, folder })
+        Ok(Self { members, disks: Vec::new(), network: None, folder, may_differ: false })
     }
 
     /// Adds lines to one member's `zoo.cfg`; they win over what it says already.
@@ -275,15 +277,26 @@ impl Ensemble {
 
     /// Whether the member's transaction logs hold these bytes.
     pub fn has_logged(&self, id: usize, bytes: &[u8]) -> Result<bool> {
-        let folder = self.member(id)?.folder.join("data/version-2");
-        for entry in fs::read_dir(folder)? {
+        Ok(self.logs_with(id, bytes)?.next().is_some())
+    }
+
+    /// Puts other bytes of the same length where these stand first in the member's transaction logs.
+    pub fn change_log(&self, id: usize, from: &[u8], to: &[u8]) -> Result<()> {
+        let (path, offset) = self.logs_with(id, from)?.next().context("no log has them")?;
+        Ok(File::options().write(true).open(path)?.write_all_at(to, offset)?)
+    }
+
+    /// The transaction logs that have these bytes, and where they do first.
+    fn logs_with(&self, id: usize, bytes: &[u8]) -> Result<impl Iterator<Item = (PathBuf, u64)>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.member(id)?.folder.join("data/version-2"))? {
             let path = entry?.path();
-            let is_log = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("log."));
-            if is_log && fs::read(path)?.windows(bytes.len()).any(|window| window == bytes) {
-                return Ok(true);
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("log.")) {
+                let offset = fs::read(&path)?.windows(bytes.len()).position(|window| window == bytes);
+                found.extend(offset.map(|offset| (path, offset as u64)));
             }
         }
-        Ok(false)
+        Ok(found.into_iter())
     }
 
     /// Waits until all members that run serve, one of them as the leader; its id.
@@ -335,6 +348,24 @@ impl Ensemble {
         Ok(found)
     }
 
+    /// What members told of a tree that is not as their leader's: each transaction has a digest of the tree behind it.
+    pub fn digest_mismatches(&self) -> Result<String> {
+        let mut found = self.logged("First digest mismatch on txn")? + &self.logged("Digests are not matching")?;
+        for member in self.members.iter().filter(|member| member.daemon.answers()) {
+            // One that does not serve tells no figures; what it has found stands in its log.
+            let figure = self.figure(member.id, "zk_digest_mismatches_count").unwrap_or_default();
+            if let Some(count) = figure.filter(|count| count != "0") {
+                found.push_str(&format!("server {}: {count} in its figures\n", member.id));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The test makes trees differ: otherwise the end of an ensemble in which some did is a failure.
+    pub fn lets_trees_differ(&mut self) {
+        self.may_differ = true;
+    }
+
     /// The last lines of all logs.
     pub fn log_ends(&self) -> String {
         let end = |member: &Member| format!("{}({:?})\n", member.daemon.end_of_log(), member.mode());
@@ -347,6 +378,16 @@ impl Ensemble {
 
     fn member_mut(&mut self, id: usize) -> Result<&mut Member> {
         self.members.iter_mut().find(|member| member.id == id).with_context(|| format!("there is no server {id}"))
+    }
+}
+
+impl Drop for Ensemble {
+    fn drop(&mut self) {
+        // A test that has failed tells of itself.
+        if !self.may_differ && !std::thread::panicking() {
+            let found = self.digest_mismatches().expect("logs can be read");
+            assert!(found.is_empty(), "trees differ: {found}\n{}", self.log_ends());
+        }
     }
 }
 

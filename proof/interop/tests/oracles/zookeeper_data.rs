@@ -1,11 +1,12 @@
 //! ZooKeeper's data directory: taken over from the original and given back; killed, with an account of what was
 //! acknowledged.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use interop::{Original, OriginalKind, Server, binary, free_port, python, run};
+use interop::{Ensemble, Original, OriginalKind, Server, binary, free_port, python, run};
 
 /// A configuration with its data beside it, and the port.
 fn configuration(folder: &Path) -> (PathBuf, u16) {
@@ -91,6 +92,31 @@ pub(crate) fn formatted_alike(snapshot: &Path) -> Vec<String> {
         ours
     });
     told.to_vec()
+}
+
+/// Stops servers 1 to `count`: the files of each are read by both snapshot toolkits, and hold the same tree.
+pub(crate) fn assert_files_agree(ensemble: &mut Ensemble, count: usize) {
+    (1..=count).for_each(|id| ensemble.stop(id).unwrap());
+    let trees: Vec<BTreeSet<String>> = (1..=count).map(|id| tree_of(ensemble, id)).collect();
+    for (tree, id) in trees.iter().zip(1..) {
+        let differing: Vec<_> = tree.symmetric_difference(&trees[0]).take(4).collect();
+        assert!(differing.is_empty(), "server {id}: {differing:?}");
+    }
+}
+
+/// The znodes that a server's files come to, as both toolkits tell them: an original that stands alone makes a snapshot of all
+/// that it finds.
+fn tree_of(ensemble: &Ensemble, id: usize) -> BTreeSet<String> {
+    let data = ensemble.data(id).unwrap();
+    formatted_alike(snapshots(&data).last().unwrap());
+    let (port, config) = (free_port().unwrap(), ensemble.path(&format!("alone-{id}.cfg")));
+    let text = format!("dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\npreAllocSize=64\n", data.display());
+    std::fs::write(&config, text).unwrap();
+    Original::zookeeper(&config, port).unwrap().stop().unwrap();
+    let told = formatted_alike(snapshots(&data).last().unwrap());
+    let (nodes, _) = told[1].split_once("----\nSession Details").unwrap();
+    // Each server writes its own list of servers into its tree.
+    nodes.split("----\n").filter(|node| !node.starts_with("/zookeeper")).map(str::to_owned).collect()
 }
 
 #[test]

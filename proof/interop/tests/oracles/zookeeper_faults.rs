@@ -3,15 +3,13 @@
 //!
 //! One round, or as many as fit into `JACKDAW_FAULTS_MINUTES` (`cargo xtask faults --hours N`).
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::time::{Duration, Instant};
 
-use interop::{Ensemble, Kind, Load, Original, free_port};
+use interop::{Ensemble, Kind, Load};
 
 use Kind::{Ours, Theirs};
 
-use crate::zookeeper_data::{formatted_alike, snapshots};
+use crate::zookeeper_data::assert_files_agree;
 
 /// Longer than a leader or a follower takes to find that the other is silent, and a client that its server is: kazoo may wait two
 /// thirds of it for an answer, then 2 s for one that is cut off, then a quarter for one that is frozen.
@@ -143,31 +141,10 @@ impl Faults {
     /// The account; then each server's files are read by both snapshot toolkits, and hold the same tree.
     fn end(mut self) {
         self.is_whole("all faults");
-        let ids = 1..=self.kinds.len();
-        let Self { mut ensemble, load, .. } = self;
+        let Self { mut ensemble, load, kinds } = self;
         assert!(load.account(&ensemble).unwrap() > 0);
-        ids.clone().for_each(|id| ensemble.stop(id).unwrap());
-        let trees: Vec<BTreeSet<String>> = ids.map(|id| tree_of(&ensemble, id)).collect();
-        for (tree, id) in trees.iter().zip(1..) {
-            let differing: Vec<_> = tree.symmetric_difference(&trees[0]).take(4).collect();
-            assert!(differing.is_empty(), "server {id}: {differing:?}");
-        }
+        assert_files_agree(&mut ensemble, kinds.len());
     }
-}
-
-/// The znodes that a server's files come to, as both toolkits tell them: an original that stands alone makes a snapshot of all
-/// that it finds.
-fn tree_of(ensemble: &Ensemble, id: usize) -> BTreeSet<String> {
-    let data = ensemble.data(id).unwrap();
-    formatted_alike(snapshots(&data).last().unwrap());
-    let (port, config) = (free_port().unwrap(), ensemble.path(&format!("alone-{id}.cfg")));
-    let text = format!("dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\npreAllocSize=64\n", data.display());
-    fs::write(&config, text).unwrap();
-    Original::zookeeper(&config, port).unwrap().stop().unwrap();
-    let told = formatted_alike(snapshots(&data).last().unwrap());
-    let (nodes, _) = told[1].split_once("----\nSession Details").unwrap();
-    // Each server writes its own list of servers into its tree.
-    nodes.split("----\n").filter(|node| !node.starts_with("/zookeeper")).map(str::to_owned).collect()
 }
 
 #[test]
