@@ -23,6 +23,7 @@ mod zookeeper_faults;
 mod zookeeper_hostile;
 mod zookeeper_observers;
 mod zookeeper_parts;
+mod zookeeper_quorums;
 mod zookeeper_random;
 mod zookeeper_reconfig;
 mod zookeeper_rust;
