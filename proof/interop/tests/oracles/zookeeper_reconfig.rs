@@ -1,24 +1,32 @@
 //! The list of servers changes while the ensemble serves: joiners and leavers, other parts and ports, the leader that is left
 //! out. Ours, the original's and mixed ensembles go through the same story and tell the same.
 
-use interop::{Ensemble, Kind, python};
+use std::process::Command;
+
+use interop::{Ensemble, Kind, OriginalTools, binary, python, run};
 
 use Kind::{Ours, Theirs};
 
+/// How the originals' tools log.
+const LOG4J: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../app/cli/src/install/files/tools-log4j.properties");
 const SCRIPT: &str = "zookeeper_reconfig.py";
 /// `super:test`: the list may be written by nobody else.
 const SUPER: &str = "-Dzookeeper.DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
 
+/// Whoever asks may write the list.
+const NO_ACLS: &str = "-Dzookeeper.skipACL=yes";
+
 struct Story {
     ensemble: Ensemble,
     kinds: [Kind; 4],
+    properties: &'static [&'static str],
     told: Vec<String>,
 }
 
 impl Story {
     /// Servers 1 to 3, of which the last leads, and 4, which wants to join. A leader hears of the end of links alone: nothing is
     /// decided by silence.
-    fn new(kinds: [Kind; 4]) -> Self {
+    fn new(kinds: [Kind; 4], properties: &'static [&'static str]) -> Self {
         let ensemble = Ensemble::new(4, "reconfigEnabled=true\nsyncLimit=200\n").unwrap();
         for id in 1..=4 {
             let is_listed = |line: &&str| {
@@ -34,7 +42,7 @@ impl Story {
             };
             ensemble.rewrite(id, |text| text.lines().filter(is_listed).map(with_clients).collect()).unwrap();
         }
-        let mut story = Self { ensemble, kinds, told: Vec::new() };
+        let mut story = Self { ensemble, kinds, properties, told: Vec::new() };
         story.start(3);
         story.start(2);
         assert_eq!(story.ensemble.await_leader().unwrap(), 3, "{kinds:?}");
@@ -44,18 +52,18 @@ impl Story {
     }
 
     fn start(&mut self, id: usize) {
-        self.ensemble.start_with(id, self.kinds[id - 1], &[SUPER]).unwrap();
+        self.ensemble.start_with(id, self.kinds[id - 1], self.properties).unwrap();
     }
 
     /// What a script says, with the addresses of the run by number.
     fn run(&self, arguments: &[&str]) -> String {
         let finished = python(SCRIPT, arguments).unwrap();
         let said = finished.success();
-        let mut said = said.unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{}", self.ensemble.log_ends()));
-        for id in 1..=4 {
-            said = said.replace(self.host(id), &format!("host{id}"));
-        }
-        said
+        self.by_number(&said.unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{}", self.ensemble.log_ends())))
+    }
+
+    fn by_number(&self, said: &str) -> String {
+        (1..=4).fold(said.to_owned(), |said, id| said.replace(self.host(id), &format!("host{id}")))
     }
 
     fn host(&self, id: usize) -> &str {
@@ -89,10 +97,7 @@ impl Story {
     fn keeps(&self, id: usize, list: &str) {
         let zoo_cfg = self.ensemble.file(id, "zoo.cfg").unwrap();
         let path = zoo_cfg.lines().find_map(|line| line.strip_prefix("dynamicConfigFile=")).unwrap();
-        let mut kept = std::fs::read_to_string(path).unwrap().replace('\n', " ");
-        for id in 1..=4 {
-            kept = kept.replace(self.host(id), &format!("host{id}"));
-        }
+        let kept = self.by_number(&std::fs::read_to_string(path).unwrap().replace('\n', " "));
         assert_eq!(kept, list.trim_end(), "server {id}");
         assert!(!zoo_cfg.contains("server.") && !zoo_cfg.contains("clientPort"), "{zoo_cfg}");
         assert!(zoo_cfg.contains("reconfigEnabled=true") && zoo_cfg.contains("tickTime=500"), "{zoo_cfg}");
@@ -103,7 +108,7 @@ impl Story {
 }
 
 fn story(kinds: [Kind; 4]) -> Vec<String> {
-    let mut story = Story::new(kinds);
+    let mut story = Story::new(kinds, &[SUPER]);
     story.start(4);
     assert_eq!(story.ensemble.await_leader().unwrap(), 3, "a joiner follows");
 
@@ -165,4 +170,84 @@ fn ours_change_their_list_as_the_originals_do() {
 fn a_mixed_ensemble_changes_its_list() {
     let led_by_ours = story([Theirs, Ours, Ours, Theirs]);
     assert_eq!(story([Ours, Theirs, Theirs, Ours]), led_by_ours);
+}
+
+/// What `zkCli` is asked for at server 3, the leader, which stays in the list. `JOIN1` and `JOIN4` stand for lines of servers, `WHOLE`
+/// for the lines of the first three, `FILE` for a file with those of the last three, `NOW` for the version of the list.
+const COMMANDS: [&str; 18] = [
+    "config",
+    "config -s",
+    "config -c",
+    "config -w",
+    "reconfig -add JOIN4",
+    "config -c",
+    "reconfig -s -remove 4",
+    "reconfig -remove 1 -add JOIN4",
+    "reconfig -members WHOLE",
+    "reconfig -file FILE -s",
+    "reconfig -v NOW -add JOIN1",
+    "reconfig -v 1 -remove 1",
+    "reconfig -v NOW -s -remove 1,4",
+    "reconfig -add JOIN1,JOIN4",
+    "reconfig -remove 9",
+    "reconfig -file NONE",
+    "reconfig -members WHOLE -v 1",
+    "config -s",
+];
+
+/// What the tools of this kind say to an ensemble of this kind.
+fn told_by_the_tools(kind: Kind) -> String {
+    let mut story = Story::new([kind; 4], &[NO_ACLS]);
+    story.start(4);
+    assert_eq!(story.ensemble.await_leader().unwrap(), 3);
+    let line = |id| story.line(id, "2888:3888", "participant");
+    let file = story.ensemble.path("members");
+    std::fs::write(&file, [2, 3, 4].map(line).join("\n")).unwrap();
+    let file = file.display().to_string();
+    let meanings = [("JOIN1", line(1)), ("JOIN4", line(4)), ("WHOLE", [1, 2, 3].map(line).join(",")), ("FILE", file)];
+    let mut originals = (kind == Theirs).then(|| OriginalTools::start(LOG4J.as_ref()).unwrap());
+    let (mut told, mut version) = (String::new(), "none".to_owned());
+    for command in COMMANDS {
+        let words = meanings.iter().fold(command.to_owned(), |words, (name, meaning)| words.replace(name, meaning));
+        let words = format!("-server {} {}", story.ensemble.host(3).unwrap(), words.replace("NOW", &version));
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        let finished = match &mut originals {
+            Some(originals) => originals.run("org.apache.zookeeper.ZooKeeperMain", &words, b"").unwrap(),
+            None => run(Command::new(binary()).arg("zkCli").args(&words), b"").unwrap(),
+        };
+        if let Some((_, told)) = finished.stdout.rsplit_once("\nversion=") {
+            version = told.lines().next().unwrap().to_owned();
+        }
+        let said = format!("{}{}exit {}\n", finished.stdout, finished.stderr, finished.code);
+        told.push_str(&format!("> {command}\n{}", plain(&story.by_number(&said), &version)));
+        story.ensemble.await_leader().unwrap();
+    }
+    told
+}
+
+/// Without times, the connection's own events, and numbers that differ from run to run. The original tells the addresses of clients in
+/// the order of hashes.
+fn plain(said: &str, version: &str) -> String {
+    let is_event = |line: &&str| line.is_empty() || line.starts_with("WATCHER::") || line.starts_with("WatchedEvent ");
+    let line = |line: &str| match line.split_once(" = ") {
+        Some((name @ ("ctime" | "mtime" | "dataLength"), _)) => format!("{name} = N\n"),
+        _ => match line.split_once(" host") {
+            Some((version, hosts)) => {
+                let mut hosts: Vec<&str> = hosts.split(",host").collect();
+                hosts.sort_unstable();
+                format!("{version} host{}\n", hosts.join(",host"))
+            }
+            None => {
+                line.replace(&format!("version={version}"), "version=V").replace(&format!("0x{version}"), "0xV") + "\n"
+            }
+        },
+    };
+    said.lines().filter(|line| !is_event(line)).map(line).collect()
+}
+
+#[test]
+fn zkcli_tells_and_changes_the_list_as_the_original_does() {
+    let (ours, theirs) = (told_by_the_tools(Ours), told_by_the_tools(Theirs));
+    assert_eq!(theirs.matches("Committed new configuration:").count(), 9, "{theirs}");
+    assert_eq!(ours, theirs);
 }

@@ -283,7 +283,8 @@ fn reconfig(shell: &mut Shell<'_, '_>, line: &Line) -> Outcome {
 
 /// The servers that a file of a dynamic configuration names, one a line.
 fn members_of(file: &str) -> Result<String, String> {
-    let text = std::fs::read(file).map_err(|error| format!("Error processing {file}{error}"))?;
+    let text =
+        std::fs::read(file).map_err(|error| format!("Error processing {file}{file} ({})", base::reason(&error)))?;
     let properties = Properties::parse(&text).map_err(|error| format!("Error processing {file}{error}"))?;
     let keep = |key: &str| ["server.", "group.", "weight."].iter().any(|prefix| key.starts_with(prefix));
     let mut lines: Vec<String> =
