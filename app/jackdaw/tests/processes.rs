@@ -124,6 +124,44 @@ fn brokers_of_one_process_are_a_cluster() {
     assert_eq!(dev.wait().code(), Some(143));
 }
 
+#[test]
+fn servers_of_one_process_are_an_ensemble() {
+    let data = tempfile::tempdir().unwrap();
+    let arguments = ["dev", "--servers=3", "--data-dir", data.path().to_str().unwrap()];
+    let start = || {
+        let mut dev = Process::start(&[&arguments[..], &["--zookeeper-port=0", "--kafka-port=0"]].concat());
+        let line = dev.await_line("ZooKeeper listens on");
+        let (_, servers) = line.split_once("listens on ").unwrap();
+        let servers: Vec<_> = servers.split(", ").next().unwrap().split(',').map(str::to_owned).collect();
+        assert_eq!(servers.len(), 3, "{line}");
+        (dev, servers)
+    };
+    let (mut dev, servers) = start();
+    let mut modes = servers.iter().map(|server| mode(server)).collect::<Vec<_>>();
+    modes.sort();
+    assert_eq!(modes, ["follower", "follower", "leader"]);
+    let (code, _, stderr) = run(&["zkCli", "-server", &servers[0], "create", "/ky18", "one"]);
+    assert_eq!(code, 0, "{stderr}");
+    let has_it = |server: &str| run(&["zkCli", "-server", server, "get", "/ky18"]).1.lines().any(|line| line == "one");
+    for server in &servers {
+        await_that("each server has it", || has_it(server));
+    }
+    dev.signal("TERM");
+    assert_eq!(dev.wait().code(), Some(143));
+    // They stopped in order: the data are free, and whole.
+    let (_again, servers) = start();
+    assert!(servers.iter().all(|server| has_it(server)));
+}
+
+/// What a ZooKeeper server says it is.
+fn mode(server: &str) -> String {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.write_all(b"srvr").unwrap();
+    let mut told = String::new();
+    stream.read_to_string(&mut told).unwrap();
+    told.lines().find_map(|line| line.strip_prefix("Mode: ")).unwrap_or_default().to_owned()
+}
+
 /// The port in `localhost:PORT`, as the line of `dev` has it behind `what`.
 fn port<'line>(line: &'line str, what: &str) -> &'line str {
     let (_, rest) = line.split_once(what).unwrap();

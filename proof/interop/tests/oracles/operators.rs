@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use interop::{binary, class_path, free_port, run};
+use interop::{Ensemble, Kind, binary, class_path, free_port, run};
 
 /// What an operator's scripts do, with the originals' tools beside. A line begins with what the test looks for.
 const STEPS: &str = r#"
@@ -95,6 +95,56 @@ fn init_scripts_start_find_and_stop_both_servers() {
     expect("zookeeper restart", &["Stopping zookeeper ... STOPPED", "Starting zookeeper ... STARTED"], 0);
     expect("zookeeper stop", &["Stopping zookeeper ... STOPPED"], 0);
     expect("zookeeper status after", &["Error contacting service. It is probably not running."], 1);
+}
+
+/// A member's `zoo.cfg` with all servers' ports for clients in their lines; its own stands elsewhere too (server 1), there alone (2),
+/// or the lines have a file of their own.
+fn lists_client_ports(ensemble: &Ensemble, id: usize) {
+    let dynamic = ensemble.member_path(id, "zoo.dynamic").unwrap();
+    ensemble
+        .rewrite(id, |text| {
+            let (servers, rest): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("server."));
+            let with_client = |line: &&str| {
+                let (address, _) = line.split_once('=').unwrap().1.split_once(':').unwrap();
+                format!("{line};{address}:2181\n")
+            };
+            let servers: String = servers.iter().map(with_client).collect();
+            let rest = rest.iter().filter(|line| id == 1 || !line.starts_with("clientPort"));
+            let rest: String = rest.map(|line| format!("{line}\n")).collect();
+            if id < 3 {
+                return rest + &servers;
+            }
+            fs::write(&dynamic, servers).unwrap();
+            format!("{rest}dynamicConfigFile={}\n", dynamic.display())
+        })
+        .unwrap();
+}
+
+#[test]
+fn status_tells_what_each_member_of_an_ensemble_is() {
+    let mut ensemble = Ensemble::with_observers(3, 1, "").unwrap();
+    let homes = ensemble.path("homes");
+    run(Command::new(binary()).arg("install").arg(&homes), b"").unwrap().success().unwrap();
+    for id in 1..=4 {
+        lists_client_ports(&ensemble, id);
+        ensemble.start(id, Kind::Ours).unwrap();
+    }
+    let leader = ensemble.await_leader().unwrap();
+    for id in 1..=4 {
+        let mode = if id == leader { "leader" } else { ["follower", "observer"][id / 4] };
+        let folder = ensemble.member_path(id, "").unwrap();
+        let script = homes.join("zookeeper/bin/zkServer.sh");
+        let mut command = Command::new("sh");
+        command.arg(script).arg("--config").arg(folder).arg("status");
+        for variable in ["LOG_DIR", "ZOO_LOG_DIR", "ZOOCFG", "ZOOCFGDIR", "JVMFLAGS", "CLIENT_JVMFLAGS"] {
+            command.env_remove(variable);
+        }
+        let told = run(&mut command, b"").unwrap().success().unwrap();
+        let address = ensemble.address(id).unwrap();
+        let expected =
+            format!("Client port found: 2181. Client address: {address}. Client SSL: false.\nMode: {mode}\n");
+        assert!(told.ends_with(&expected), "server {id}: {told}");
+    }
 }
 
 /// The samples, with free ports and data inside the homes.
