@@ -663,3 +663,51 @@ fn a_broker_that_is_killed_and_started_at_once_serves_and_stays() {
         broker.wait();
     }
 }
+
+/// How many connections each of these ports has that its own side accepted.
+fn connections_at(port: &str) -> usize {
+    let port: u16 = port.parse().unwrap();
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
+    let is_established_here = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.get(1).is_some_and(|local| local.ends_with(&format!(":{port:04X}"))) && fields.get(3) == Some(&"01")
+    };
+    tables.iter().map(|table| table.lines().filter(is_established_here).count()).sum()
+}
+
+#[test]
+fn brokers_and_their_controller_meet_at_listeners_of_their_own() {
+    let data = tempfile::tempdir().unwrap();
+    let (_zookeeper, line) = dev(data.path());
+    let zookeeper = port(&line, "ZooKeeper listens on");
+    let lines = "listeners=CLIENT://localhost:0,REPLICATION://localhost:0,CONTROLLER://localhost:0\n\
+                 listener.security.protocol.map=CLIENT:PLAINTEXT,REPLICATION:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+                 inter.broker.listener.name=REPLICATION\n\
+                 control.plane.listener.name=CONTROLLER";
+    let dirs = [1, 2, 3].map(|_| tempfile::tempdir().unwrap());
+    let mut brokers = Vec::new();
+    for (id, dir) in (1..).zip(&dirs) {
+        let mut broker = broker(dir.path(), zookeeper, &format!("{lines}\nbroker.id={id}"));
+        let registered = broker.await_line("Registered broker");
+        broker.await_line(&format!("[KafkaServer id={id}] started"));
+        let ports = ["CLIENT://", "REPLICATION://", "CONTROLLER://"].map(|name| port(&registered, name).to_owned());
+        brokers.push((broker, ports));
+    }
+    let client = format!("localhost:{}", brokers[2].1[0]);
+    let topic = ["--bootstrap-server", &client, "--topic", "t"];
+    let (code, _, stderr) =
+        run(&[&["kafka-topics", "--create", "--partitions=3", "--replication-factor=3"][..], &topic].concat());
+    assert_eq!(code, 0, "{stderr}");
+    let mut producer = jackdaw(&["kafka-console-producer", "--request-required-acks=all"]);
+    let mut producer = producer.args(topic).stdin(Stdio::piped()).spawn().unwrap();
+    producer.stdin.take().unwrap().write_all(b"one\ntwo\nthree\n").unwrap();
+    assert!(producer.wait().unwrap().success());
+    // Each follows the two others; the first of them is the controller, and tells them.
+    for (_, [client, replication, _]) in &brokers {
+        await_that("the others' followers are there", || connections_at(replication) >= 2);
+        await_that("clients alone were there", || connections_at(client) == 0);
+    }
+    for (_, [_, _, controller]) in &brokers[1..] {
+        assert!(connections_at(controller) > 0);
+    }
+}
