@@ -5,6 +5,9 @@ use bytes::{BufMut, BytesMut};
 use zk_proto::connect::{ConnectResponse, NOTIFICATION_XID};
 use zk_proto::{ErrorCode, EventType, Jute, KeeperState, WatcherEvent};
 
+/// Room for a reply with a stat and some data: made at once, not by doubling from a few bytes.
+const USUAL_LEN: usize = 256;
+
 /// What stands before a reply's body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
@@ -63,6 +66,7 @@ pub(crate) fn connected(out: &mut BytesMut, response: &ConnectResponse) {
 
 fn frame(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) -> usize {
     let start = out.len();
+    out.reserve(USUAL_LEN);
     out.put_i32(0);
     body(out);
     let length = out.len() - start - 4;

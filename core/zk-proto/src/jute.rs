@@ -8,6 +8,9 @@
 use base::{DecodeError, Reader, Str};
 use bytes::{BufMut, Bytes, BytesMut};
 
+/// Room for most records, made at once and not by doubling from a few bytes.
+const USUAL_LEN: usize = 256;
+
 /// A value with a jute form.
 pub trait Jute: Sized {
     /// Appends the value to `out`.
@@ -18,7 +21,7 @@ pub trait Jute: Sized {
 
     /// The encoded value alone.
     fn to_bytes(&self) -> Bytes {
-        let mut out = BytesMut::new();
+        let mut out = BytesMut::with_capacity(USUAL_LEN);
         self.encode(&mut out);
         out.freeze()
     }

@@ -30,6 +30,8 @@ pub(crate) const HEADER_LEN: u64 = 16;
 /// Checksum, length and end mark.
 pub(crate) const RECORD_OVERHEAD: usize = 13;
 pub(crate) const RECORD_END: u8 = b'B';
+/// Room for a batch of some records, made at once and not by doubling from a few bytes.
+const USUAL_BATCH_LEN: usize = 4096;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +103,7 @@ impl TxnLog {
         self.last_zxid = zxid;
         if self.roll || self.pending.is_empty() {
             let starts_file = std::mem::take(&mut self.roll).then_some(zxid);
-            self.pending.push(Segment { starts_file, records: BytesMut::new() });
+            self.pending.push(Segment { starts_file, records: BytesMut::with_capacity(USUAL_BATCH_LEN) });
         }
         let segment = self.pending.last_mut().expect("pushed above if there was none");
         let start = segment.records.len();

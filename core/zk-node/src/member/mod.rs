@@ -53,6 +53,8 @@ use relaying::Masters;
 
 /// Names of the links to leaders: above those of the election's.
 const LEADER_LINKS: u64 = 1 << 63 | 1 << 62;
+/// Room for what goes to another server in a turn.
+const USUAL_PACKETS_LEN: usize = 1024;
 /// What a learner may say before this server knows that it leads.
 const EARLY_BYTES_MAX: usize = 4096;
 /// How many of them there may be; the oldest makes room.
@@ -276,7 +278,7 @@ impl Member {
 
     /// Puts bytes behind all others of a link.
     fn send(&mut self, link: LinkId, bytes: &[u8]) {
-        self.out.entry(link).or_default().extend_from_slice(bytes);
+        self.out.entry(link).or_insert_with(|| BytesMut::with_capacity(USUAL_PACKETS_LEN)).extend_from_slice(bytes);
     }
 }
 
