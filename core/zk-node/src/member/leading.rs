@@ -394,7 +394,7 @@ impl Server {
         match effect {
             LeaderEffect::Send { link, packet } => {
                 if let Some(member) = self.role.member_mut() {
-                    member.send(link, &wire::leader_bytes(packet));
+                    wire::put_leader(packet, member.out(link));
                 }
             }
             LeaderEffect::Close { link, reason } => self.lose_learner(link, &reason.to_string(), effects),
@@ -445,7 +445,7 @@ impl Server {
         let zxid = walk.zxid();
         self.log.info(Logger::Handler, format!("Sending snapshot, send zxid of db as {zxid:#x}"));
         let Some(member) = self.role.member_mut() else { return };
-        member.send(link, &wire::leader_bytes(FromLeader::Snap { zxid }));
+        wire::put_leader(FromLeader::Snap { zxid }, member.out(link));
         member.send(link, &bytes);
         match member.feeding().and_then(|leading| leading.learners.get_mut(&link)) {
             Some(learner) => learner.walk = Some(walk),

@@ -278,7 +278,12 @@ impl Member {
 
     /// Puts bytes behind all others of a link.
     fn send(&mut self, link: LinkId, bytes: &[u8]) {
-        self.out.entry(link).or_insert_with(|| BytesMut::with_capacity(USUAL_PACKETS_LEN)).extend_from_slice(bytes);
+        self.out(link).extend_from_slice(bytes);
+    }
+
+    /// What leaves on a link at the end of the turn.
+    fn out(&mut self, link: LinkId) -> &mut BytesMut {
+        self.out.entry(link).or_insert_with(|| BytesMut::with_capacity(USUAL_PACKETS_LEN))
     }
 }
 

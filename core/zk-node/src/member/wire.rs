@@ -134,8 +134,8 @@ pub(crate) fn from_leader(packet: QuorumPacket) -> Result<LeaderSays, Nonsense> 
     }))
 }
 
-/// The bytes of what a leader says.
-pub(crate) fn leader_bytes(packet: FromLeader) -> Bytes {
+/// Appends what a leader says.
+pub(crate) fn put_leader(packet: FromLeader, out: &mut BytesMut) {
     let packet = match packet {
         FromLeader::LeaderInfo { epoch } => {
             let version = Bytes::copy_from_slice(&PROTOCOL_VERSION.to_be_bytes());
@@ -159,9 +159,9 @@ pub(crate) fn leader_bytes(packet: FromLeader) -> Bytes {
             QuorumPacket::with(kind::INFORMANDACTIVATE, entry.zxid, data.freeze())
         }
         FromLeader::Ping { zxid } => QuorumPacket::bare(kind::PING, zxid),
-        FromLeader::Other(bytes) => return bytes,
+        FromLeader::Other(bytes) => return out.put_slice(&bytes),
     };
-    packet.to_bytes()
+    packet.encode(out);
 }
 
 /// The bytes of what a learner says to Zab, but for PING, which tells of sessions too.
@@ -274,7 +274,9 @@ mod tests {
             FromLeader::InformAndActivate { entry, leader: -2 },
             FromLeader::Ping { zxid: 3 },
         ] {
-            assert_eq!(from_leader(decoded(&leader_bytes(packet.clone()))), Ok(LeaderSays::Zab(packet)));
+            let mut bytes = BytesMut::new();
+            put_leader(packet.clone(), &mut bytes);
+            assert_eq!(from_leader(decoded(&bytes.freeze())), Ok(LeaderSays::Zab(packet)));
         }
         assert_eq!(from_leader(decoded(&sync_bytes())), Ok(LeaderSays::Sync));
         let answer = Revalidated { session_id: 1, valid: true };
