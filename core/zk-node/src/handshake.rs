@@ -93,6 +93,9 @@ impl Server {
         if known && self.follows() && !self.sessions.is_local(session) {
             return self.revalidate(Asker::Client(id), session, timeout_ms);
         }
+        if known && self.is_read_only() {
+            self.read_with_session(session, timeout_ms, now.monotonic);
+        }
         let is_live = known && self.sessions.touch(session, timeout_ms, now.monotonic);
         if is_live {
             // Known just now, and live.

@@ -206,6 +206,11 @@ impl Sessions {
         self.local_timeout_ms(id).is_some()
     }
 
+    /// Whether it is watched over, or is on its way out.
+    pub fn is_known(&self, id: i64) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
     /// How many no other server knows.
     pub fn local_count(&self) -> usize {
         self.by_id.values().filter(|session| session.is_local).count()

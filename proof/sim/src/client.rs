@@ -15,7 +15,7 @@ use zk_proto::responses::Response;
 use zk_proto::{Acl, ErrorCode, Jute, OpCode, WatcherEvent};
 
 use crate::invariants::{Onlooker, Verdict, linearizable::Seen};
-use crate::settings::{SESSION_TIMEOUT_MS, ServerId, line, one_of};
+use crate::settings::{Draw, SESSION_TIMEOUT_MS, ServerId, line, one_of};
 
 /// Registers that all clients write and read.
 pub(crate) const KEYS: [&str; 4] = ["/r0", "/r1", "/r2", "/r3"];
@@ -29,6 +29,8 @@ const MS: u64 = 1000;
 const PATIENCE_US: u64 = SESSION_TIMEOUT_MS as u64 * MS * 2 / 3;
 const PING_US: u64 = SESSION_TIMEOUT_MS as u64 * MS / 3;
 const DIAL_US: u64 = 300 * MS;
+/// How long it stays with a server that can do no more than read, at most.
+const READ_ONLY_US: u64 = 600 * MS;
 const WATCHES_XID: i32 = -8;
 const PING_XID: i32 = -2;
 
@@ -102,14 +104,20 @@ pub(crate) struct Client {
     local_sessions: bool,
     /// All servers know its session.
     is_global: bool,
+    /// It is content to read, where it can't do more.
+    may_only_read: bool,
+    /// The connection is one that only reads, up to then.
+    reads_until_us: Option<u64>,
+    /// Its session began at a server without a leader, and nobody else knows of it.
+    is_of_reader: bool,
 }
 
 impl Client {
-    /// `reconfigured` is how many servers there are, if it may change their list.
-    pub(crate) fn new(index: u64, local_sessions: bool, reconfigured: Option<ServerId>) -> Self {
+    /// A client of so many `servers`.
+    pub(crate) fn new(index: u64, servers: ServerId, draw: &Draw) -> Self {
         Self {
             index,
-            reconfigured,
+            reconfigured: draw.reconfigures.then_some(servers),
             session: 0,
             password: Bytes::from_static(&[0; 16]),
             stage: Stage::Alone { until_us: 0 },
@@ -128,8 +136,11 @@ impl Client {
             rests: false,
             is_closing: false,
             has_prepared: false,
-            local_sessions,
+            local_sessions: draw.local_sessions,
             is_global: false,
+            may_only_read: draw.read_only && index.is_multiple_of(2),
+            reads_until_us: None,
+            is_of_reader: false,
         }
     }
 
@@ -152,7 +163,8 @@ impl Client {
             Stage::Greeting => self.heard_us + PATIENCE_US,
             Stage::Connected => {
                 let wanted = if self.asked.is_empty() && !self.rests { self.next_burst_us } else { u64::MAX };
-                wanted.min(self.heard_us + PATIENCE_US).min(self.sent_us + PING_US)
+                let leaves = self.reads_until_us.unwrap_or(u64::MAX);
+                wanted.min(leaves).min(self.heard_us + PATIENCE_US).min(self.sent_us + PING_US)
             }
         }
     }
@@ -176,6 +188,10 @@ impl Client {
             }
             Stage::Dialling { .. } | Stage::Greeting => self.leave(now_us, random, onlooker),
             Stage::Connected if self.heard_us + PATIENCE_US <= now_us => self.leave(now_us, random, onlooker),
+            // It looks for a server that can do more.
+            Stage::Connected if self.reads_until_us.is_some_and(|until_us| until_us <= now_us) => {
+                self.leave(now_us, random, onlooker)
+            }
             Stage::Connected if self.asked.is_empty() && !self.rests && self.next_burst_us <= now_us => {
                 self.burst(now_us, random, onlooker)
             }
@@ -207,9 +223,10 @@ impl Client {
             }
         }
         onlooker.watches.disconnected(self.index);
-        if self.is_closing {
+        if self.is_closing || self.is_of_reader {
             self.forget_session(onlooker);
         }
+        self.reads_until_us = None;
     }
 
     fn forget_session(&mut self, onlooker: &mut Onlooker) {
@@ -217,7 +234,7 @@ impl Client {
         onlooker.watches.forget(self.index);
         self.session = 0;
         self.password = Bytes::from_static(&[0; 16]);
-        (self.xid, self.is_closing, self.has_prepared) = (0, false, false);
+        (self.xid, self.is_closing, self.has_prepared, self.is_of_reader) = (0, false, false, false);
         self.own.clear();
     }
 
@@ -238,7 +255,7 @@ impl Client {
             timeout_ms: SESSION_TIMEOUT_MS,
             session_id: self.session,
             password: self.password.clone(),
-            read_only: Some(false),
+            read_only: Some(self.may_only_read),
         };
         vec![Wish::Send(with_length(&request.to_bytes()))]
     }
@@ -260,7 +277,7 @@ impl Client {
     fn burst(&mut self, now_us: u64, random: &mut Random, onlooker: &mut Onlooker) -> Vec<Wish> {
         self.sent_us = now_us;
         let mut out = Vec::new();
-        if !self.has_prepared {
+        if !self.has_prepared && self.reads_until_us.is_none() {
             self.prepare(onlooker, &mut out);
             return out;
         }
@@ -374,6 +391,11 @@ impl Client {
         wishes: &mut Vec<Wish>,
     ) -> Verdict {
         let response = decoded(ConnectResponse::decode(&mut Reader::new(frame)))?;
+        let is_read_only = response.read_only == Some(true);
+        if is_read_only && (response.session_id == 0 || !self.may_only_read) {
+            let session = self.session;
+            return Err(format!("a read-only server decides about session {session:x}, or takes who wants to write"));
+        }
         if response.session_id == 0 {
             onlooker.count("session expired");
             onlooker.count(if self.is_global { "global session expired" } else { "local session expired" });
@@ -385,9 +407,20 @@ impl Client {
         if !is_new && self.session != response.session_id {
             return Err(format!("session {:x} was resumed as {:x}", self.session, response.session_id));
         }
-        onlooker.count(if is_new { "session made" } else { "session resumed" });
+        onlooker.count(match (is_new, is_read_only) {
+            (true, true) => "session made to read",
+            (true, false) => "session made",
+            (false, true) => "session goes on to read",
+            (false, false) => "session resumed",
+        });
         (self.session, self.password) = (response.session_id, response.password);
-        if is_new {
+        if is_read_only {
+            self.reads_until_us = Some(now_us + random.below(READ_ONLY_US));
+        }
+        if is_new && is_read_only {
+            self.is_of_reader = true;
+            onlooker.order.session_made(self.session)?;
+        } else if is_new {
             self.is_global = !self.local_sessions;
             onlooker.ephemerals.session_made(self.session, self.is_global);
             onlooker.order.session_made(self.session)?;
@@ -440,9 +473,14 @@ impl Client {
             0 => Some(decoded(Response::decode(asked.request.op(), &mut reader))?),
             _ => None,
         };
-        self.tell(&asked, header, response.as_ref(), onlooker)?;
+        match self.reads_until_us {
+            Some(_) => self.tell_of_reader(&asked, header, response.as_ref(), onlooker)?,
+            None => self.tell(&asked, header, response.as_ref(), onlooker)?,
+        }
         if asked.request.op() == OpCode::CloseSession {
-            onlooker.ephemerals.session_closed(self.session, header.zxid);
+            if self.reads_until_us.is_none() {
+                onlooker.ephemerals.session_closed(self.session, header.zxid);
+            }
             self.forget_session(onlooker);
             wishes.extend(self.leave(now_us, random, onlooker));
         } else if self.asked.is_empty() {
@@ -525,6 +563,46 @@ impl Client {
             (_, Fine | NoNode | NodeExists | BadVersion) => {}
             (OpCode::Reconfig, NewConfigNoQuorum | ReconfigInProgress) => onlooker.count("list refused"),
             _ => onlooker.count("other error"),
+        }
+        Ok(())
+    }
+
+    /// The same, of a server that can do no more than read.
+    fn tell_of_reader(
+        &mut self,
+        asked: &Asked,
+        header: ReplyHeader,
+        response: Option<&Response>,
+        onlooker: &mut Onlooker,
+    ) -> Verdict {
+        let (zxid, client) = (header.zxid, self.index);
+        let error = ErrorCode::from_code(header.err).unwrap_or(ErrorCode::SystemError);
+        let op = asked.request.op();
+        if op == OpCode::Sync || (is_write(op) && op != OpCode::CloseSession) {
+            onlooker.count("write refused by a reader");
+            return match error {
+                ErrorCode::NotReadOnly => Ok(()),
+                _ => Err(format!("client {client} is answered {error} by a read-only server: {:?}", asked.request)),
+            };
+        }
+        match (&asked.request, response) {
+            (Request::GetData(get), Some(Response::GetData(answer))) => {
+                onlooker.count("read of a reader");
+                let seen = Seen { version: answer.stat.version, mzxid: answer.stat.mzxid, zxid };
+                onlooker.read_only.read(&get.path, answer.data.as_ref(), seen)?;
+                onlooker.watches.saw(client, &get.path, answer.stat.mzxid)?;
+                if get.watch {
+                    onlooker.watches.left(client, &get.path, answer.stat.mzxid);
+                }
+            }
+            (Request::GetData(get), None) if error == ErrorCode::NoNode => {
+                onlooker.read_only.missing(&get.path, zxid)?;
+            }
+            (Request::MultiRead(_), Some(Response::Multi(answer))) => onlooker.linearizable.pair(&answer.results)?,
+            (Request::Exists(exists), _) if matches!(error, ErrorCode::Ok | ErrorCode::NoNode) => {
+                onlooker.read_only.looked(&exists.path, zxid, error == ErrorCode::Ok);
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -99,7 +99,7 @@ fn progress(world: &mut World) -> Verdict {
         let modes = || world.machines.values().map(|machine| (machine.id, &machine.mode));
         let state = State {
             leaders: modes().filter(|(_, mode)| mode.as_ref().is_some_and(|(mode, _)| mode == "leader")).count(),
-            missing: modes().filter(|(_, mode)| mode.is_none()).map(|(id, _)| id).collect(),
+            missing: modes().filter(|(_, mode)| !serves(mode.as_ref())).map(|(id, _)| id).collect(),
             waiting: world
                 .clients
                 .iter()
@@ -113,6 +113,11 @@ fn progress(world: &mut World) -> Verdict {
         }
         state.check((world.now_us - start_us) / MS)?;
     }
+}
+
+/// Whether a server that says so of itself has its part in the ensemble.
+fn serves(mode: Option<&(String, i64)>) -> bool {
+    mode.is_some_and(|(mode, _)| mode != "read-only")
 }
 
 /// Clients only keep their sessions; sessions that nobody keeps run out.
@@ -154,7 +159,8 @@ fn look_at_what_is_left(world: &mut World) -> Verdict {
     onlooker.order.finish(longest.values())?;
     // Only a log that reaches back to the beginning is the whole history.
     if longest.keys().next().is_some_and(|zxid| *zxid == FIRST_ZXID) {
-        onlooker.ephemerals.looks(longest)?;
+        world.onlooker.settle_readers(longest)?;
+        world.onlooker.ephemerals.looks(longest)?;
         world.onlooker.count("whole history");
     }
     Ok(())

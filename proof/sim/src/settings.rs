@@ -41,6 +41,8 @@ pub(crate) struct Draw {
     pub(crate) reconfigures: bool,
     /// Whether followers feed the observer.
     relays: bool,
+    /// Whether servers without a leader serve reads.
+    pub(crate) read_only: bool,
 }
 
 impl Draw {
@@ -54,6 +56,7 @@ impl Draw {
             local_sessions: seed % 4 == 3,
             reconfigures: random.below(3) == 0,
             relays,
+            read_only: random.below(2) == 0,
         }
     }
 
@@ -67,6 +70,7 @@ impl Draw {
             local_sessions: false,
             reconfigures: false,
             relays: false,
+            read_only: false,
         }
     }
 
@@ -155,7 +159,9 @@ pub(crate) fn load(disk: &MemDisk, draw: &Draw) -> Result<ServerConfig> {
         Some(_) => disk.read(Path::new(path), u64::MAX),
         None => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
-    let loaded = ZooKeeperSettings::load(ZOO_CFG, &Properties::new(), &mut read)?;
+    let mut java = Properties::new();
+    java.set("readonlymode.enabled", draw.read_only.to_string());
+    let loaded = ZooKeeperSettings::load(ZOO_CFG, &java, &mut read)?;
     let mut config = ServerConfig::from(&loaded.settings);
     if let Some(member) = config.member.as_mut() {
         member.history_len = draw.history_len;

@@ -85,9 +85,7 @@ impl World {
             logs_us: 0,
             random,
             machines,
-            clients: (0..clients)
-                .map(|index| Client::new(index, draw.local_sessions, draw.reconfigures.then_some(servers)))
-                .collect(),
+            clients: (0..clients).map(|index| Client::new(index, servers, &draw)).collect(),
             network: Network::default(),
             onlooker: Onlooker::default(),
             events: BTreeMap::new(),
@@ -352,6 +350,10 @@ impl World {
             if message.starts_with(start) {
                 self.onlooker.count(what);
             }
+        }
+        if message == READ_ONLY_STARTED {
+            let (log, disk) = (self.read_log(id)?, self.machine(id).disk.clone());
+            self.onlooker.read_only.started(&log, &disk);
         }
         match level == Level::Error && !self.machine(id).disk_failed {
             true => Err(format!("server {id} logs an error: {message}")),
@@ -627,8 +629,11 @@ impl World {
     }
 }
 
+const READ_ONLY_STARTED: &str = "Read-only server started";
+
 /// What the servers' lines say that a run went through.
-const COUNTED: [(&str, &str); 18] = [
+const COUNTED: [(&str, &str); 19] = [
+    (READ_ONLY_STARTED, "read-only"),
     ("The list of servers of version", "list in force"),
     ("Suggested leader", "appointed"),
     ("Becoming an observer", "becomes an observer"),

@@ -32,7 +32,7 @@ fn assert_seen(seen: &Seen, what: &[&str]) {
     }
 }
 
-const USUAL: [&str; 26] = [
+const USUAL: [&str; 31] = [
     "DIFF",
     "TRUNC",
     "SNAP",
@@ -59,6 +59,11 @@ const USUAL: [&str; 26] = [
     "local session expired",
     "watch event",
     "whole history",
+    "read-only",
+    "read of a reader",
+    "write refused by a reader",
+    "session made to read",
+    "session goes on to read",
 ];
 
 /// Of runs in which clients change the list of servers.

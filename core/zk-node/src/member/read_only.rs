@@ -57,6 +57,14 @@ impl Server {
         }
     }
 
+    /// A session goes on here, if it is not closed: one that others have begun may be later than what this server knows. (With local sessions, the original
+    /// calls one that it does not know expired.)
+    pub(crate) fn read_with_session(&mut self, session: i64, timeout_ms: i32, now: Monotonic) {
+        if !self.sessions.is_known(session) {
+            self.sessions.track_local(session, timeout_ms, now);
+        }
+    }
+
     /// Answers what is no read; false if it is one.
     pub(crate) fn refuse_write(&mut self, request: &Request, effects: &mut Effects) -> bool {
         let error = match request.op {

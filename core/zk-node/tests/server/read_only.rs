@@ -6,6 +6,7 @@ use base::Str;
 use config::{Properties, ZooKeeperSettings};
 use zk_node::ServerConfig;
 use zk_proto::Acl;
+use zk_proto::connect::session_password;
 use zk_proto::requests::{CreateRequest, PathRequest, ReadRequest, Request};
 
 use crate::client::{Client, Hello};
@@ -129,4 +130,17 @@ fn a_session_goes_on_and_its_end_is_not_decided_here() {
     assert_eq!((told.len(), again.session), (1, owner.session), "in the tree it lives on");
     let wrong = Hello { password: bytes::Bytes::from_static(&[1; 16]), ..hello };
     assert_eq!(connect(&mut world, &wrong).1, ["no session timeout=0 read-only"]);
+}
+
+/// Others have begun it behind all that this server knows: whether it lives is not decided here.
+#[test]
+fn a_session_that_began_elsewhere_goes_on() {
+    let (mut world, owner) = cut_off(true);
+    world.advance(2100);
+    let session = owner.session + 1;
+    let password = bytes::Bytes::copy_from_slice(&session_password(session));
+    let (mut client, told) = connect(&mut world, &Hello { session, password, ..READ_ONLY });
+    assert_eq!((told, client.session), (vec!["session timeout=10000 read-only".to_owned()], session));
+    client.send(&mut world, &get("/a"));
+    assert!(client.told(&mut world)[0].starts_with("getData xid=1 zxid=2 null"));
 }

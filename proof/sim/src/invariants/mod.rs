@@ -9,9 +9,12 @@ pub(crate) mod lists;
 pub(crate) mod one_history;
 pub(crate) mod order;
 pub(crate) mod progress;
+pub(crate) mod read_only;
 pub(crate) mod watches;
 
 use std::collections::BTreeMap;
+
+use zk_proto::TxnEntry;
 
 /// Whether a rule held; if not, how it was broken.
 pub(crate) type Verdict = Result<(), String>;
@@ -25,12 +28,21 @@ pub(crate) struct Onlooker {
     pub(crate) linearizable: linearizable::Linearizable,
     pub(crate) history: one_history::OneHistory,
     pub(crate) order: order::Order,
+    pub(crate) read_only: read_only::ReadOnly,
     pub(crate) watches: watches::Watches,
     /// What the run went through, to know that it tests what it should.
     pub(crate) seen: BTreeMap<&'static str, u64>,
 }
 
 impl Onlooker {
+    /// Holds what read-only servers have shown against the whole history.
+    pub(crate) fn settle_readers(&mut self, history: &BTreeMap<i64, TxnEntry>) -> Verdict {
+        for read_only::Look { path, zxid, is_there } in self.read_only.finish(history)? {
+            self.ephemerals.looked(&path, zxid, is_there);
+        }
+        Ok(())
+    }
+
     pub(crate) fn count(&mut self, what: &'static str) {
         *self.seen.entry(what).or_default() += 1;
     }
