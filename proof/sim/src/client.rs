@@ -1,6 +1,8 @@
 //! A client in a closed loop: a burst of requests, their answers, a pause. It keeps its session from server to server, and
 //! tells the onlooker what it asked for and what it heard.
 
+pub(crate) mod guarded;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use base::{Random, Reader, Str};
@@ -14,7 +16,7 @@ use zk_proto::requests::{
 use zk_proto::responses::Response;
 use zk_proto::{Acl, ErrorCode, Jute, OpCode, WatcherEvent};
 
-use crate::invariants::{Onlooker, Verdict, linearizable::Seen};
+use crate::invariants::{Onlooker, Verdict, linearizable::Seen, rights::Look};
 use crate::settings::{Draw, SESSION_TIMEOUT_MS, ServerId, line, one_of};
 
 /// Registers that all clients write and read.
@@ -33,6 +35,7 @@ const DIAL_US: u64 = 300 * MS;
 const READ_ONLY_US: u64 = 600 * MS;
 const WATCHES_XID: i32 = -8;
 const PING_XID: i32 = -2;
+const AUTH_XID: i32 = -4;
 
 /// What a client wants of the world.
 #[derive(Debug)]
@@ -70,6 +73,8 @@ struct Asked {
     request: Request,
     /// The newest acknowledged transaction of all clients as it was asked.
     acknowledged: i64,
+    /// Who the client was.
+    users: Vec<guarded::User>,
 }
 
 pub(crate) struct Client {
@@ -110,6 +115,10 @@ pub(crate) struct Client {
     reads_until_us: Option<u64>,
     /// Its session began at a server without a leader, and nobody else knows of it.
     is_of_reader: bool,
+    /// There are guarded nodes.
+    guards: bool,
+    /// Who it is on this connection.
+    users: Vec<guarded::User>,
 }
 
 impl Client {
@@ -141,6 +150,8 @@ impl Client {
             may_only_read: draw.read_only && index.is_multiple_of(2),
             reads_until_us: None,
             is_of_reader: false,
+            guards: draw.guards,
+            users: Vec::new(),
         }
     }
 
@@ -227,6 +238,7 @@ impl Client {
             self.forget_session(onlooker);
         }
         self.reads_until_us = None;
+        self.users.clear();
     }
 
     fn forget_session(&mut self, onlooker: &mut Onlooker) {
@@ -263,14 +275,28 @@ impl Client {
     fn ask(&mut self, request: Request, onlooker: &Onlooker, out: &mut Vec<Wish>) {
         self.xid += 1;
         out.push(Wish::Send(framed(self.xid, &request)));
-        self.asked.push_back(Asked { xid: self.xid, request, acknowledged: onlooker.linearizable.acknowledged() });
+        let (acknowledged, users) = (onlooker.linearizable.acknowledged(), self.users.clone());
+        self.asked.push_back(Asked { xid: self.xid, request, acknowledged, users });
     }
 
     /// What belongs to all is made by whoever comes first.
-    fn prepare(&mut self, onlooker: &Onlooker, out: &mut Vec<Wish>) {
+    fn prepare(&mut self, random: &mut Random, onlooker: &Onlooker, out: &mut Vec<Wish>) {
         self.has_prepared = true;
         for path in KEYS.into_iter().chain(PAIR).chain([EPHEMERALS, SEQUENCE]) {
             self.ask(create(path, Bytes::new(), 0), onlooker, out);
+        }
+        let guards = self.guards;
+        for path in guarded::GUARDED.into_iter().filter(|_| guards) {
+            let node = guarded::create(path.to_owned(), self.value(), random);
+            self.ask(node, onlooker, out);
+        }
+    }
+
+    /// It is somebody else, too, from its next request on.
+    fn become_user(&mut self, user: guarded::User, out: &mut Vec<Wish>) {
+        if !self.users.contains(&user) {
+            self.users.push(user);
+            out.push(Wish::Send(framed(AUTH_XID, &guarded::authentication(user))));
         }
     }
 
@@ -278,7 +304,7 @@ impl Client {
         self.sent_us = now_us;
         let mut out = Vec::new();
         if !self.has_prepared && self.reads_until_us.is_none() {
-            self.prepare(onlooker, &mut out);
+            self.prepare(random, onlooker, &mut out);
             return out;
         }
         if random.below(60) == 0 {
@@ -290,6 +316,9 @@ impl Client {
             self.is_closing = true;
             self.ask(Request::CloseSession, onlooker, &mut out);
             return out;
+        }
+        if self.guards && random.below(20) == 0 {
+            guarded::users(random).into_iter().for_each(|user| self.become_user(user, &mut out));
         }
         for _ in 0..=random.below(4) {
             let request = self.choose(random, onlooker);
@@ -322,6 +351,9 @@ impl Client {
             && random.below(40) == 0
         {
             return reconfig(servers, random);
+        }
+        if self.guards && random.below(4) == 0 {
+            return guarded::choose(self.value(), random);
         }
         match random.below(20) {
             0..=5 => Request::SetData(SetDataRequest { path, data: Some(self.value()), version: -1 }),
@@ -437,6 +469,9 @@ impl Client {
             });
             wishes.push(Wish::Send(framed(WATCHES_XID, &request)));
         }
+        if self.guards {
+            guarded::users(random).into_iter().for_each(|user| self.become_user(user, wishes));
+        }
         Ok(())
     }
 
@@ -459,6 +494,8 @@ impl Client {
             }
             PING_XID => return Ok(()),
             WATCHES_XID => return Ok(()),
+            AUTH_XID if header.err != 0 => return Err(format!("client {} is not taken for who it is", self.index)),
+            AUTH_XID => return Ok(()),
             _ => {}
         }
         let Some(asked) = self.asked.pop_front() else {
@@ -503,6 +540,9 @@ impl Client {
         let op = asked.request.op();
         if is_write(op) && (op != OpCode::CloseSession || self.is_global) {
             onlooker.linearizable.write(asked.acknowledged, zxid)?;
+        }
+        if guarded::node_of(&asked.request).is_some() {
+            return self.tell_of_guarded(asked, header, response, onlooker);
         }
         match (&asked.request, response) {
             (Request::SetData(set), Some(Response::Stat(answer))) => {
@@ -567,6 +607,33 @@ impl Client {
         Ok(())
     }
 
+    /// The same, of a node with an access control list.
+    fn tell_of_guarded(
+        &mut self,
+        asked: &Asked,
+        header: ReplyHeader,
+        response: Option<&Response>,
+        onlooker: &mut Onlooker,
+    ) -> Verdict {
+        let error = ErrorCode::from_code(header.err).unwrap_or(ErrorCode::SystemError);
+        let counted = match error {
+            ErrorCode::Ok => "allowed",
+            ErrorCode::NoAuth => "forbidden",
+            _ => "guarded",
+        };
+        let look = Look {
+            zxid: header.zxid,
+            writes: is_write(asked.request.op()),
+            users: asked.users.clone(),
+            request: asked.request.clone(),
+            error,
+            response: response.cloned(),
+        };
+        let counted = if onlooker.rights.looked(look) { counted } else { "other error" };
+        onlooker.count(counted);
+        Ok(())
+    }
+
     /// The same, of a server that can do no more than read.
     fn tell_of_reader(
         &mut self,
@@ -584,6 +651,9 @@ impl Client {
                 ErrorCode::NotReadOnly => Ok(()),
                 _ => Err(format!("client {client} is answered {error} by a read-only server: {:?}", asked.request)),
             };
+        }
+        if guarded::node_of(&asked.request).is_some() {
+            return self.tell_of_guarded(asked, header, response, onlooker);
         }
         match (&asked.request, response) {
             (Request::GetData(get), Some(Response::GetData(answer))) => {
@@ -627,8 +697,8 @@ impl Client {
 }
 
 const fn is_write(op: OpCode) -> bool {
-    use OpCode::{CloseSession, Create, Delete, Multi, Reconfig, SetData};
-    matches!(op, Create | Delete | SetData | Multi | CloseSession | Reconfig)
+    use OpCode::{CloseSession, Create, Delete, Multi, Reconfig, SetAcl, SetData};
+    matches!(op, Create | Delete | SetData | SetAcl | Multi | CloseSession | Reconfig)
 }
 
 /// Any other list, of two voters at least; the fewer there are, the less it has in common with the one before.

@@ -12,6 +12,7 @@ use crate::invariants::Verdict;
 use crate::invariants::lists;
 use crate::invariants::one_history::{self, Log};
 use crate::invariants::progress::State;
+use crate::invariants::rights;
 use crate::settings::{self, NEXT_LIST, SESSION_TIMEOUT_MS, ServerId, TICK_MS};
 use crate::tree;
 use crate::world::World;
@@ -148,6 +149,7 @@ fn look_at_what_is_left(world: &mut World) -> Verdict {
     lists::check(&lists)?;
     let onlooker = &world.onlooker;
     onlooker.history.trees(&trees)?;
+    rights::trees(&trees)?;
     onlooker.history.logs(&logs)?;
     for tree in trees.values() {
         onlooker.acknowledged.finish(tree)?;
@@ -161,6 +163,7 @@ fn look_at_what_is_left(world: &mut World) -> Verdict {
     if longest.keys().next().is_some_and(|zxid| *zxid == FIRST_ZXID) {
         world.onlooker.settle_readers(longest)?;
         world.onlooker.ephemerals.looks(longest)?;
+        world.onlooker.rights.finish(longest, &trees)?;
         world.onlooker.count("whole history");
     }
     Ok(())

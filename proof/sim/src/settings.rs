@@ -43,20 +43,24 @@ pub(crate) struct Draw {
     relays: bool,
     /// Whether servers without a leader serve reads.
     pub(crate) read_only: bool,
+    /// Whether there are nodes with access control lists. (With lists of servers, there is no check.)
+    pub(crate) guards: bool,
 }
 
 impl Draw {
     pub(crate) fn new(seed: u64, random: &mut Random) -> Self {
         let relays = seed / 4 % 2 == 1;
+        let reconfigures = random.below(3) == 0;
         Self {
             history_len: one_of(random, [3, 20, 500]),
             snapshot_count: one_of(random, [30, 100, 1000]),
             purges: random.below(3) == 0,
             observes: random.below(3) == 0 || relays,
             local_sessions: seed % 4 == 3,
-            reconfigures: random.below(3) == 0,
+            reconfigures,
             relays,
             read_only: random.below(2) == 0,
+            guards: !reconfigures && random.below(2) == 0,
         }
     }
 
@@ -71,6 +75,7 @@ impl Draw {
             reconfigures: false,
             relays: false,
             read_only: false,
+            guards: false,
         }
     }
 

@@ -32,7 +32,7 @@ fn assert_seen(seen: &Seen, what: &[&str]) {
     }
 }
 
-const USUAL: [&str; 31] = [
+const USUAL: [&str; 33] = [
     "DIFF",
     "TRUNC",
     "SNAP",
@@ -64,6 +64,8 @@ const USUAL: [&str; 31] = [
     "write refused by a reader",
     "session made to read",
     "session goes on to read",
+    "allowed",
+    "forbidden",
 ];
 
 /// Of runs in which clients change the list of servers.

@@ -10,6 +10,7 @@ pub(crate) mod one_history;
 pub(crate) mod order;
 pub(crate) mod progress;
 pub(crate) mod read_only;
+pub(crate) mod rights;
 pub(crate) mod watches;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub(crate) struct Onlooker {
     pub(crate) history: one_history::OneHistory,
     pub(crate) order: order::Order,
     pub(crate) read_only: read_only::ReadOnly,
+    pub(crate) rights: rights::Rights,
     pub(crate) watches: watches::Watches,
     /// What the run went through, to know that it tests what it should.
     pub(crate) seen: BTreeMap<&'static str, u64>,
