@@ -46,6 +46,9 @@ pub enum Strangers {
     },
 }
 
+/// How far behind a live session's id new ones begin, if the clock would give earlier ones: those between may have been given out, too.
+const IDS_AT_ONCE: i64 = 1 << 24;
+
 /// The sessions that this server watches over.
 pub struct Sessions {
     by_id: HashMap<i64, Session>,
@@ -68,6 +71,11 @@ impl Sessions {
             next_id: first_id(server_id, now),
             strangers,
         }
+    }
+
+    /// No id comes again that was given out before.
+    pub fn go_on_from(&mut self, before: &Self) {
+        self.next_id = self.next_id.max(before.next_id);
     }
 
     /// An id for a new session.
@@ -104,6 +112,10 @@ impl Sessions {
                 self.buckets.entry(deadline).or_default().push(id);
             }
             return false;
+        }
+        if (id >> 56) as u8 == self.server_id && id >= self.next_id {
+            // The clock was set back since it began.
+            self.next_id = id.wrapping_add(IDS_AT_ONCE);
         }
         let session = Session { deadline, filed: deadline, owner: None, timeout_ms, is_local: false, life: Life::Live };
         self.by_id.insert(id, session);
@@ -293,6 +305,20 @@ mod tests {
 
     fn alone(tick_ms: u64) -> Sessions {
         Sessions::new(tick_ms, 1, Strangers::Unknown, at(0))
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_gives_no_id_again() {
+        let set = |ms| Sessions::new(1000, 3, Strangers::Expired, at(ms));
+        let mut before = set(5000);
+        let [live, ended] = [before.next_id(), before.next_id()];
+        let mut in_one_process = set(4000);
+        in_one_process.go_on_from(&before);
+        assert_eq!(in_one_process.next_id(), ended + 1);
+        let mut in_another = set(4000);
+        in_another.track(first_id(4, at(9000)), 4000, at(0));
+        in_another.track(live, 4000, at(0));
+        assert!(in_another.next_id() > ended);
     }
 
     #[test]

@@ -569,11 +569,18 @@ impl Server {
             self.state = State::Running;
         }
         if self.role.orders() {
-            self.sessions = crate::start::sessions(&self.tree, &self.config, now);
+            self.begin_sessions(now);
         }
         if let Some(member) = self.role.member_mut() {
             member.election.update_vote(epoch);
         }
+    }
+
+    /// Watches over the sessions of the tree from now on.
+    fn begin_sessions(&mut self, now: Now) {
+        let mut sessions = crate::start::sessions(&self.tree, &self.config, now);
+        sessions.go_on_from(&self.sessions);
+        self.sessions = sessions;
     }
 
     /// Writes an epoch's file; the answer comes as [`Outcome::Epoch`].

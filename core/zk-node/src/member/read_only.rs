@@ -40,7 +40,7 @@ impl Server {
         }
         member.read_only_at = None;
         if matches!(member.phase, Phase::Looking { .. }) {
-            self.sessions = crate::start::sessions(&self.tree, &self.config, now);
+            self.begin_sessions(now);
             self.state = State::ReadOnly;
             self.log.info(Logger::Member, "Read-only server started");
         }
