@@ -153,7 +153,7 @@ impl Server {
         let Some(member) = self.role.member_mut() else { return };
         member.ports.insert(link, PeerPort::Election);
         let addresses = match addresses.is_empty() {
-            true => member.lists.line(peer).map_or_else(Vec::new, |line| line.election.clone()),
+            true => member.lists.election_addresses(peer),
             false => addresses.into_iter().map(|Address { host, port }| HostPort { host, port }).collect(),
         };
         let timeout_ms = milliseconds(member.settings.election_connect_timeout_ms);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use config::zookeeper::{Ensemble, MemberSettings, Server as ServerLine};
+use config::zookeeper::{Ensemble, HostPort, MemberSettings, Server as ServerLine};
 use zk_zab::{Electorate, ProposedList, Quorum, ServerId, Voter};
 
 /// One version of the list.
@@ -70,6 +70,17 @@ impl Lists {
         self.each().find_map(|list| list.line(id))
     }
 
+    /// Where a server may be called for its vote: who has taken the next list over listens there already, or there still who has not.
+    pub(super) fn election_addresses(&self, id: ServerId) -> Vec<HostPort> {
+        let mut addresses: Vec<HostPort> = Vec::new();
+        for address in self.each().filter_map(|list| list.line(id)).flat_map(|line| &line.election) {
+            if !addresses.contains(address) {
+                addresses.push(address.clone());
+            }
+        }
+        addresses
+    }
+
     /// All servers of both.
     pub(super) fn servers(&self) -> BTreeSet<ServerId> {
         self.each().flat_map(|list| list.quorum.servers()).collect()
@@ -96,4 +107,26 @@ fn quorum(ensemble: &Ensemble) -> Quorum {
         (id, Voter { weight, group: ensemble.groups.get(&id).copied().unwrap_or(0) })
     });
     Quorum::hierarchical(ensemble.version, voters.collect(), observers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_voter_is_called_where_either_list_has_it() {
+        let [current, next] = [
+            "server.1=a:2888:3888\nserver.2=b:2888:3888\nversion=100000001",
+            "server.1=a:2888:3888\nserver.2=b:2888:3988\nserver.3=c:2888:3888\nversion=100000005",
+        ]
+        .map(|text| Ensemble::from_text(text, true, false).unwrap());
+        let called = |lists: &Lists, id| -> Vec<String> {
+            lists.election_addresses(id).iter().map(HostPort::to_string).collect()
+        };
+        let lists = Lists::new(&current, Some(&next));
+        assert_eq!(called(&lists, 1), ["a:3888"]);
+        assert_eq!(called(&lists, 2), ["b:3888", "b:3988"]);
+        assert_eq!(called(&lists, 3), ["c:3888"]);
+        assert_eq!(called(&Lists::new(&next, None), 2), ["b:3988"]);
+    }
 }
