@@ -17,7 +17,8 @@ use zk_proto::responses::Response;
 use zk_proto::{Acl, ErrorCode, Jute, OpCode, WatcherEvent};
 
 use crate::invariants::{Onlooker, Verdict, linearizable::Seen, rights::Look};
-use crate::settings::{Draw, SESSION_TIMEOUT_MS, ServerId, line, one_of};
+use crate::lists::Shape;
+use crate::settings::{Draw, SESSION_TIMEOUT_MS, ServerId};
 
 /// Registers that all clients write and read.
 pub(crate) const KEYS: [&str; 4] = ["/r0", "/r1", "/r2", "/r3"];
@@ -80,7 +81,8 @@ struct Asked {
 pub(crate) struct Client {
     /// Its number among the clients.
     pub(crate) index: u64,
-    reconfigured: Option<ServerId>,
+    /// How many servers there are, and what lists of them are like, if it changes those.
+    reconfigured: Option<(ServerId, Shape)>,
     pub(crate) session: i64,
     password: Bytes,
     stage: Stage,
@@ -126,7 +128,7 @@ impl Client {
     pub(crate) fn new(index: u64, servers: ServerId, draw: &Draw) -> Self {
         Self {
             index,
-            reconfigured: draw.reconfigures.then_some(servers),
+            reconfigured: draw.reconfigures.then_some((servers, draw.shape)),
             session: 0,
             password: Bytes::from_static(&[0; 16]),
             stage: Stage::Alone { until_us: 0 },
@@ -347,10 +349,10 @@ impl Client {
     fn choose(&mut self, random: &mut Random, onlooker: &Onlooker) -> Request {
         let key = random.below(KEYS.len() as u64) as usize;
         let path = Str::from(KEYS.get(key).copied().unwrap_or_default());
-        if let Some(servers) = self.reconfigured
+        if let Some((servers, shape)) = self.reconfigured
             && random.below(40) == 0
         {
-            return reconfig(servers, random);
+            return reconfig(shape.any(servers, random));
         }
         if self.guards && random.below(4) == 0 {
             return guarded::choose(self.value(), random);
@@ -701,18 +703,8 @@ const fn is_write(op: OpCode) -> bool {
     matches!(op, Create | Delete | SetData | SetAcl | Multi | CloseSession | Reconfig)
 }
 
-/// Any other list, of two voters at least; the fewer there are, the less it has in common with the one before.
-fn reconfig(servers: ServerId, random: &mut Random) -> Request {
-    let sure = random.below(servers);
-    let sure = [1 + sure, 1 + (sure + 1) % servers];
-    let voters_of_six = one_of(random, [0, 1, 2, 4]);
-    let lines = (1..=servers).filter_map(|id| match random.below(6) {
-        _ if sure.contains(&id) => Some(format!("server.{id}={}", line(id, true))),
-        drawn if drawn < voters_of_six => Some(format!("server.{id}={}", line(id, true))),
-        5 => Some(format!("server.{id}={}", line(id, false))),
-        _ => None,
-    });
-    let members = lines.collect::<Vec<_>>().join(",");
+/// The list as a whole, whatever the one before is.
+fn reconfig(members: String) -> Request {
     Request::Reconfig(ReconfigRequest {
         joining_servers: None,
         leaving_servers: None,

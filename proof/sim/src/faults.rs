@@ -3,7 +3,8 @@
 use base::{Fault as DiskFault, Random};
 
 use crate::network::CLIENTS;
-use crate::settings::{DATA, ServerId, one_of};
+use crate::server::Machine;
+use crate::settings::{self, DATA, ServerId, one_of};
 use crate::world::World;
 
 const MS: u64 = 1000;
@@ -243,6 +244,21 @@ impl World {
                 self.process_ends(id, true);
             }
             self.start_later(id, 1);
+        }
+        self.tell_newest_list();
+    }
+
+    /// Where addresses change, who was away does not find the others any more, nor they him: a person gives him the newest list.
+    fn tell_newest_list(&mut self) {
+        let lists = self.machines.iter().filter(|(_, machine)| machine.draw.shape.moves);
+        let lists: Vec<_> = lists.map(|(id, machine)| (*id, settings::list(&machine.disk))).collect();
+        let Some(Some((newest, text))) = lists.iter().map(|(_, list)| list.clone()).max() else { return };
+        for (id, _) in lists.into_iter().filter(|(_, list)| list.as_ref().is_none_or(|(version, _)| *version < newest))
+        {
+            self.noted("given the newest list", || format!("server {id} is given the list of {newest:x}"));
+            self.process_ends(id, false);
+            let Machine { disk, draw, .. } = self.machine(id);
+            settings::rejoin(disk, id, &text, draw).expect("its disk works");
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | servers, time, who hears what | `world` |
 //! | what goes wrong | `faults` |
 //! | connections | `network` |
+//! | lists of servers | `lists` |
 //! | what clients do, and see | `client` |
 //! | the rules | `invariants/`, a file for each |
 //!
@@ -19,6 +20,7 @@ mod clock;
 pub mod cluster;
 mod faults;
 mod invariants;
+mod lists;
 mod network;
 mod run;
 mod server;

@@ -1,11 +1,12 @@
 //! One server of the world: its process, disk, clock, and what it has to do.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
 use base::{MemDisk, Random, Slow};
-use zk_node::{DiskTask, Effects, Event, Lane, Server, ServerConfig};
+use config::zookeeper::HostPort;
+use zk_node::{DiskTask, Effects, Event, Lane, PeerPort, Server, ServerConfig};
 
 use crate::clock::Clock;
 use crate::settings::{self, Draw, ServerId};
@@ -36,6 +37,9 @@ pub(crate) struct Machine {
     pub(crate) mode: Option<(String, i64)>,
     /// Names of connections that came to it.
     pub(crate) accepted: u64,
+    /// Where it listens for other servers, and for clients.
+    pub(crate) peer_ports: BTreeMap<u16, PeerPort>,
+    pub(crate) client_port: u16,
 }
 
 impl Machine {
@@ -59,6 +63,8 @@ impl Machine {
             disk_failed: false,
             mode: None,
             accepted: 0,
+            peer_ports: BTreeMap::new(),
+            client_port: 0,
         })
     }
 
@@ -69,12 +75,29 @@ impl Machine {
     /// Starts the process on what the disk holds.
     pub(crate) fn start(&mut self, config: ServerConfig, now_us: u64, random: &mut Random) -> Result<Effects, String> {
         self.boot += 1;
+        self.listen(&config);
         let mut effects = Effects::new();
         let seed = Random::from_seed(random.next_u64());
         let (disk, now) = (Arc::new(self.disk.clone()), self.clock.now(now_us));
         let server = Server::open(config, disk, seed, now, &mut effects, &Slow::allowed());
         self.server = Some(server.map_err(|error| format!("server {} can't start: {error}", self.id))?);
         Ok(effects)
+    }
+
+    fn listen(&mut self, config: &ServerConfig) {
+        self.peer_ports.clear();
+        self.client_port = u16::try_from(config.client_port).unwrap_or_default();
+        let own = config.member.as_ref().and_then(|member| member.ensemble.servers.get(&member.id));
+        if let Some(own) = own {
+            self.listen_to_peers(PeerPort::Quorum, &own.quorum);
+            self.listen_to_peers(PeerPort::Election, &own.election);
+        }
+    }
+
+    /// From now on it listens there for this.
+    pub(crate) fn listen_to_peers(&mut self, port: PeerPort, addresses: &[HostPort]) {
+        self.peer_ports.retain(|_, known| *known != port);
+        self.peer_ports.extend(addresses.iter().map(|address| (address.port, port)));
     }
 
     /// The process is gone.

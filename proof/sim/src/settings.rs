@@ -8,11 +8,12 @@ use base::{Disk, MemDisk, Random, Slow};
 use config::{Properties, ZooKeeperSettings};
 use zk_node::ServerConfig;
 
+pub(crate) use crate::lists::QUORUM_PORT;
+use crate::lists::Shape;
+
 /// A server's number, as in `server.N`.
 pub(crate) type ServerId = u64;
 
-/// The port of a `server.N` line that learners dial.
-pub(crate) const QUORUM_PORT: u16 = 2888;
 /// The port of a follower that observers dial.
 pub(crate) const OBSERVERS_PORT: u16 = 2889;
 pub(crate) const DATA: &str = "/data";
@@ -45,10 +46,14 @@ pub(crate) struct Draw {
     pub(crate) read_only: bool,
     /// Whether there are nodes with access control lists. (With lists of servers, there is no check.)
     pub(crate) guards: bool,
+    /// What lists of servers are like.
+    pub(crate) shape: Shape,
+    /// Decides about the first list's groups.
+    groups: u64,
 }
 
 impl Draw {
-    pub(crate) fn new(seed: u64, random: &mut Random) -> Self {
+    pub(crate) fn new(seed: u64, servers: ServerId, random: &mut Random) -> Self {
         let relays = seed / 4 % 2 == 1;
         let reconfigures = random.below(3) == 0;
         Self {
@@ -61,6 +66,8 @@ impl Draw {
             relays,
             read_only: random.below(2) == 0,
             guards: !reconfigures && random.below(2) == 0,
+            shape: Shape { grouped: servers > 3 && random.below(3) == 0, moves: reconfigures && random.below(2) == 0 },
+            groups: random.next_u64(),
         }
     }
 
@@ -76,6 +83,8 @@ impl Draw {
             relays: false,
             read_only: false,
             guards: false,
+            shape: Shape::default(),
+            groups: 0,
         }
     }
 
@@ -95,8 +104,10 @@ impl Draw {
             false => "observer.election.DelayMs=0\n".to_owned(),
         };
         let reconfig = if self.reconfigures { "reconfigEnabled=true\nskipACL=yes\n" } else { "" };
+        // Else it stands in the server's line.
+        let client = if self.shape.moves { "" } else { "clientPort=2181\n" };
         format!(
-            "tickTime={TICK_MS}\ninitLimit=6\nsyncLimit=4\ndataDir={DATA}\nclientPort=2181\nmaxClientCnxns=0\n\
+            "tickTime={TICK_MS}\ninitLimit=6\nsyncLimit=4\ndataDir={DATA}\n{client}maxClientCnxns=0\n\
              preAllocSize=4\n4lw.commands.whitelist=srvr\nsnapCount={}\n{reconfig}{relays}\
              localSessionsEnabled={}\nlocalSessionsUpgradingEnabled=true\n",
             self.snapshot_count, self.local_sessions
@@ -113,19 +124,17 @@ pub(crate) fn one_of<T: Copy, const N: usize>(random: &mut Random, of: [T; N]) -
 fn zoo_cfg(id: ServerId, servers: ServerId, draw: &Draw) -> String {
     let mut text = draw.zoo_cfg();
     // One server alone is no ensemble.
-    for other in (1..=servers).filter(|_| servers > 1) {
-        let is_observer = other > servers - draw.observers(servers);
-        text.push_str(&format!("server.{other}={}\n", line(other, !is_observer)));
-        if is_observer && other == id {
-            text.push_str("peerType=observer\n");
-        }
+    let others = (1..=servers).filter(|_| servers > 1);
+    let is_voter = |id: ServerId| id <= servers - draw.observers(servers);
+    let listed: Vec<_> = others.map(|other| (other, is_voter(other), 0)).collect();
+    for line in draw.shape.lines(&listed, &mut Random::from_seed(draw.groups)) {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    if !is_voter(id) {
+        text.push_str("peerType=observer\n");
     }
     text
-}
-
-/// A server in a list.
-pub(crate) fn line(id: ServerId, votes: bool) -> String {
-    format!("s{id}:{QUORUM_PORT}:3888:{}", if votes { "participant" } else { "observer" })
 }
 
 /// Puts the files of server `id` of `servers` on its disk.
@@ -143,7 +152,7 @@ pub(crate) fn install(disk: &MemDisk, id: ServerId, servers: ServerId, draw: &Dr
 pub(crate) fn rejoin(disk: &MemDisk, id: ServerId, list: &str, draw: &Draw) -> io::Result<()> {
     let own = match list.contains(&format!("server.{id}=")) {
         true => String::new(),
-        false => format!("server.{id}={}\n", line(id, false)),
+        false => format!("server.{id}={}\n", draw.shape.line(id, false, 0)),
     };
     let text = format!("{}{list}\n{own}", draw.zoo_cfg());
     disk.replace(Path::new(ZOO_CFG), text.as_bytes(), &Slow::allowed())

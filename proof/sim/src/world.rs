@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Result as SetUp;
 use base::{Disk, Random, Slow};
 use bytes::Bytes;
+use config::zookeeper::HostPort;
 use zk_node::{ConnectionId, Effect, Effects, Event, Level, LinkEffect, LinkEvent, LinkId, PeerPort, StopReason};
 
 use crate::client::{Client, Wish, is_reconfig};
@@ -15,12 +16,19 @@ use crate::invariants::{Onlooker, Verdict};
 use crate::network::{CLIENTS, End, Handle, Heard, Network, NetworkEvent, Node};
 use crate::run::Plan;
 use crate::server::Machine;
-use crate::settings::{self, Draw, LOG_DIR, OBSERVERS_PORT, QUORUM_PORT, ServerId};
+use crate::settings::{self, Draw, LOG_DIR, ServerId};
 
 const MS: u64 = 1000;
 const POLL_US: u64 = 50 * MS;
 /// Names of connections that only ask `srvr`.
 const ASKING: u64 = 1 << 40;
+
+/// A port that is dialled.
+#[derive(Clone, Copy, Debug)]
+enum Port {
+    OfPeers(u16),
+    OfClients(u16),
+}
 
 /// What happens at a time.
 #[derive(Debug)]
@@ -36,7 +44,7 @@ enum Happening {
     Dial {
         from: End,
         to: Node,
-        port: Option<PeerPort>,
+        port: Port,
         until_us: u64,
     },
     Dialled {
@@ -75,7 +83,7 @@ impl World {
     pub(crate) fn new(plan: &Plan, clients: u64) -> SetUp<Self> {
         let Plan { seed, servers, faults_ms, only, tells } = *plan;
         let mut random = Random::from_seed(seed);
-        let draw = Draw::new(seed, &mut random);
+        let draw = Draw::new(seed, servers, &mut random);
         let mut machines = BTreeMap::new();
         for id in 1..=servers {
             machines.insert(id, Machine::new(id, servers, draw, &mut random)?);
@@ -95,6 +103,9 @@ impl World {
             only,
             tells,
         };
+        if draw.shape.grouped {
+            world.onlooker.count("groups");
+        }
         for id in 1..=servers {
             let after_us = world.random.below(300 * MS);
             world.at(after_us, Happening::Start(id));
@@ -303,10 +314,15 @@ impl World {
                         }
                     }
                 }
-                // Who comes there all the same is turned away.
-                Effect::ServePeers { port: PeerPort::Observers, .. } => {}
-                Effect::ServeClients(_) | Effect::ServePeers { .. } => {
-                    return Err("a server has another address".into());
+                Effect::ServePeers { port, addresses } => {
+                    if port != PeerPort::Observers {
+                        self.onlooker.count("peers' port moved");
+                    }
+                    self.machine(id).listen_to_peers(port, &addresses);
+                }
+                Effect::ServeClients(address) => {
+                    self.onlooker.count("clients' port moved");
+                    self.machine(id).client_port = address.port;
                 }
                 Effect::Log(line) => self.logged(id, line.level, line.logger, &line.message)?,
                 Effect::Stop(reason) => return self.stopped(id, &reason),
@@ -323,13 +339,14 @@ impl World {
         let end = |link| End { node: id, boot, handle: Handle::Link(link) };
         match effect {
             LinkEffect::Dial { link, addresses, timeout_ms } => {
-                let address = addresses.first().map(|address| (address.host.trim_start_matches('s'), address.port));
-                let to = address.and_then(|(host, _)| host.parse().ok()).unwrap_or(0);
-                let port = Some(match address.map(|(_, port)| port) {
-                    Some(QUORUM_PORT) => PeerPort::Quorum,
-                    Some(OBSERVERS_PORT) => PeerPort::Observers,
-                    _ => PeerPort::Election,
-                });
+                let known = |address: &HostPort| address.host.trim_start_matches('s').parse::<Node>().unwrap_or(0);
+                let listens = |address: &&HostPort| {
+                    self.machines.get(&known(address)).is_some_and(|to| to.peer_ports.contains_key(&address.port))
+                };
+                // All are tried.
+                let address = addresses.iter().find(listens).or(addresses.first());
+                let (to, port) = address.map_or((0, 0), |address| (known(address), address.port));
+                let port = Port::OfPeers(port);
                 let until_us = self.now_us + timeout_ms.saturating_mul(MS);
                 let after_us = Network::delay(&mut self.random);
                 self.at(after_us, Happening::Dial { from: end(link), to, port, until_us });
@@ -390,16 +407,20 @@ impl World {
 
     // Connections.
 
-    fn dial_arrives(&mut self, from: End, to: Node, port: Option<PeerPort>, until_us: u64) {
-        let refused = match self.machines.get(&to) {
-            _ if !self.network.passes(from.node, to) => {
-                let wait_us = until_us.saturating_sub(self.now_us).max(1);
-                return self.at(wait_us, Happening::Dialled { from, refused: Some("timed out") });
-            }
-            Some(machine) if machine.is_up() => None,
-            _ => Some("refused"),
-        };
-        if refused.is_none() && self.is_there(from) {
+    fn dial_arrives(&mut self, from: End, to: Node, port: Port, until_us: u64) {
+        if !self.network.passes(from.node, to) {
+            let wait_us = until_us.saturating_sub(self.now_us).max(1);
+            return self.at(wait_us, Happening::Dialled { from, refused: Some("timed out") });
+        }
+        let machine = self.machines.get(&to).filter(|machine| machine.is_up());
+        let open = machine.and_then(|machine| match port {
+            Port::OfClients(port) => (machine.client_port == port).then_some(None),
+            Port::OfPeers(port) => machine.peer_ports.get(&port).map(|port| Some(*port)),
+        });
+        let refused = if open.is_none() { Some("refused") } else { None };
+        if let Some(port) = open
+            && self.is_there(from)
+        {
             let mut random = Random::from_seed(self.random.next_u64());
             let machine = self.machine(to);
             machine.accepted += 1;
@@ -520,7 +541,8 @@ impl World {
                 Wish::Dial(server) => {
                     let after_us = Network::delay(&mut self.random);
                     let until_us = self.now_us + 300 * MS;
-                    self.at(after_us, Happening::Dial { from: end, to: server, port: None, until_us });
+                    let port = Port::OfClients(self.machine(server).client_port);
+                    self.at(after_us, Happening::Dial { from: end, to: server, port, until_us });
                 }
                 Wish::Send(bytes) => {
                     // A list is on its way for some milliseconds: that is when things should go wrong.

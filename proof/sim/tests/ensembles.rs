@@ -69,8 +69,17 @@ const USUAL: [&str; 33] = [
 ];
 
 /// Of runs in which clients change the list of servers.
-const RECONFIGURED: [&str; 7] =
-    ["reconfigured", "list in force", "appointed", "becomes an observer", "gets a vote", "is left out", "rejoin"];
+const RECONFIGURED: [&str; 9] = [
+    "reconfigured",
+    "list in force",
+    "appointed",
+    "becomes an observer",
+    "gets a vote",
+    "is left out",
+    "rejoin",
+    "peers' port moved",
+    "clients' port moved",
+];
 
 #[test]
 fn three_servers_and_nothing_goes_wrong() {
@@ -86,7 +95,7 @@ fn three_servers() {
 fn five_servers() {
     let seen = seeds(5, FAULTS_MS, 120);
     assert_seen(&seen, &USUAL);
-    assert_seen(&seen, &["observes"]);
+    assert_seen(&seen, &["observes", "groups"]);
     assert_seen(&seen, &RECONFIGURED);
 }
 
