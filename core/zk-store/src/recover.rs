@@ -230,12 +230,23 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Refuses to cut a file where a record behind the cut is whole, unless it is known that nothing there was synced.
+    /// Refuses to cut a file where something is known to have been synced behind the cut, or where a record behind it is whole, unless it is
+    /// known that nothing there was synced.
     fn check_tail(&mut self, found: &Found) -> Result<(), StoreError> {
         let position = found.end.position();
         let mut reader = LogReader::open(self.disk, &found.path)?;
-        let Some(record) = reader.find_record_behind(position, self.recovery.last_zxid)? else { return Ok(()) };
-        match synced_position(self.disk, self.log_dir, found.first_zxid) {
+        let synced = synced_position(self.disk, self.log_dir, found.first_zxid);
+        let Some(record) = reader.find_record_behind(position, self.recovery.last_zxid)? else {
+            // Who cuts history back leaves no byte there.
+            return match synced {
+                Some(synced) if synced > position && position < found.file_len => {
+                    let reason = format!("it breaks off there, and was synced up to byte {synced}");
+                    Err(corrupt(&found.path, position, reason))
+                }
+                _ => Ok(()),
+            };
+        };
+        match synced {
             Some(synced) if synced <= position => {
                 let (path, zxid) = (found.path.display(), record.zxid);
                 self.recovery

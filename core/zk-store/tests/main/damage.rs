@@ -70,6 +70,20 @@ fn a_sector_lost_before_synced_records_is_an_error() {
     assert!(matches!(store.recover(), Err(StoreError::Corrupt { .. })));
 }
 
+/// It looks like one that a crash has torn; but it was synced.
+#[test]
+fn a_rotten_length_of_the_last_record_is_an_error() {
+    for (preallocation, mask) in [(0, 0x01), (16 << 10, 0x01), (16 << 10, 0x40)] {
+        let store = written(3, 100, preallocation);
+        let last = 16 + 2 * ((file(&written(3, 100, 0).disk, in_dir("log.1")).len() as u64 - 16) / 3);
+        store.disk.rot(&in_dir("log.1"), last + 10, mask).unwrap();
+        let before = file(&store.disk, in_dir("log.1"));
+        let refused = store.recover();
+        assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{preallocation} {mask}: {refused:?}");
+        assert!(file(&store.disk, in_dir("log.1")) == before);
+    }
+}
+
 #[test]
 fn padding_is_not_read() {
     let store = written(3, 100, 1 << 40);
