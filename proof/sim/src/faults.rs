@@ -38,10 +38,12 @@ pub enum Fault {
     FailedDisk,
     /// A disk is full soon.
     FullDisk,
+    /// A byte of a file changes while its server is off.
+    Rot,
 }
 
 /// All of them, by name, and how often each is drawn.
-const FAULTS: [(Fault, &str, u64); 13] = [
+const FAULTS: [(Fault, &str, u64); 14] = [
     (Fault::Power, "power", 3),
     (Fault::Kill, "kill", 2),
     (Fault::Stop, "stop", 1),
@@ -55,6 +57,7 @@ const FAULTS: [(Fault, &str, u64); 13] = [
     (Fault::Client, "client", 1),
     (Fault::FailedDisk, "failed-disk", 1),
     (Fault::FullDisk, "full-disk", 1),
+    (Fault::Rot, "rot", 1),
 ];
 /// How often the network heals, among them.
 const HEALS: u64 = 3;
@@ -140,15 +143,16 @@ impl World {
             }
             Fault::FailedDisk => self.fail_disk(id),
             Fault::FullDisk => self.fill_disk(id),
+            Fault::Rot => self.let_rot(id),
         }
     }
 
-    fn noted(&mut self, what: &'static str, text: impl FnOnce() -> String) {
+    pub(crate) fn noted(&mut self, what: &'static str, text: impl FnOnce() -> String) {
         self.onlooker.count(what);
         self.tell(|| format!("--- {}", text()));
     }
 
-    fn crash(&mut self, id: ServerId, power_is_off: bool) {
+    pub(crate) fn crash(&mut self, id: ServerId, power_is_off: bool) {
         if !self.machine(id).is_up() {
             return;
         }
@@ -159,7 +163,7 @@ impl World {
         self.start_later(id, after_us);
     }
 
-    fn stop(&mut self, id: ServerId) {
+    pub(crate) fn stop(&mut self, id: ServerId) {
         self.noted("asked to stop", || format!("server {id} is asked to stop"));
         self.happened(id, zk_node::Event::Stop);
     }

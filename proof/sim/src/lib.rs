@@ -6,7 +6,7 @@
 //! |---|---|
 //! | what is run, and in which phases | [`run()`] |
 //! | servers, time, who hears what | `world` |
-//! | what goes wrong | `faults` |
+//! | what goes wrong | `faults`, `rot` |
 //! | connections | `network` |
 //! | lists of servers | `lists` |
 //! | what clients do, and see | `client` |
@@ -22,6 +22,7 @@ mod faults;
 mod invariants;
 mod lists;
 mod network;
+mod rot;
 mod run;
 mod server;
 mod settings;

@@ -18,7 +18,7 @@ sim [--minutes N] [--servers N | --brokers N] [--seed FIRST] [--seeds COUNT] [--
   --seeds      so many seeds
   --faults-ms  how long things go wrong in a run (5000)
   --only       of what goes wrong, this alone: power kill stop cut split break slow-network slow-disk stall clock client
-               failed-disk full-disk; of clusters: kill power stop cut cut-zookeeper break slow-network slow-disk stall clock server
+               failed-disk full-disk rot; of clusters: kill power stop cut cut-zookeeper break slow-network slow-disk stall clock server
                failed-disk full-disk
   --tell       prints what happens
 ";

@@ -64,6 +64,9 @@ fn go_through(world: &mut World, plan: Plan) -> Verdict {
     step_until(world, faults_us)?;
     world.heal();
     progress(world)?;
+    if world.gets_new_disk() {
+        progress(world)?;
+    }
     for what in ["global session expired", "other error"] {
         if plan.faults_ms == 0 && world.onlooker.seen.contains_key(what) {
             return Err(format!("nothing went wrong, but {what}"));
@@ -100,7 +103,10 @@ fn progress(world: &mut World) -> Verdict {
         let modes = || world.machines.values().map(|machine| (machine.id, &machine.mode));
         let state = State {
             leaders: modes().filter(|(_, mode)| mode.as_ref().is_some_and(|(mode, _)| mode == "leader")).count(),
-            missing: modes().filter(|(_, mode)| !serves(mode.as_ref())).map(|(id, _)| id).collect(),
+            missing: modes()
+                .filter(|(id, mode)| !serves(mode.as_ref()) && !world.refuses(*id))
+                .map(|(id, _)| id)
+                .collect(),
             waiting: world
                 .clients
                 .iter()
@@ -137,10 +143,19 @@ fn look_at_what_is_left(world: &mut World) -> Verdict {
     let mut trees: BTreeMap<ServerId, Tree> = BTreeMap::new();
     let mut lists = BTreeMap::new();
     for id in ids(world) {
-        logs.insert(id, world.read_log(id)?);
+        let log = world.read_log(id)?;
         world.process_ends(id, true);
+        let is_rotten = world.is_rotten(id);
         let machine = world.machine(id);
-        trees.insert(id, tree::recovered(machine)?);
+        match tree::recovered(machine) {
+            Ok(tree) => drop(trees.insert(id, tree)),
+            // It would not start again, which is right.
+            Err(_) if is_rotten => {}
+            Err(error) => return Err(error),
+        }
+        if !is_rotten {
+            logs.insert(id, log);
+        }
         if machine.draw.reconfigures {
             let waits = matches!(machine.disk.metadata(Path::new(NEXT_LIST)), Ok(Some(_)));
             lists.insert(id, lists::Found { list: settings::list(&machine.disk), waits });

@@ -40,6 +40,8 @@ pub(crate) struct Machine {
     /// Where it listens for other servers, and for clients.
     pub(crate) peer_ports: BTreeMap<u16, PeerPort>,
     pub(crate) client_port: u16,
+    /// It was asked to stop, and has written everything.
+    pub(crate) ended_well: bool,
 }
 
 impl Machine {
@@ -65,6 +67,7 @@ impl Machine {
             accepted: 0,
             peer_ports: BTreeMap::new(),
             client_port: 0,
+            ended_well: false,
         })
     }
 
@@ -103,6 +106,7 @@ impl Machine {
     /// The process is gone.
     pub(crate) fn end(&mut self) {
         self.server = None;
+        self.ended_well = false;
         self.lanes = [VecDeque::new(), VecDeque::new()];
         self.inbox.clear();
         (self.wake_us, self.stalled_us, self.mode, self.has_turn) = (None, 0, None, false);

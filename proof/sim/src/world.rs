@@ -14,6 +14,7 @@ use crate::client::{Client, Wish, is_reconfig};
 use crate::faults::Fault;
 use crate::invariants::{Onlooker, Verdict};
 use crate::network::{CLIENTS, End, Handle, Heard, Network, NetworkEvent, Node};
+use crate::rot::Rot;
 use crate::run::Plan;
 use crate::server::Machine;
 use crate::settings::{self, Draw, LOG_DIR, ServerId};
@@ -77,6 +78,8 @@ pub(crate) struct World {
     pub(crate) only: Option<Fault>,
     /// Whether what happens is printed.
     pub(crate) tells: bool,
+    /// The one server of a run whose disk rots.
+    pub(crate) rot: Option<Rot>,
 }
 
 impl World {
@@ -102,6 +105,7 @@ impl World {
             faults_until_us: faults_ms * MS,
             only,
             tells,
+            rot: None,
         };
         if draw.shape.grouped {
             world.onlooker.count("groups");
@@ -186,15 +190,17 @@ impl World {
     pub(crate) fn start(&mut self, id: ServerId) -> Verdict {
         let now_us = self.now_us;
         let mut random = Random::from_seed(self.random.next_u64());
-        let machine = self.machine(id);
-        if machine.is_up() {
+        if self.machine(id).is_up() || self.refuses(id) {
             return Ok(());
         }
+        self.rots(id)?;
+        let machine = self.machine(id);
         machine.disk.heal();
         machine.disk.set_free_bytes(None);
         machine.disk_failed = false;
         let config = self.load(id)?;
-        let effects = self.machine(id).start(config, now_us, &mut random)?;
+        let started = self.machine(id).start(config, now_us, &mut random);
+        let Some(effects) = self.started_on_rot(id, started)? else { return Ok(()) };
         self.tell(|| format!("server {id} starts"));
         self.onlooker.count("start");
         self.carry_out(id, effects)?;
@@ -372,7 +378,7 @@ impl World {
             let (log, disk) = (self.read_log(id)?, self.machine(id).disk.clone());
             self.onlooker.read_only.started(&log, &disk);
         }
-        match level == Level::Error && !self.machine(id).disk_failed {
+        match level == Level::Error && !self.machine(id).disk_failed && !self.is_rotten(id) {
             true => Err(format!("server {id} logs an error: {message}")),
             false => Ok(()),
         }
@@ -381,12 +387,14 @@ impl World {
     fn stopped(&mut self, id: ServerId, reason: &StopReason) -> Verdict {
         self.tell(|| format!("server {id} stops: {reason:?}"));
         let disk_failed = self.machine(id).disk_failed;
-        let is_expected = *reason == StopReason::Requested || disk_failed;
+        let is_expected = *reason == StopReason::Requested || disk_failed || self.is_rotten(id);
+        let is_orderly = *reason == StopReason::Requested && !disk_failed;
         if !is_expected {
             return Err(format!("server {id} stops by itself: {reason:?}"));
         }
         self.onlooker.count("stop");
         self.process_ends(id, disk_failed);
+        self.machine(id).ended_well = is_orderly;
         let after_us = self.random.below(800 * MS);
         self.start_later(id, after_us);
         Ok(())
@@ -644,8 +652,9 @@ impl World {
         let machine = self.machine(id);
         let disk = machine.disk.clone();
         let dir = Path::new(LOG_DIR);
+        let damaged = self.rot.as_ref().filter(|rot| rot.server == id).and_then(|rot| rot.path.clone());
         match disk.metadata(dir) {
-            Ok(Some(_)) => self.onlooker.history.read(id, &disk, dir),
+            Ok(Some(_)) => self.onlooker.history.read(id, &disk, dir, damaged.as_deref()),
             _ => Ok(crate::invariants::one_history::Log::new()),
         }
     }

@@ -32,7 +32,7 @@ fn assert_seen(seen: &Seen, what: &[&str]) {
     }
 }
 
-const USUAL: [&str; 33] = [
+const USUAL: [&str; 36] = [
     "DIFF",
     "TRUNC",
     "SNAP",
@@ -66,6 +66,9 @@ const USUAL: [&str; 33] = [
     "session goes on to read",
     "allowed",
     "forbidden",
+    "rot",
+    "refuses a damaged disk",
+    "starts on a damaged disk",
 ];
 
 /// Of runs in which clients change the list of servers.

@@ -22,15 +22,27 @@ pub(crate) struct OneHistory {
 pub(crate) type Log = BTreeMap<i64, TxnEntry>;
 
 impl OneHistory {
-    /// Reads a server's log as it is now.
-    pub(crate) fn read(&mut self, server: ServerId, disk: &MemDisk, dir: &Path) -> Result<Log, String> {
+    /// Reads a server's log as it is now. A file that was `damaged` is read as far as its checksums are right.
+    pub(crate) fn read(
+        &mut self,
+        server: ServerId,
+        disk: &MemDisk,
+        dir: &Path,
+        damaged: Option<&Path>,
+    ) -> Result<Log, String> {
         let failed = |error: &dyn std::fmt::Display| format!("the log of server {server} can't be read: {error}");
         let mut log = Log::new();
         for entry in disk.list(dir).unwrap_or_default() {
             let Some(FileName::Log(_)) = FileName::parse(&entry.name) else { continue };
             let path = dir.join(&entry.name);
             let mut reader = LogReader::open(disk, &path).map_err(|error| failed(&error))?;
-            while let Ok(record) = reader.read_next().map_err(|error| failed(&error))? {
+            loop {
+                let record = match reader.read_next() {
+                    Ok(Ok(record)) => record,
+                    Ok(Err(_)) => break,
+                    Err(_) if damaged == Some(&path) => break,
+                    Err(error) => return Err(failed(&error)),
+                };
                 let known = self.ever.entry(record.zxid).or_insert_with(|| record.payload.clone());
                 if *known != record.payload {
                     return Err(format!(
