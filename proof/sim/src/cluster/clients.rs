@@ -64,7 +64,7 @@ impl Client {
             users.push(User::Producer(Box::new(Writing::new(index, index == 0, brokers, random.next_u64())?)));
         }
         for index in 0..draw.pipelining {
-            users.push(User::Pipelining(Box::new(Pipelining::new(index, brokers, random.next_u64())?)));
+            users.push(User::Pipelining(Box::new(Pipelining::new(index, brokers, draw.hesitates, random.next_u64())?)));
         }
         users.push(User::Committer(Box::new(Committing::new(0, brokers, random.next_u64())?)));
         if draw.administered {

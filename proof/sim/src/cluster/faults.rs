@@ -87,7 +87,8 @@ impl World {
     /// In some runs a power loss is the first thing that goes wrong: all has been well up to then.
     pub(super) fn power_loss_first(&mut self) {
         let id = 1 + self.random.below(self.machines.len() as u64) as BrokerId;
-        if self.only.is_none_or(|only| only == Fault::Power) && self.chance(5) {
+        let chance = if self.draw.strikes_office { 1 } else { 5 };
+        if self.only.is_none_or(|only| only == Fault::Power) && self.chance(chance) {
             self.administrator_rests(true);
             self.power = PowerLoss::Awaited(id, self.now_us.saturating_sub(CALM_US / 2));
         }
@@ -100,6 +101,7 @@ impl World {
             PowerLoss::None => self.fault(),
             PowerLoss::Awaited(id, _) if !is_well => self.power = PowerLoss::Awaited(id, self.now_us),
             PowerLoss::Past(_) if !is_well => self.power = PowerLoss::Past(self.now_us),
+            PowerLoss::Awaited(..) if self.draw.strikes_office && !self.office_leads() => {}
             PowerLoss::Awaited(id, since_us) if self.now_us >= since_us + CALM_US => {
                 self.power = PowerLoss::Past(self.now_us);
                 self.power_goes_off(id);
@@ -177,6 +179,13 @@ impl World {
         }
     }
 
+    /// Whether the broker that holds the office leads a partition.
+    fn office_leads(&self) -> bool {
+        let controller = self.clients.iter().find_map(Client::controller).unwrap_or(-1);
+        let partitions = self.clients.iter().filter_map(Client::partitions).flatten();
+        partitions.into_iter().any(|(_, partition)| partition.leader == controller)
+    }
+
     fn await_power_loss(&mut self, id: BrokerId) {
         if self.machine(id).syncs_failed {
             return;
@@ -193,7 +202,7 @@ impl World {
     /// before the others have found a moment to look who lives: for less than their sessions live they stand still.
     fn power_goes_off(&mut self, id: BrokerId) {
         let controller = self.clients.iter().find_map(Client::controller).unwrap_or(id);
-        let is_office = self.chance(2);
+        let is_office = self.draw.strikes_office || self.chance(2);
         if is_office && self.machines.get(&controller).is_some_and(|machine| machine.is_up() && !machine.syncs_failed) {
             self.noted("office off", || {
                 format!("the power of broker {controller} goes off for a moment, and others stand still")

@@ -54,6 +54,8 @@ pub(crate) struct Draw {
     pub(crate) insync_min: u32,
     /// Log directories of each broker.
     directories: usize,
+    /// Sessions of members last longer than a rebalance: one that stands still stays in the group, in the generation of before.
+    pub(crate) long_sessions: bool,
     /// Clients that keep much under way.
     pub(crate) pipelining: u64,
     /// Whether somebody makes and deletes topics.
@@ -66,6 +68,10 @@ pub(crate) struct Draw {
     /// Whether brokers are left alone until they note regularly how far their logs are durable.
     pub(crate) waits: bool,
     pub(crate) deletion: Deletion,
+    /// Clients that keep much under way take their time before they send again what they are in doubt of: leaders change meanwhile.
+    pub(crate) hesitates: bool,
+    /// The power that goes off is that of a broker that holds the office and leads.
+    pub(crate) strikes_office: bool,
     /// Members of the group; 0 if there is none.
     pub(crate) members: u64,
     /// Whether they have names (static members).
@@ -90,6 +96,8 @@ impl Draw {
         let statics = more.below(2) == 0 && matches!(protocol, "2.7" | "2.6");
         let none = Deletion::None;
         let deletion = one_of(more, [none, none, none, Deletion::ByRequest, Deletion::BySize, Deletion::ByTime]);
+        let (hesitates, strikes_office) = (more.below(3) == 0, more.below(4) == 0);
+        let long_sessions = more.below(2) == 0;
         let draw = Self {
             partitions: one_of(random, [1, 2, 4]),
             servers: one_of(random, [1, 1, 3]),
@@ -104,6 +112,9 @@ impl Draw {
             members,
             statics,
             deletion,
+            long_sessions,
+            hesitates,
+            strikes_office,
             segment_bytes: one_of(random, [500, 2_000, 20_000, 1_000_000]),
             fetchers: one_of(random, [1, 2]),
             lag_ms_max: one_of(random, [400, 1_500]),

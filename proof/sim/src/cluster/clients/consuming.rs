@@ -21,7 +21,7 @@ const STANDS_MS_MAX: u64 = 3_000;
 
 pub(in crate::cluster) struct Consuming {
     brokers: i32,
-    has_gaps: bool,
+    draw: Draw,
     pub(super) life: u64,
     pub(super) consumer: Consumer,
     role: Role,
@@ -62,12 +62,11 @@ impl Consuming {
     }
 
     fn new(role: Role, brokers: i32, draw: &Draw, seed: u64) -> Result<Self, ClientError> {
-        let consumer = Self::machine(&role, brokers, seed)?;
+        let consumer = Self::machine(&role, brokers, draw, seed)?;
         let held = BTreeMap::new();
-        let has_gaps = draw.deletes();
         Ok(Self {
             brokers,
-            has_gaps,
+            draw: *draw,
             life: 0,
             consumer,
             role,
@@ -79,15 +78,16 @@ impl Consuming {
         })
     }
 
-    fn machine(role: &Role, brokers: i32, seed: u64) -> Result<Consumer, ClientError> {
+    fn machine(role: &Role, brokers: i32, draw: &Draw, seed: u64) -> Result<Consumer, ClientError> {
         let bootstrap = bootstrap(brokers);
         let name = if let Role::Member(Some(name)) = role { name.as_str() } else { "" };
+        let (session_ms, poll_ms) = if draw.long_sessions { ("3000", "700") } else { ("1000", "2000") };
         let more = [
             ("group.id", GROUP),
             ("group.instance.id", name),
-            ("session.timeout.ms", "1000"),
+            ("session.timeout.ms", session_ms),
             ("heartbeat.interval.ms", "200"),
-            ("max.poll.interval.ms", "2000"),
+            ("max.poll.interval.ms", poll_ms),
             ("enable.auto.commit", "false"),
             ("auto.offset.reset", "earliest"),
             ("default.api.timeout.ms", "1500"),
@@ -284,7 +284,7 @@ impl Consuming {
         for record in records {
             let number = record.partition.partition;
             let Some(next) = self.held.get_mut(&number).and_then(|place| place.next.as_mut()) else { continue };
-            if record.offset != *next && (record.offset < *next || !self.has_gaps) {
+            if record.offset != *next && (record.offset < *next || !self.draw.deletes()) {
                 return Err(format!(
                     "a member that reads partition {number} got offset {} where {next} comes next",
                     record.offset
@@ -322,7 +322,7 @@ impl Consuming {
     }
 
     fn begin_again(&mut self, role: Role, random: &mut Random) -> Verdict {
-        let consumer = Self::machine(&role, self.brokers, random.next_u64());
+        let consumer = Self::machine(&role, self.brokers, &self.draw, random.next_u64());
         self.consumer = consumer.map_err(|error| error.to_string())?;
         self.role = role;
         self.life += 1;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use base::{Now, Random, Str};
+use base::{Monotonic, Now, Random, Str};
 use bytes::Bytes;
 use kafka_client::{Admin, AdminConfig, CallId, CallOptions, ClientError, Interest, To};
 use kafka_proto::messages::{init_producer_id, produce};
@@ -19,10 +19,14 @@ use crate::invariants::Verdict;
 const UNDER_WAY_MAX: usize = 5;
 const RECORDS_MAX: u64 = 3;
 const CALL_MS: u64 = 1_000;
+/// How long it waits at the most before it sends something again.
+const HESITATES_MS_MAX: u64 = 200;
 
 pub(in crate::cluster) struct Pipelining {
     index: u64,
     brokers: i32,
+    /// It waits for a while before it sends something again.
+    hesitates: bool,
     pub(super) life: u64,
     pub(super) admin: Admin,
     identity: Option<(i64, i16)>,
@@ -42,6 +46,8 @@ struct Lane {
     is_known: bool,
     /// Oldest first.
     under_way: VecDeque<Batch>,
+    /// Until when it waits with what it is in doubt of.
+    waits_until: Option<Monotonic>,
 }
 
 struct Batch {
@@ -55,10 +61,11 @@ struct Batch {
 }
 
 impl Pipelining {
-    pub(super) fn new(index: u64, brokers: i32, seed: u64) -> Result<Self, ClientError> {
+    pub(super) fn new(index: u64, brokers: i32, hesitates: bool, seed: u64) -> Result<Self, ClientError> {
         Ok(Self {
             index,
             brokers,
+            hesitates,
             life: 0,
             admin: machine(brokers, seed)?,
             identity: None,
@@ -98,12 +105,25 @@ impl Pipelining {
                 // Some at once, now and then.
                 let count = if !rests && random.below(60) == 0 { 1 + random.below(UNDER_WAY_MAX as u64) } else { 0 };
                 (0..count).for_each(|_| self.write(partition, random, onlooker));
-                if leader >= 0 {
+                if leader >= 0 && !self.hesitates_now(partition, now, random) {
                     self.send(partition, leader, identity, now)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether it waits before it sends again what it is in doubt of.
+    fn hesitates_now(&mut self, partition: i32, now: Now, random: &mut Random) -> bool {
+        let Some(lane) = self.lanes.get_mut(&partition).filter(|_| self.hesitates) else { return false };
+        let in_doubt = lane.under_way.iter().any(|batch| batch.is_in_doubt);
+        if !in_doubt || lane.under_way.iter().any(|batch| batch.call.is_some()) {
+            lane.waits_until = None;
+            return false;
+        }
+        let longest_ms = HESITATES_MS_MAX;
+        let until = *lane.waits_until.get_or_insert_with(|| now.monotonic.plus_ms(random.below(longest_ms)));
+        until > now.monotonic
     }
 
     fn identify(&mut self, now: Now) {
@@ -124,8 +144,8 @@ impl Pipelining {
 
     fn begin_again(&mut self, random: &mut Random, onlooker: &mut Onlooker) -> Verdict {
         onlooker.count("producer gone");
-        let Self { index, brokers, life, acknowledged, .. } = *self;
-        let fresh = Self::new(index, brokers, random.next_u64()).map_err(|error| error.to_string())?;
+        let Self { index, brokers, hesitates, life, acknowledged, .. } = *self;
+        let fresh = Self::new(index, brokers, hesitates, random.next_u64()).map_err(|error| error.to_string())?;
         *self = Self { life: life + 1, acknowledged, ..fresh };
         Ok(())
     }
