@@ -1,9 +1,9 @@
 """confluent-kafka (librdkafka): producers and a group of consumers that go on through whatever happens to the brokers, and keep
 books of what was acknowledged.
 
-traffic.py SERVERS TOPIC FOLDER RATE PRODUCERS MEMBERS: until standard input ends, producers write numbered records to the topic's partitions in turn,
+traffic.py SERVERS TOPIC FOLDER RATE PRODUCERS MEMBERS CODECS: until standard input ends, producers write numbered records to the topic's partitions in turn,
 so many a second each, those
-that are named, with commas between:
+that are named, with commas between, with as many codecs (`none`, `gzip`, `snappy`, `lz4`, `zstd`):
 
     idempotent  acks=all, exactly once           FOLDER/idempotent  PARTITION OFFSET NUMBER for each acknowledged record,
     all         acks=all, sent again if need be  FOLDER/all         in the order of the acknowledgements
@@ -24,7 +24,7 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-servers, topic, folder, rate, producers, kind = sys.argv[1:7]
+servers, topic, folder, rate, producers, kind, codecs = sys.argv[1:8]
 rate = float(rate)
 CONNECTION = {
     "bootstrap.servers": servers,
@@ -71,11 +71,11 @@ def guarded(run):
 
 
 class Writer:
-    def __init__(self, name):
+    def __init__(self, name, codec):
         self.name, self.sent, self.acknowledged, self.unplaced = name, 0, 0, []
         self.book = open(f"{folder}/{name}", "w", buffering=1)
         self.producer = Producer({
-            **CONNECTION, **SETTINGS[name], "linger.ms": 5, "message.timeout.ms": 0, "retry.backoff.ms": 50,
+            **CONNECTION, **SETTINGS[name], "compression.type": codec, "linger.ms": 5, "message.timeout.ms": 0, "retry.backoff.ms": 50,
             # What has waited for a leader must fit into a segment.
             "batch.size": 50000,
             # A broker that has just started knows no topic, until it is told: nothing is to be given up for that.
@@ -266,7 +266,7 @@ def begun():
 
 asking = Consumer({**CONNECTION, "group.id": "nobody"})
 partitions = len(asking.list_topics(topic, timeout=30).topics[topic].partitions)
-writers = [Writer(name) for name in producers.split(",")]
+writers = [Writer(*pair) for pair in zip(producers.split(","), codecs.split(","))]
 members = [Member(name) for name in ("first", "second")] if kind != "none" else []
 for one in writers + members:
     one.thread.start()

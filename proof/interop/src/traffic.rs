@@ -66,26 +66,37 @@ pub struct Account {
 impl Traffic {
     /// Begins on a topic that is there; returns when all producers have written and the group has read.
     pub fn begin(cluster: &Cluster, topic: &str) -> Result<Self> {
-        Self::begin_with(cluster, topic, &PRODUCERS, Members::Dynamic)
+        Self::begin_compressed(cluster, topic, ["none"; 3])
+    }
+
+    /// The same with a codec for each producer.
+    pub fn begin_compressed(cluster: &Cluster, topic: &str, codecs: [&str; 3]) -> Result<Self> {
+        Self::begin_with(cluster, topic, &PRODUCERS, Members::Dynamic, &codecs)
     }
 
     /// The same for messages of before 0.11: without the idempotent producer, and without the group, as librdkafka 2.6 takes the keys
     /// and values of such messages for nulls, from the original's brokers too.
     pub fn begin_with_old_messages(cluster: &Cluster, topic: &str) -> Result<Self> {
-        Self::begin_with(cluster, topic, &[ALL, ONE], Members::None)
+        Self::begin_with(cluster, topic, &[ALL, ONE], Members::None, &["none"; 2])
     }
 
     /// The same with members of the group that have names of their own (KIP-345).
     pub fn begin_with_static_members(cluster: &Cluster, topic: &str) -> Result<Self> {
-        Self::begin_with(cluster, topic, &PRODUCERS, Members::Static)
+        Self::begin_with(cluster, topic, &PRODUCERS, Members::Static, &["none"; 3])
     }
 
-    fn begin_with(cluster: &Cluster, topic: &str, producers: &[&'static str], members: Members) -> Result<Self> {
+    fn begin_with(
+        cluster: &Cluster,
+        topic: &str,
+        producers: &[&'static str],
+        members: Members,
+        codecs: &[&str],
+    ) -> Result<Self> {
         let books = cluster.path(&format!("books-{topic}"));
         fs::create_dir_all(&books)?;
         let mut command = python_command(SCRIPT)?;
         command.args([&cluster.servers(), topic]).arg(&books).arg(RATE.to_string());
-        command.arg(producers.join(",")).arg(format!("{members:?}").to_lowercase());
+        command.arg(producers.join(",")).arg(format!("{members:?}").to_lowercase()).arg(codecs.join(","));
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.stderr(fs::File::create(books.join("errors"))?).spawn()?;
         let told = BufReader::new(child.stdout.take().context("no standard output")?).lines();

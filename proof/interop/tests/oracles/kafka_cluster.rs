@@ -1,9 +1,11 @@
 //! Clusters of ours and of the JVM original, mixed, under load: what was acknowledged stays, whoever leads, controls, ends or
 //! comes back.
 
+use std::fs;
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use interop::{Cluster, Kind, Traffic};
+use interop::{Cluster, Kind, Traffic, binary, run};
 use kafka_proto::messages::find_coordinator;
 
 use Kind::{Ours, Theirs};
@@ -162,12 +164,12 @@ fn brokers_speak_as_newer_releases() {
 }
 
 /// The original's own test of an upgrade (`upgrade_test.py`): ZooKeeper is replaced, then each broker, which goes on to speak and write as the
-/// release that it came from; then each in turn speaks and writes as 2.7.
-fn are_upgraded(release: &str) {
+/// release that it came from; then each in turn speaks and writes as 2.7. The producers compress, each as one of its variants does.
+fn are_upgraded(release: &str, codecs: [&str; 3]) {
     let _alone = alone();
     let versions = |release| format!("inter.broker.protocol.version={release}\nlog.message.format.version={release}\n");
     let mut cluster = cluster([Theirs; 3], Theirs, &versions(release));
-    let traffic = Traffic::begin(&cluster, "t").unwrap();
+    let traffic = Traffic::begin_compressed(&cluster, "t", codecs).unwrap();
     cluster.zookeeper().stop(1).unwrap();
     cluster.zookeeper().start(1, Ours).unwrap();
     cluster.zookeeper().await_leader().unwrap();
@@ -184,11 +186,102 @@ fn are_upgraded(release: &str) {
     }
     let account = traffic.account(&mut cluster).unwrap();
     println!("{release}: {account:?}");
+    let log = segments(&cluster, 1, "t-0");
+    for codec in codecs {
+        assert!(log.contains(&format!(" compresscodec: {} ", codec.to_uppercase())), "{release}: no {codec}");
+    }
+}
+
+/// What `kafka-dump-log` tells of the batches in a broker's replica.
+fn segments(cluster: &Cluster, id: usize, folder: &str) -> String {
+    let dirs = cluster.log_dirs(id).unwrap();
+    let folder = dirs.iter().map(|dir| dir.join(folder)).find(|folder| folder.exists()).unwrap();
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().display().to_string());
+    let logs: Vec<_> = paths.filter(|path| path.ends_with(".log")).collect();
+    let mut command = Command::new(binary());
+    command.args(["kafka-dump-log", "--files", &logs.join(",")]);
+    run(&mut command, b"").unwrap().success().unwrap()
 }
 
 #[test]
 fn originals_are_upgraded_in_two_rounds() {
-    for release in ["0.11.0", "2.4"] {
-        are_upgraded(release);
+    are_upgraded("0.11.0", ["gzip", "lz4", "snappy"]);
+    are_upgraded("2.4", ["zstd", "none", "lz4"]);
+}
+
+/// The folders of a topic's replicas in a broker's log directories, but for those that are only left to be removed.
+fn folders(cluster: &Cluster, id: usize, topic: &str) -> Vec<String> {
+    let dirs = cluster.log_dirs(id).unwrap();
+    let names = dirs.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> =
+        names.filter(|name| name.starts_with(&format!("{topic}-")) && !name.ends_with("-delete")).collect();
+    names.sort();
+    names
+}
+
+fn tool(words: &[&str]) -> String {
+    run(Command::new(binary()).args(words), b"").unwrap().success().unwrap()
+}
+
+/// Gives a topic's partitions to these brokers, and waits until they have them and nobody else has a folder of it.
+fn moves(cluster: &mut Cluster, topic: &str, to: &[&[usize]]) {
+    let partitions: Vec<_> = to
+        .iter()
+        .enumerate()
+        .map(|(index, ids)| serde_json::json!({"topic": topic, "partition": index, "replicas": ids}))
+        .collect();
+    let plan = cluster.path("plan.json");
+    fs::write(&plan, serde_json::json!({"version": 1, "partitions": partitions}).to_string()).unwrap();
+    let (servers, plan) = (cluster.servers(), plan.display().to_string());
+    let words = ["kafka-reassign-partitions", "--bootstrap-server", &servers, "--reassignment-json-file", &plan];
+    tool(&[&words[..], &["--execute"]].concat());
+    let wanted: Vec<Vec<usize>> = to.iter().map(|ids| ids.to_vec()).collect();
+    let have_moved = |cluster: &Cluster| {
+        let places = (1..=3).all(|id| {
+            let held = (0..to.len()).filter(|index| to[*index].contains(&id));
+            folders(cluster, id, topic) == held.map(|index| format!("{topic}-{index}")).collect::<Vec<_>>()
+        });
+        Ok(places && cluster.assignment(topic)? == wanted)
+    };
+    cluster.wait("replicas to have moved", have_moved).unwrap();
+    cluster.await_in_sync(topic).unwrap();
+}
+
+/// Our controller has originals take up, give up and delete replicas.
+#[test]
+fn originals_do_as_our_controller_says() {
+    let _alone = alone();
+    let mut cluster = cluster([Ours, Theirs, Theirs], Ours, "");
+    let servers = cluster.servers();
+    let topics = ["kafka-topics", "--bootstrap-server", &servers, "--topic"];
+    assert!((1..=3).all(|id| folders(&cluster, id, "t") == ["t-0", "t-1", "t-2"]));
+    tool(&[&topics[..], &["t", "--delete"]].concat());
+    let is_gone = |cluster: &Cluster| {
+        let has_folders = (1..=3).any(|id| !folders(cluster, id, "t").is_empty());
+        Ok(!has_folders
+            && cluster.topics()?.is_empty()
+            && cluster.znodes()?.children("/admin/delete_topics")?.is_empty())
+    };
+    cluster.wait("a topic to be gone", is_gone).unwrap();
+
+    // The same name, on the originals alone; then it grows, and a partition of ours too.
+    cluster.create("t", &[&[2, 3], &[3, 2]]).unwrap();
+    let grown = "2:3,3:2,3:1,2:1";
+    tool(&[&topics[..], &["t", "--alter", "--partitions", "4", "--replica-assignment", grown]].concat());
+    cluster.wait("two more partitions", |cluster| Ok(cluster.assignment("t")?.len() == 4)).unwrap();
+    cluster.await_in_sync("t").unwrap();
+    let traffic = Traffic::begin(&cluster, "t").unwrap();
+    let rounds: [&[&[usize]]; 3] = [
+        &[&[3, 1], &[1, 2], &[2, 1], &[1, 3]],
+        &[&[1, 2], &[2, 3], &[1, 3], &[3, 2]],
+        &[&[2, 3], &[3, 2], &[3, 1], &[2, 1]],
+    ];
+    for to in rounds {
+        moves(&mut cluster, "t", to);
+        traffic.goes_on(&mut cluster, "moves").unwrap();
     }
+    assert_eq!(cluster.await_controller().unwrap(), 1);
+    let account = traffic.account(&mut cluster).unwrap();
+    println!("{account:?}");
 }
