@@ -86,7 +86,14 @@ impl Original {
 
     /// Runs one of the original tools.
     pub fn tool(class: &str, arguments: &[&str], input: &[u8]) -> Result<Finished> {
-        run(java()?.arg(class).args(arguments), input)
+        run(&mut Self::tool_command(class, arguments)?, input)
+    }
+
+    /// The same, to be started beside a test.
+    pub fn tool_command(class: &str, arguments: &[&str]) -> Result<Command> {
+        let mut command = java()?;
+        command.arg(class).args(arguments);
+        Ok(command)
     }
 
     /// The same with properties, `name=value`.

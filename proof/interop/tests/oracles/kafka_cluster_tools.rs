@@ -7,10 +7,14 @@
 //! both wait until nothing moves any more, but where a `+` stands in front. `wait` does that anywhere; `stop` and `start` are of broker
 //! 3. Left out are times, stacks of exceptions but for their messages, and what a client logs of its connections.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use interop::{Cluster, Finished, Kind, Original, OriginalTools, binary, run};
+use kafka_proto::ErrorCode;
+use kafka_proto::messages::fetch;
 use regex_lite::Regex;
 
 const CASES: [(&str, &str); 6] = [
@@ -36,6 +40,9 @@ const CLASSES: [(&str, &str); 10] = [
     ("kafka-verifiable-consumer", "org.apache.kafka.tools.VerifiableConsumer"),
 ];
 
+/// The broker that has another checksum than the others, and where it stands in a batch.
+const DIFFERS: usize = 2;
+const CHECKSUM: usize = 17;
 /// The broker that is stopped.
 const DOWN: usize = 3;
 /// How the originals' tools log.
@@ -222,4 +229,83 @@ fn the_tools_say_what_the_originals_say_on_a_cluster() {
         }
     }
     assert!(differences.is_empty(), "of {count} cases these differ:\n{differences}");
+}
+
+/// What the verification of replicas says up to a report, without times: it goes on until it is ended.
+fn verified(mut command: Command, last: &str) -> BTreeSet<String> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut told = BTreeSet::new();
+    // A report each moment: it has come to the end long before so many.
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().take(2000) {
+        let line = line.unwrap();
+        let (_, text) = line.split_once(": ").unwrap_or_else(|| panic!("no time in {line}"));
+        // The original may report before it has read all.
+        if text == last || !text.starts_with("max lag is ") {
+            told.insert(text.to_owned());
+        }
+        if text == last {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    told
+}
+
+/// What each broker tells of its replica to one who reads as the tool does: the leader's and the followers' the same.
+fn replicas_as_read(cluster: &Cluster) -> [fetch::ResponsePartition; 3] {
+    [1, 2, 3].map(|id| {
+        let partition = fetch::RequestPartition { partition_max_bytes: 1 << 20, ..Default::default() };
+        let topics = vec![fetch::RequestTopic { topic: "t".into(), partitions: vec![partition] }];
+        let request = fetch::Request { replica_id: -2, max_wait_ms: 100, min_bytes: 1, topics, ..Default::default() };
+        let mut answer = cluster.ask(id, &request, 11).unwrap();
+        answer.topics.remove(0).partitions.remove(0)
+    })
+}
+
+#[test]
+fn replicas_of_both_kinds_are_verified_as_by_the_original() {
+    let mut cluster = Cluster::new(3, &[Kind::Ours], "").unwrap();
+    cluster.start_all(&[Kind::Theirs, Kind::Ours, Kind::Ours]).unwrap();
+    cluster.create("t", &[&[1, 2, 3]]).unwrap();
+    let server = cluster.server(1).unwrap();
+    let records: String = (0..500).map(|number| format!("{number:0200}\n")).collect();
+    let mut producer = Command::new(binary());
+    producer.args(["kafka-console-producer", "--bootstrap-server", &server, "--topic", "t"]);
+    producer.args(["--request-required-acks", "all"]);
+    run(&mut producer, records.as_bytes()).unwrap().success().unwrap();
+    let have_all =
+        |cluster: &Cluster| Ok(replicas_as_read(cluster).iter().all(|replica| replica.high_watermark == 500));
+    cluster.wait("all replicas to know what is committed", have_all).unwrap();
+    let [first, second, third] = replicas_as_read(&cluster);
+    assert_eq!(first.error_code, ErrorCode::NONE);
+    assert_eq!([&second, &third], [&first; 2]);
+
+    let servers = cluster.servers();
+    let arguments = ["--broker-list", &servers, "--topic-white-list", "t", "--time", "-2", "--report-interval-ms", "1"];
+    let last = "max lag is 0 for partition t-0 at offset 500 among 1 partitions";
+    let told_alike = || {
+        let mut ours = Command::new(binary());
+        ours.arg("kafka-replica-verification").args(arguments).args(["--max-wait-ms", "100"]);
+        let mut theirs = Original::tool_command("kafka.tools.ReplicaVerificationTool", &arguments).unwrap();
+        theirs.args(["--max-wait-ms", "100"]);
+        let (ours, theirs) = (verified(ours, last), verified(theirs, last));
+        assert_eq!(ours, theirs);
+        theirs
+    };
+    assert_eq!(told_alike(), BTreeSet::from([last.to_owned(), "verification process is started.".to_owned()]));
+
+    // A replica of ours has another checksum in its first batch.
+    cluster.stop(DIFFERS).unwrap();
+    let folders = cluster.log_dirs(DIFFERS).unwrap().map(|dir| dir.join("t-0"));
+    let folder = folders.iter().find(|folder| folder.exists()).unwrap();
+    let log = folder.join("00000000000000000000.log");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[CHECKSUM] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    cluster.start(DIFFERS, Kind::Ours).unwrap();
+    cluster.await_brokers().unwrap();
+    cluster.await_in_sync("t").unwrap();
+    let told = told_alike();
+    assert!(told.iter().any(|line| line.contains("partition t-0 has unmatched checksum at offset ")), "{told:?}");
 }
