@@ -45,6 +45,11 @@ const STRANGERS_MAX: usize = 64;
 /// connection, perhaps the very one that it has just made.
 const CALL_BACK_MS: u64 = 200;
 
+/// With `multiAddress.enabled`: a link that has brought nothing for so long, and for so many messages, may end at an address that is
+/// gone. TCP would find that out in many minutes.
+const UNANSWERED_MS: u64 = 1000;
+const UNANSWERED_MAX: u32 = 3;
+
 /// Links that this server dials have the top bit set.
 const DIALLED: u64 = 1 << 63;
 
@@ -280,6 +285,8 @@ struct Peer {
     latest: Option<Bytes>,
     /// The link could not take it.
     is_behind: bool,
+    /// How many messages it was given since it brought something, and when the first.
+    unanswered: Option<(Monotonic, u32)>,
 }
 
 /// All election connections of one server.
@@ -325,7 +332,15 @@ impl Links {
         }
         let peer = self.peers.entry(to).or_default();
         peer.latest = Some(message.clone());
+        let (since, count) = peer.unanswered.unwrap_or((now, 0));
+        peer.unanswered = peer.up.map(|_| (since, count.saturating_add(1)));
+        let is_silent = count >= UNANSWERED_MAX && since.plus_ms(UNANSWERED_MS) <= now;
         match peer.up {
+            // Whichever of its addresses answers first is the next one.
+            Some(_) if is_silent && self.settings.is_multi_address => {
+                self.hang_up(to, effects);
+                self.dial(to, Vec::new(), now, effects);
+            }
             Some(link) => self.flush(link, effects),
             None if peer.asked_until.is_some_and(|until| now < until) => {}
             None => self.dial(to, Vec::new(), now, effects),
@@ -478,7 +493,7 @@ impl Links {
             link.stage = Stage::Up { peer: id, is_congested: false };
         }
         let peer = self.peers.entry(id).or_default();
-        (peer.up, peer.asked_until) = (Some(link), None);
+        (peer.up, peer.asked_until, peer.unanswered) = (Some(link), None, None);
         self.flush(link, effects);
     }
 
@@ -515,6 +530,9 @@ impl Links {
             }
             arrived.advance(4);
             effects.push(LinkEffect::Message { from: peer, bytes: arrived.split_to(len).freeze() });
+            if let Some(peer) = self.peers.get_mut(&peer) {
+                peer.unanswered = None;
+            }
         }
     }
 

@@ -136,6 +136,32 @@ fn all_addresses_are_told_if_so_set() {
 }
 
 #[test]
+fn a_link_that_brings_nothing_is_made_anew_where_there_may_be_another_address() {
+    for is_multi_address in [false, true] {
+        let mut two = Two::with(LinkSettings { is_multi_address, ..settings() });
+        two.send(1, "vote");
+        two.dialled(dial(0));
+        let vote = [sends(dial(0), frame(b"vote"))];
+        for _ in 0..4 {
+            assert_eq!(two.send(1, "vote"), vote, "an answer may be on its way");
+        }
+        two.receives(dial(0), &frame(b"answer"));
+        for wait_ms in [0, 300, 699] {
+            assert_eq!(two.send(1, "vote"), vote, "it has answered before these");
+            two.now = two.now.plus_ms(wait_ms);
+        }
+        assert_eq!(two.send(1, "vote"), vote, "too early to say");
+        two.now = two.now.plus_ms(1);
+        let again = [closes(dial(0), CloseReason::Replaced { peer: 1 }), dials(1, 1)];
+        assert_eq!(two.send(1, "vote"), if is_multi_address { &again[..] } else { &vote[..] });
+        if is_multi_address {
+            assert_eq!(two.dialled(dial(1)).len(), 2, "a greeting and the vote");
+            assert_eq!(two.send(1, "vote"), [sends(dial(1), frame(b"vote"))], "counted anew");
+        }
+    }
+}
+
+#[test]
 fn a_greater_number_is_asked_to_call_back() {
     let mut two = Two::new();
     assert_eq!(two.send(3, "vote"), [dials(0, 3)]);
