@@ -24,5 +24,5 @@ pub use net::{BindError, Connection, EventLoops, Framed, Handler, Limits, Listen
 pub use process::{StopSignal, StopSignals, raise_descriptor_limit};
 pub use system::System;
 pub use tls::ZooKeeperTls;
-pub use zookeeper::{PeerBindError, ZooKeeper, bind_peer_ports};
+pub use zookeeper::{BoundPeers, PeerBindError, ZooKeeper, bind_peer_ports};
 pub use zookeeper_settings::server_config as zookeeper_config;

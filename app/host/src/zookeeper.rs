@@ -23,8 +23,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use zk_node::{ConnectionId, Effect, Effects, Event, Lane, PeerPort, Server, ServerConfig, StartError, StopReason};
 
+pub use peers::{BoundPeers, PeerBindError, bind_peer_ports};
 use peers::{Happened, How, Peers};
-pub use peers::{PeerBindError, bind_peer_ports};
 use ports::{Port, Ports};
 
 use crate::logging::{Level, Log};

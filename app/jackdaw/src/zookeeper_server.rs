@@ -28,6 +28,8 @@ const INVALID_INVOCATION: i32 = 2;
 const DATA_DIR_UNAVAILABLE: i32 = 3;
 const QUORUM_PORT_UNAVAILABLE: i32 = 14;
 
+/// How often all addresses for other servers are tried before some of them are enough: as often as the original tries by itself.
+const BIND_TRIES_OF_SOME: i32 = 3;
 /// How long a taken port for other servers is waited for before each further try.
 const BIND_PAUSE: Duration = Duration::from_secs(1);
 
@@ -185,20 +187,16 @@ fn bind_peers(member: &MemberSettings, log: &Log) -> Result<Vec<(PeerPort, Liste
     log.write(Level::Info, PEER_LISTENER, format!("Election port bind maximum retries is {told}"));
     let mut tries = 0;
     loop {
-        let error = match bind_peer_ports(member) {
-            Ok(listeners) => {
-                for (_, listener) in listeners.iter().filter(|(port, _)| *port == PeerPort::Election) {
-                    let (id, address) = (member.id, listener.address());
-                    let text = format!("{id} is accepting connections now, my election bind port: {address}");
-                    log.write(Level::Info, PEER_LISTENER, text);
-                }
-                return Ok(listeners);
-            }
-            Err(error) => error,
-        };
+        let bound = bind_peer_ports(member);
+        let Some(error) = bound.failures.first() else { return Ok(with_bound_told(member, bound.listeners, log)) };
         log.write_with(Level::Error, PEER_LISTENER, "Exception while listening", Some(error.to_string()));
         tries += 1;
-        if tries == member.bind_tries_max {
+        let are_over = tries == member.bind_tries_max;
+        // A server with several addresses serves without one that does not come.
+        if bound.are_enough() && (are_over || tries >= BIND_TRIES_OF_SOME) {
+            return Ok(with_bound_told(member, bound.listeners, log));
+        }
+        if are_over {
             let text = format!(
                 "Leaving listener after {tries} errors. Use zookeeper.electionPortBindRetry property to increase retry count."
             );
@@ -207,6 +205,20 @@ fn bind_peers(member: &MemberSettings, log: &Log) -> Result<Vec<(PeerPort, Liste
         }
         std::thread::sleep(BIND_PAUSE);
     }
+}
+
+/// The listeners, once it is told where elections are held.
+fn with_bound_told(
+    member: &MemberSettings,
+    listeners: Vec<(PeerPort, Listener)>,
+    log: &Log,
+) -> Vec<(PeerPort, Listener)> {
+    for (_, listener) in listeners.iter().filter(|(port, _)| *port == PeerPort::Election) {
+        let (id, address) = (member.id, listener.address());
+        let text = format!("{id} is accepting connections now, my election bind port: {address}");
+        log.write(Level::Info, PEER_LISTENER, text);
+    }
+    listeners
 }
 
 /// Binds the clients' ports; an exit code and a message if that can't be.

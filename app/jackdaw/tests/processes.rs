@@ -446,6 +446,26 @@ fn a_zookeeper_that_cannot_start_ends_with_the_originals_codes() {
 
 /// As on a full disk: where a snapshot is to be written, it can't be.
 #[test]
+fn a_zookeeper_server_with_several_addresses_serves_at_those_that_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().display().to_string();
+    write(&dir.path().join("myid"), "1");
+    let [client, quorum, election] = [(); 3].map(|()| {
+        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        free.local_addr().unwrap().port()
+    });
+    // The second is nobody's: it is kept for texts.
+    let server = format!("server.1=127.0.0.1:{quorum}:{election}|192.0.2.1:{quorum}:{election}");
+    let lines =
+        "initLimit=5\nsyncLimit=5\nelectionPortBindRetry=2\nstandaloneEnabled=false\nmultiAddress.enabled=true\n";
+    let text = format!("dataDir={data}\nclientPort={client}\nclientPortAddress=127.0.0.1\n{lines}{server}\n");
+    let mut process = Process::start(&["zookeeper-server-start", &write(&dir.path().join("zoo.cfg"), &text)]);
+    process.await_line("Exception while listening");
+    process.await_line(&format!("my election bind port: 127.0.0.1:{election}"));
+    process.await_line("LEADING");
+}
+
+#[test]
 fn a_snapshot_that_cannot_be_written_at_the_start_ends_the_server_before_it_says_that_it_started() {
     const STARTED: &str = "started (org.apache.zookeeper.server.ZooKeeperServer)";
     let dir = tempfile::tempdir().unwrap();

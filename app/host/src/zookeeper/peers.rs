@@ -28,6 +28,9 @@ use crate::tls::PeersTls;
 /// Unsent bytes from which a link counts as congested, until half of them are gone.
 const CONGESTED: usize = 1 << 20;
 
+/// How long an address that has failed rests while another one is waited for.
+const REDIAL_PAUSE: Duration = Duration::from_millis(100);
+
 /// Why the ports for other servers could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerBindError {
@@ -44,23 +47,43 @@ pub enum PeerBindError {
     Bind(#[from] BindError),
 }
 
+/// What could be bound of the ports for other servers.
+#[derive(Debug, Default)]
+pub struct BoundPeers {
+    /// What comes to them waits until [`ZooKeeper::serve_peers`](crate::ZooKeeper::serve_peers).
+    pub listeners: Vec<(PeerPort, Listener)>,
+    /// One for each address that could not be bound.
+    pub failures: Vec<PeerBindError>,
+}
+
+impl BoundPeers {
+    /// Whether each port is open, at one of its addresses at least: the original serves with those.
+    pub fn are_enough(&self) -> bool {
+        let is_open = |port| self.listeners.iter().any(|(bound, _)| *bound == port);
+        is_open(PeerPort::Election) && is_open(PeerPort::Quorum)
+    }
+}
+
 /// Binds the ports of the server's own `server.N` line: its quorum and its election addresses, or the same ports of all
-/// addresses (`quorumListenOnAllIPs`). What comes to them waits until [`ZooKeeper::serve_peers`](crate::ZooKeeper::serve_peers).
-pub fn bind_peer_ports(settings: &MemberSettings) -> Result<Vec<(PeerPort, Listener)>, PeerBindError> {
-    let Some(own) = settings.ensemble.servers.get(&settings.id) else { return Ok(Vec::new()) };
-    let mut listeners = Vec::new();
+/// addresses (`quorumListenOnAllIPs`).
+pub fn bind_peer_ports(settings: &MemberSettings) -> BoundPeers {
+    let mut outcome = BoundPeers::default();
+    let Some(own) = settings.ensemble.servers.get(&settings.id) else { return outcome };
     for (port, addresses) in [(PeerPort::Election, &own.election), (PeerPort::Quorum, &own.quorum)] {
         // Several addresses may share a port, which all addresses of the machine have but once.
-        let mut bound = BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for address in bind_addresses(addresses, settings.listen_on_all_addresses) {
-            let resolved =
-                resolve(&address.host, address.port).map_err(|source| PeerBindError::Resolve { address, source })?;
-            if bound.insert(resolved) {
-                listeners.push((port, Listener::bind(resolved, None)?));
+            match resolve(&address.host, address.port) {
+                Ok(resolved) if !seen.insert(resolved) => {}
+                Ok(resolved) => match Listener::bind(resolved, None) {
+                    Ok(listener) => outcome.listeners.push((port, listener)),
+                    Err(error) => outcome.failures.push(error.into()),
+                },
+                Err(source) => outcome.failures.push(PeerBindError::Resolve { address, source }),
             }
         }
     }
-    Ok(listeners)
+    outcome
 }
 
 /// Where to listen for the addresses that the list of servers has.
@@ -260,7 +283,7 @@ impl Dialling {
 
     async fn connect(self) -> io::Result<(Transport, SocketAddr)> {
         let connected = async {
-            let (stream, host) = first(self.addresses).await?;
+            let (stream, host) = first(self.addresses, |address| dial(address.host, address.port)).await?;
             if self.how.keep_alive {
                 SockRef::from(&stream).set_keepalive(true)?;
             }
@@ -275,18 +298,35 @@ impl Dialling {
     }
 }
 
-/// The first of several addresses that answers; all are tried at once, since a dead one may take all of the time to fail.
-/// And as what it was written.
-async fn first(addresses: Vec<HostPort>) -> io::Result<(TcpStream, String)> {
-    let mut attempts = JoinSet::new();
-    for HostPort { host, port } in addresses {
-        attempts.spawn(async move { dial(host.clone(), port).await.map(|stream| (stream, host)) });
-    }
+/// The first of several addresses that answers, and as what it was written. All are tried at once, since a dead one may take all of the
+/// time to fail; meanwhile those that fail sooner are tried again: who has just been elected may not listen yet.
+async fn first<T, D>(addresses: Vec<HostPort>, dial: impl Fn(HostPort) -> D) -> io::Result<(T, String)>
+where
+    T: Send + 'static,
+    D: Future<Output = io::Result<T>> + Send + 'static,
+{
+    let attempt = |address: HostPort, pause: Option<Duration>| {
+        let dialling = dial(address.clone());
+        async move {
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            (dialling.await, address, pause.is_none())
+        }
+    };
+    let mut untold = addresses.len();
+    let mut attempts: JoinSet<_> = addresses.into_iter().map(|address| attempt(address, None)).collect();
     let mut failed = io::Error::from(io::ErrorKind::NotFound);
-    while let Some(attempt) = attempts.join_next().await {
-        match attempt.map_err(io::Error::other)? {
-            Ok(connected) => return Ok(connected),
-            Err(error) => failed = error,
+    while untold > 0
+        && let Some(ended) = attempts.join_next().await
+    {
+        match ended.map_err(io::Error::other)? {
+            (Ok(connected), address, _) => return Ok((connected, address.host)),
+            (Err(error), address, is_first) => {
+                failed = error;
+                untold -= usize::from(is_first);
+                attempts.spawn(attempt(address, Some(REDIAL_PAUSE)));
+            }
         }
     }
     Err(failed)

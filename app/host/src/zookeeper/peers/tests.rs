@@ -155,6 +155,25 @@ fn one_address_that_answers_is_enough() {
 }
 
 #[test]
+fn an_address_that_refuses_is_tried_again_while_another_is_silent() {
+    let named = |host: &str| HostPort { host: host.to_owned(), port: 1 };
+    let tries = AtomicU64::new(0);
+    let dial = |address: HostPort| {
+        let number = if address.host == "late" { tries.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        async move {
+            match (address.host.as_str(), number) {
+                ("silent", _) => std::future::pending().await,
+                (_, 2) => Ok("here"),
+                _ => Err(io::Error::from(io::ErrorKind::ConnectionRefused)),
+            }
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let answered = runtime.block_on(first(vec![named("silent"), named("late")], dial)).unwrap();
+    assert_eq!(answered, ("here", "late".to_owned()));
+}
+
+#[test]
 fn failed_dialling_says_why() {
     let mut dialler = Side::new();
     dialler.dial(vec![closed_port()], 10_000);
