@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,6 +53,21 @@ impl Ensemble {
     /// The same with members whose links can be cut and whose disks have so many bytes.
     pub fn with_faults(count: usize, lines: &str, disk_bytes: u64) -> Result<Self> {
         Self::within(Arc::new(Network::new(count)?), count, lines, disk_bytes)
+    }
+
+    /// Members that have two addresses in the list of servers, first the one that can be taken from them.
+    pub fn with_second_addresses(count: usize) -> Result<Self> {
+        let network = Arc::new(Network::new(count)?);
+        let ensemble = Self::within(Arc::clone(&network), count, "", 256 << 20)?;
+        for member in 1..=count {
+            network.add_second_address(member)?;
+            for id in 1..=count {
+                let line = ensemble.line(member)?;
+                let both = line.replacen('=', &format!("={}:2888:3888|", network.second_address(member)), 1);
+                ensemble.reconfigure(id, &line, &both)?;
+            }
+        }
+        Ok(ensemble)
     }
 
     /// The same as the first members of a network that has more.
@@ -185,6 +200,30 @@ impl Ensemble {
     pub fn heal(&self, id: usize) -> Result<()> {
         self.member(id)?.daemon.set_silent(false);
         self.network.as_ref().context("its links can't be cut")?.heal(id)
+    }
+
+    /// A member has its second address no more: what is sent there is lost.
+    pub fn remove_second_address(&self, id: usize) -> Result<()> {
+        self.network.as_ref().context("it has one address")?.remove_second_address(id)
+    }
+
+    /// How many ends of connections between leader and learners members hold by second addresses.
+    pub fn links_by_second_addresses(&self) -> Result<usize> {
+        let network = self.network.as_ref().context("they have one address")?;
+        let second: Vec<_> = self.members.iter().map(|member| network.second_address(member.id)).collect();
+        let is_second = |end: &str| {
+            let parsed = kernel_address(end);
+            parsed.is_some_and(|(address, port)| port == 2888 && second.contains(&address))
+        };
+        let mut count = 0;
+        for member in self.members.iter().filter(|member| member.daemon.is_running()) {
+            for table in ["tcp", "tcp6"] {
+                let table = fs::read_to_string(format!("/proc/{}/net/{table}", member.daemon.process()?))?;
+                let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+                count += lines.filter(|fields| matches!(fields[..], [_, local, remote, "01", ..] if is_second(local) || is_second(remote))).count();
+            }
+        }
+        Ok(count)
     }
 
     /// Each sync of the member's log takes so much longer, until the guard is dropped.
@@ -379,6 +418,14 @@ impl Ensemble {
     fn member_mut(&mut self, id: usize) -> Result<&mut Member> {
         self.members.iter_mut().find(|member| member.id == id).with_context(|| format!("there is no server {id}"))
     }
+}
+
+/// An address of version 4 and its port as `/proc/net/tcp` and `tcp6` have them: `0100007F:0B48`, behind the prefix of a mapped one.
+fn kernel_address(text: &str) -> Option<(String, u16)> {
+    let (address, port) = text.split_once(':')?;
+    let last = address.get(address.len().checked_sub(8)?..)?;
+    let address = u32::from_str_radix(last, 16).ok()?.swap_bytes();
+    Some((Ipv4Addr::from_bits(address).to_string(), u16::from_str_radix(port, 16).ok()?))
 }
 
 impl Drop for Ensemble {

@@ -48,6 +48,21 @@ impl Network {
         format!("10.{}.{}.{id}", 64 + (self.tag >> 8) % 128, self.tag % 256)
     }
 
+    /// Another address of a server, once it was added.
+    pub(crate) fn second_address(&self, id: usize) -> String {
+        self.address(100 + id)
+    }
+
+    pub(crate) fn add_second_address(&self, id: usize) -> Result<()> {
+        let address = format!("{}/24", self.second_address(id));
+        ip(&["-n", &self.space(id), "address", "add", &address, "dev", &self.inner(id)])
+    }
+
+    pub(crate) fn remove_second_address(&self, id: usize) -> Result<()> {
+        let address = format!("{}/24", self.second_address(id));
+        ip(&["-n", &self.space(id), "address", "delete", &address, "dev", &self.inner(id)])
+    }
+
     /// The same command in a server's namespace; the program runs in the process that is started.
     pub(crate) fn within(&self, id: usize, command: &Command) -> Command {
         let mut within = Command::new("nsenter");
