@@ -597,8 +597,10 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
                 slot.next_pause_ms = 0;
                 slot.lag = Some((fetched.high_watermark - log_end).max(0));
                 let has_grown = log_end > fetched.offset;
+                slot.has_agreed = true;
                 if has_grown {
                     slot.offset = log_end;
+                    slot.is_epoch_unknown = false;
                     slot.last_epoch = slot.log.view().latest_epoch();
                 }
                 if has_grown || slot.log.view().high_watermark() != before {

@@ -17,8 +17,12 @@ pub(super) struct Slot<L> {
     pub(super) serial: u64,
     /// Where the next record goes; before the log is settled, where it is cut if the leader knows no better.
     pub(super) offset: i64,
-    /// Epoch of the last record.
+    /// Epoch of the last record, as fetches name it.
     pub(super) last_epoch: Option<i32>,
+    /// The leader does not know the last record's epoch: none is named until the log has grown.
+    pub(super) is_epoch_unknown: bool,
+    /// This leader took a fetch in its epoch: all that lies before is its own.
+    pub(super) has_agreed: bool,
     pub(super) phase: Phase,
     pub(super) pause: Option<TimerKey>,
     /// Length of the next pause, if the next answer is the same error; 0 after a good one.
@@ -90,6 +94,8 @@ impl<L: FollowerLog> Slot<L> {
             serial,
             offset,
             last_epoch: None,
+            is_epoch_unknown: false,
+            has_agreed: false,
             phase: Phase::Truncating,
             pause: None,
             next_pause_ms: 0,
@@ -103,6 +109,7 @@ impl<L: FollowerLog> Slot<L> {
 
     /// It is to be found out how much of its log the leader shares.
     pub(super) fn begin(&mut self, finds_out_by_fetching: bool) {
+        self.is_epoch_unknown = false;
         if finds_out_by_fetching && self.log.view().latest_epoch().is_some() {
             return self.fetch_from_end();
         }
@@ -119,7 +126,8 @@ impl<L: FollowerLog> Slot<L> {
     pub(super) fn fetch_from_end(&mut self) {
         self.phase = Phase::Fetching;
         let log = self.log.view();
-        (self.offset, self.last_epoch) = (log.log_end(), log.latest_epoch());
+        self.offset = log.log_end();
+        self.last_epoch = log.latest_epoch().filter(|_| !self.is_epoch_unknown);
     }
 
     pub(super) const fn is_ready(&self) -> bool {

@@ -246,6 +246,41 @@ fn a_cut_that_has_no_room_is_tried_again() {
     }
 }
 
+/// A topic's message format goes below 0.11 while it is followed: the leader forgets its epochs, the follower has them still.
+#[test]
+fn a_leader_that_forgets_its_epochs_is_followed_further() {
+    let leader = Leader::new(5, FakeLog::of(&[(5, "a")]));
+    let log = FakeLog::new();
+    let mut one = fetcher(MODERN);
+    one.add(&T, 0, log.clone(), 5);
+    let go_on = |one: &mut Fetcher<FakeLog>| {
+        for _ in 0..4 {
+            let question = one.next(now()).expect("no pause");
+            leader.answer(one, question, now());
+        }
+    };
+    go_on(&mut one);
+    assert_eq!(log.values(), ["a"]);
+    log.set_high_watermark(0);
+    leader.log.forget_epochs();
+    leader.log.push(-1, "b");
+    go_on(&mut one);
+    assert_eq!(log.values(), ["a", "b"]);
+    assert_eq!(log.cuts(), [0_i64; 0], "what came from this leader stays");
+}
+
+/// Without epochs on one side nobody can tell where the logs part: the high watermark is what is certain.
+#[test]
+fn a_leader_that_knows_no_epochs_is_followed_from_the_high_watermark() {
+    let a = FakeLog::of(&[(0, "m1"), (0, "m2"), (0, "m3")]);
+    a.set_high_watermark(1);
+    let b = Leader::new(1, FakeLog::of(&[(0, "m1"), (0, "x2"), (0, "x3"), (0, "x4")]));
+    b.log.forget_epochs();
+    follow(&b, &a, 1, MODERN);
+    assert_eq!(a.values(), ["m1", "x2", "x3", "x4"]);
+    assert_eq!(a.cuts(), [1]);
+}
+
 /// An epoch in which nothing was written is dropped as well, or it would be told to others as the end of the one before.
 #[test]
 fn an_epoch_without_records_is_dropped() {

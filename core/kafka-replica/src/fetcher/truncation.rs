@@ -202,11 +202,25 @@ impl<L: FollowerLog + Clone> Fetcher<L> {
             // All that is here is gone there.
             return self.begin_cut(index, Target { offset, is_last: true }, true, None);
         }
+        // The offset is in range after all.
+        if self.finds_out_by_fetching() && self.slot(index).is_some_and(|slot| slot.last_epoch.is_some()) {
+            return self.go_on_without_epoch(index);
+        }
         if let Some(slot) = self.slot_mut(index) {
             slot.fetch_from_end();
         }
-        // The offset is in range after all; the same answer again is not to come at once.
+        // The same answer again is not to come at once.
         self.pause(index, self.settings.backoff_ms, now);
+    }
+
+    /// The leader does not know the epoch that was named: a leader that writes an older message format keeps none. The next fetch names
+    /// none either; as without epochs, what is above the high watermark goes, unless it came from this leader.
+    fn go_on_without_epoch(&mut self, index: usize) {
+        let Some(slot) = self.slot_mut(index) else { return };
+        slot.is_epoch_unknown = true;
+        let log = slot.log.view();
+        let offset = if slot.has_agreed { log.log_end() } else { log.high_watermark().min(log.log_end()) };
+        self.begin_cut(index, Target { offset, is_last: true }, false, None);
     }
 
     pub(super) fn set_phase(&mut self, index: usize, phase: Phase) {

@@ -53,7 +53,7 @@ impl FakeLog {
         let log = Self::new();
         for (epoch, value) in records {
             log.begin_epoch(*epoch);
-            log.0.borrow_mut().records.push((*epoch, (*value).to_owned()));
+            log.push(*epoch, value);
         }
         log
     }
@@ -65,6 +65,15 @@ impl FakeLog {
             content.epochs.retain(|entry| entry.offset < offset);
             content.epochs.push(EpochEnd { epoch, offset });
         }
+    }
+
+    pub(super) fn push(&self, epoch: i32, value: &str) {
+        self.0.borrow_mut().records.push((epoch, value.to_owned()));
+    }
+
+    /// As a log does that takes records of an older message format.
+    pub(super) fn forget_epochs(&self) {
+        self.0.borrow_mut().epochs.clear();
     }
 
     pub(super) fn values(&self) -> Vec<String> {
@@ -182,8 +191,11 @@ impl FollowerLog for FakeLog {
             assert_eq!(offset, at, "records come without gaps");
             at += 1;
             let value = String::from_utf8(rest.split_to(length as usize).to_vec()).unwrap();
-            self.begin_epoch(epoch);
-            self.0.borrow_mut().records.push((epoch, value));
+            match epoch {
+                -1 => self.forget_epochs(),
+                epoch => self.begin_epoch(epoch),
+            }
+            self.push(epoch, &value);
         }
         self.0.borrow_mut().high_watermark = fetched.high_watermark.min(at);
         Ok(at)
