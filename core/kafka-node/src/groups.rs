@@ -37,6 +37,8 @@ pub(crate) struct Groups {
     settings: OnceLock<Arc<Settings>>,
     loads: AtomicU64,
     expires_offsets: AtomicBool,
+    /// How many partitions `__consumer_offsets` had at the start, if it was there.
+    partition_count: OnceLock<i32>,
 }
 
 /// A partition of `__consumer_offsets` that this broker leads.
@@ -95,6 +97,11 @@ impl Groups {
         self.settings.get_or_init(|| Arc::new(group_settings(settings))).clone()
     }
 
+    /// `__consumer_offsets` has so many partitions. What the first call says is kept.
+    pub(crate) fn set_partition_count(&self, count: i32) {
+        self.partition_count.get_or_init(|| count);
+    }
+
     fn forget(&self, entry: &Arc<Entry>) {
         if let Some(Served::Ready(groups)) = self.partitions.write().get_mut(&entry.partition)
             && groups.get(&entry.id).is_some_and(|known| Arc::ptr_eq(known, entry))
@@ -124,10 +131,10 @@ pub(crate) fn end_wait(broker: &Arc<Broker>, append: WaitingAppend) {
 }
 
 impl Broker {
-    /// How many partitions `__consumer_offsets` has, or will have.
+    /// How many partitions `__consumer_offsets` had when the broker started, or was to have. Groups are placed by it, so it stays for the
+    /// broker's life, whatever becomes of the topic. What the controller tells would not do: it leaves out partitions that never had a leader.
     fn offsets_partitions(&self) -> i32 {
-        let existing = self.metadata.read().topic(GROUP_METADATA_TOPIC).map(BTreeMap::len);
-        existing.and_then(|count| i32::try_from(count).ok()).unwrap_or(self.settings().offsets.topic_partitions)
+        self.groups.partition_count.get().copied().unwrap_or_else(|| self.settings().offsets.topic_partitions)
     }
 
     /// The partition of `__consumer_offsets` that holds a group.

@@ -1,4 +1,4 @@
-//! How a broker starts: paths, cluster id, own id, logs, registration, office (upstream: `KafkaServer.startup`,
+//! How a broker starts: paths, cluster id, own id, logs, groups' partitions, registration, office (upstream: `KafkaServer.startup`,
 //! `KafkaZkClient.registerBroker`).
 //!
 //! Each step is one pipelined batch of znode operations, or jobs on disk threads; the next step is its continuation. A step over which
@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base::{Disk, Job, Next, Now, Slow, once};
 use base64::Engine;
 use config::{ApiVersion, BrokerSettings};
-use kafka_control::znode::{self, BrokerRegistration, ClusterId, Endpoint, EntityConfig};
+use kafka_control::znode::{self, BrokerRegistration, ClusterId, Endpoint, EntityConfig, TopicAssignment};
 use kafka_control::{CreateMode, Failure, Operation, Outcome, Reply};
 use kafka_log::{BrokerMetadata, Loading, LogConfig, LogError, ManagerConfig};
 use parking_lot::Mutex;
 
 use crate::broker::Broker;
+use crate::metadata::GROUP_METADATA_TOPIC;
 use crate::partitions::tell_metadata;
 use crate::session_file;
 use crate::surroundings::LogSurroundings;
@@ -417,14 +418,38 @@ impl Broker {
             let others = names.iter().filter_map(|name| name.parse().ok()).filter(|id| *id != broker.id());
             let others: Vec<i32> = others.collect();
             let operations = others.iter().map(|id| read(&znode::broker(*id))).collect();
-            broker.ask_in_any_session(operations, move |broker, outcomes, now| {
+            broker.ask_in_any_session(operations, move |broker, outcomes, _| {
                 let mut looks = others.into_iter().zip(outcomes).map(|(id, outcome)| broker.look_at(id, outcome));
                 match looks.find_map(Result::err) {
                     Some(error) => broker.host.fail(error.into()),
-                    None => broker.register_first(now),
+                    None => broker.count_offsets_partitions(),
                 }
             });
         });
+    }
+
+    /// Which partition of `__consumer_offsets` a group belongs to hangs on their number, which is looked up once.
+    fn count_offsets_partitions(self: &Arc<Self>) {
+        let operations = vec![read(&znode::topic(GROUP_METADATA_TOPIC))];
+        self.ask_in_any_session(operations, move |broker, outcomes, now| {
+            match broker.take_offsets_partitions(outcomes) {
+                Ok(()) => broker.register_first(now),
+                Err(error) => broker.host.fail(error.into()),
+            }
+        });
+    }
+
+    fn take_offsets_partitions(&self, outcomes: Vec<Outcome>) -> Result<(), StartError> {
+        let path = znode::topic(GROUP_METADATA_TOPIC);
+        let Some(outcome) = outcomes.into_iter().next() else { return Err(refused(&path, None)) };
+        let Some(content) = content_of(&path, outcome)? else { return Ok(()) };
+        let assignment = TopicAssignment::decode(GROUP_METADATA_TOPIC, &content)
+            .map_err(|error| StartError::ZooKeeper { what: error.to_string(), failure: Failure::Other(0) })?;
+        let count = i32::try_from(assignment.0.len()).unwrap_or(i32::MAX);
+        if count > 0 {
+            self.groups.set_partition_count(count);
+        }
+        Ok(())
     }
 
     /// Registers under the session that is there by now.

@@ -4,8 +4,8 @@ use base::Str;
 use bytes::Bytes;
 use kafka_proto::ErrorCode;
 use kafka_proto::messages::{
-    delete_groups, find_coordinator, heartbeat, join_group, leave_group, list_groups, offset_commit, offset_fetch,
-    sync_group,
+    create_partitions, create_topics, delete_groups, find_coordinator, heartbeat, join_group, leave_group, list_groups,
+    offset_commit, offset_fetch, sync_group,
 };
 
 use crate::topics::create_topic;
@@ -162,6 +162,47 @@ fn two_members_share_a_group_and_their_offsets_outlive_the_broker() {
     let mut client = world.connect();
     assert_eq!(committed(&mut world, &mut client), []);
     assert_eq!(world.ask(&mut client, &delete, 2).results[0].error_code, ErrorCode::GROUP_ID_NOT_FOUND);
+}
+
+/// "g" is hashed to 103: with three partitions it is in the second, with one in the first, with four in the last.
+#[test]
+fn a_group_stays_in_its_partition_while_others_have_no_leader_yet() {
+    let mut world = World::new(FEW);
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 1);
+    let on = |(partition_index, broker)| create_topics::Assignment { partition_index, broker_ids: vec![broker] };
+    let topic = create_topics::RequestTopic {
+        name: "__consumer_offsets".into(),
+        num_partitions: -1,
+        replication_factor: -1,
+        assignments: [(0, 1), (1, 0), (2, 1)].map(on).into(),
+        ..create_topics::RequestTopic::default()
+    };
+    let request = create_topics::Request { topics: vec![topic], timeout_ms: 0, ..create_topics::Request::default() };
+    assert_eq!(world.ask(&mut client, &request, 5).topics[0].error_code, ErrorCode::REQUEST_TIMED_OUT);
+    find(&mut world, &mut client);
+    assert_eq!(commit_error(&mut world, &mut client, &commit("", -1, 7)), ErrorCode::NONE);
+    assert_eq!(world.start_further(FEW), None);
+    find(&mut world, &mut client);
+    assert_eq!(committed(&mut world, &mut client), [("t".to_owned(), 0, 7)]);
+}
+
+#[test]
+fn groups_stay_in_their_partitions_when_the_topic_grows_or_the_configuration_changes() {
+    let mut world = World::new(FEW);
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 1);
+    find(&mut world, &mut client);
+    assert_eq!(commit_error(&mut world, &mut client, &commit("", -1, 7)), ErrorCode::NONE);
+
+    world.restart_with("offsets.topic.num.partitions=4");
+    let mut client = world.connect();
+    assert_eq!(committed(&mut world, &mut client), [("t".to_owned(), 0, 7)], "the topic has three");
+
+    let grown = create_partitions::RequestTopic { name: "__consumer_offsets".into(), count: 4, assignments: None };
+    let request = create_partitions::Request { topics: vec![grown], timeout_ms: 1000, validate_only: false };
+    assert_eq!(world.ask(&mut client, &request, 3).results[0].error_code, ErrorCode::NONE);
+    assert_eq!(committed(&mut world, &mut client), [("t".to_owned(), 0, 7)], "it had three at the start");
 }
 
 #[test]

@@ -290,6 +290,13 @@ impl World {
         self.start_anew();
     }
 
+    /// As [`World::restart`], with these further lines.
+    pub(crate) fn restart_with(&mut self, lines: &str) {
+        self.stop();
+        self.properties = format!("{}\n{lines}", self.properties);
+        self.start_anew();
+    }
+
     /// Stops the broker cleanly.
     pub(crate) fn stop(&mut self) {
         self.stop_node(0);
