@@ -285,3 +285,31 @@ fn originals_do_as_our_controller_says() {
     let account = traffic.account(&mut cluster).unwrap();
     println!("{account:?}");
 }
+
+/// An original loses the disk of a log directory: our controller hears of it from ZooKeeper, and others lead what was there.
+#[test]
+fn our_controller_replaces_what_an_original_has_lost() {
+    const DISK_BYTES: u64 = 256 << 20;
+    let _alone = alone();
+    let kinds = [Ours, Theirs, Theirs];
+    // Replicas that clean each at its own time don't hold the same bytes.
+    let lines = "min.insync.replicas=2\nlog.cleaner.enable=false\n";
+    let mut cluster = Cluster::with_faults(3, &[Ours], lines, DISK_BYTES).unwrap();
+    cluster.start_all(&kinds).unwrap();
+    cluster.create("t", &[&[1, 2, 3], &[2, 3, 1], &[3, 1, 2]]).unwrap();
+    let traffic = Traffic::begin(&cluster, "t").unwrap();
+    let dir = cluster.log_dirs(2).unwrap().iter().position(|dir| dir.join("t-1").exists()).unwrap();
+    cluster.pull_disk(2, dir).unwrap();
+    // It finds that out with the next segment.
+    cluster.wait("another leader", |cluster| Ok(cluster.leader("t", 1)?.is_some_and(|id| id != 2))).unwrap();
+    traffic.goes_on(&mut cluster, "a failed log directory").unwrap();
+    assert_eq!(cluster.await_controller().unwrap(), 1);
+    cluster.stop(2).unwrap();
+    cluster.replace_disk(2, dir, DISK_BYTES).unwrap();
+    cluster.start(2, Theirs).unwrap();
+    cluster.await_brokers().unwrap();
+    cluster.await_in_sync("t").unwrap();
+    traffic.goes_on(&mut cluster, "a new disk").unwrap();
+    let account = traffic.account(&mut cluster).unwrap();
+    println!("{account:?}");
+}
