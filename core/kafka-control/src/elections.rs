@@ -103,8 +103,9 @@ impl Context {
                 let some_stayed = partition.assignment.replicas.iter().any(stays);
                 let is_trusted = |replica| !some_stayed || has_stayed(replica);
                 let settled = self.settle(id, partition, now, unclean.contains(&id.topic), next, is_trusted);
-                // A leader that may have lost its end must not write other records in the epoch of those.
-                let is_led_anew = settled == Choice::UNCHANGED && now.isr.len() > 1 && !has_stayed(now.leader);
+                // A leader that may have lost its end must not write other records in the epoch of those: a follower may have them, whether it
+                // was in sync or fell behind.
+                let is_led_anew = settled == Choice::UNCHANGED && replicas.len() > 1 && !has_stayed(now.leader);
                 if is_led_anew { Choice::write(next(now.leader, now.isr.clone())) } else { settled }
             }
             Rule::Preferred => match replicas.first().filter(|first| may_lead(**first)) {

@@ -167,6 +167,26 @@ fn where_all_bounced_the_leader_leads_on_in_a_new_epoch() {
     assert_eq!(world.brief("t", 0), (2, 1, vec![2]), "the other one is gone");
 }
 
+/// The follower is behind, but it may have more than what the leader's disk kept.
+#[test]
+fn a_leader_that_bounced_leads_on_in_a_new_epoch_though_no_other_is_in_sync() {
+    let mut world = World::with_brokers(&[2]);
+    world.start(1);
+    world.run();
+    world.create_topic("t", &[&[2, 1]]);
+    world.stop(1);
+    world.run();
+    world.start(1);
+    world.run();
+    assert_eq!(world.brief("t", 0), (2, 1, vec![2]));
+    world.stop(0);
+    world.stop(2);
+    world.start_plain(2);
+    world.run();
+    assert_eq!(world.active(), Some(1));
+    assert_eq!(world.brief("t", 0), (2, 2, vec![2]));
+}
+
 /// Its registration is newer than the states, and its log is whole: a session is not a process.
 #[test]
 fn a_controller_knows_that_its_own_process_lived_on() {
