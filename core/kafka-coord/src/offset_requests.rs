@@ -1,6 +1,8 @@
 //! Requests about offsets, their expiry, and the end of groups (upstream: `GroupCoordinator.handleCommitOffsets`,
 //! `handleDeleteOffsets`, `handleDeleteGroups`, `GroupMetadataManager.cleanupGroupMetadata`).
 
+use std::collections::BTreeSet;
+
 use base::{Now, Str};
 use kafka_proto::ErrorCode;
 
@@ -140,8 +142,10 @@ impl<A> Group<A> {
         for place in places {
             self.offsets.forget_transactional(place);
         }
-        let places: Vec<TopicPartition> =
-            places.iter().filter(|place| self.offsets.get(place).is_some()).cloned().collect();
+        // A request may name one twice; it counts once.
+        let places: BTreeSet<&TopicPartition> =
+            places.iter().filter(|place| self.offsets.get(place).is_some()).collect();
+        let places: Vec<TopicPartition> = places.into_iter().cloned().collect();
         if self.state == State::Empty && self.offsets.has_only(places.len()) && self.pending_members.is_empty() {
             self.enter(State::Dead, step.now);
         }

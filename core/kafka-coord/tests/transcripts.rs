@@ -463,6 +463,23 @@ fn offsets_expire_with_their_group() {
     assert!(last.records.iter().all(|(_, value)| value.is_none()));
 }
 
+#[test]
+fn a_partition_that_a_deletion_names_twice_counts_once() {
+    let mut world = World::new(Settings::default());
+    let [first, second] = [0, 1].map(|partition| TopicPartition { topic: "t".into(), partition });
+    let offsets = [&first, &second].map(|place| (place.clone(), committed(5, "", world.now.wall_ms)));
+    let commit = Commit { member_id: Str::EMPTY, instance_id: None, generation: -1, offsets: offsets.into() };
+    world.step(|group, step| group.commit(commit, "x".to_owned(), step));
+    let places = [first.clone(), first.clone()];
+    world.step(|group, step| group.delete_offsets(&places, "x".to_owned(), step));
+    assert_eq!(world.out, ["x offsets NONE,NONE", "x offsets NONE,NONE"]);
+    world.out.clear();
+    assert_eq!(world.log.last().unwrap().records.len(), 1, "one removal");
+    world.script("state => Empty 0 members 0");
+    let left: Vec<_> = world.group.offsets().iter().map(|(place, _)| place.clone()).collect();
+    assert_eq!(left, [second]);
+}
+
 /// The log as bytes, a batch for each append.
 fn bytes_of(log: &[Append]) -> Vec<u8> {
     let mut bytes = Vec::new();
