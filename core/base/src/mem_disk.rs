@@ -28,6 +28,8 @@ pub enum Fault {
     Write,
     /// `sync_data`, `sync_dir` and `sync_file_system`; what was not durable by then never is.
     Sync,
+    /// Making a folder and shortening a file, for want of room: that takes no bytes, but file systems may need some for it.
+    NoRoom,
 }
 
 /// One call of the half that may wait for a device, as [`MemDisk::take_slow_calls`] tells.
@@ -263,6 +265,9 @@ impl Disk for MemDisk {
                 None => missing.push(ancestor),
             }
         }
+        if !missing.is_empty() && state.has_fault(dir, Fault::NoRoom) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         for path in missing.into_iter().rev() {
             state.change(NameChange::Made(path.into(), Node::Dir));
         }
@@ -366,10 +371,14 @@ impl State {
         if kind != Fault::Read {
             self.calls_left = self.calls_left.map(|calls| calls - 1);
         }
-        match self.faults.iter().any(|(prefix, fault)| *fault == kind && path.starts_with(prefix)) {
+        match self.has_fault(path, kind) {
             true => Err(io::Error::other(format!("injected fault {kind:?} at {}", path.display()))),
             false => Ok(()),
         }
+    }
+
+    fn has_fault(&self, path: &Path, kind: Fault) -> bool {
+        self.faults.iter().any(|(prefix, fault)| *fault == kind && path.starts_with(prefix))
     }
 
     fn record(&mut self, call: impl FnOnce() -> SlowCall) {
@@ -682,7 +691,11 @@ impl File for MemFile {
     fn truncate(&self, len: u64, _slow: &Slow) -> io::Result<()> {
         let mut state = self.begin(Fault::Write)?;
         state.record(|| SlowCall::Truncate(self.path.clone(), len));
-        self.content.lock().truncate(len);
+        let mut content = self.content.lock();
+        if len < content.len && state.has_fault(&self.path, Fault::NoRoom) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        content.truncate(len);
         Ok(())
     }
 

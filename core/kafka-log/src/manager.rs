@@ -319,7 +319,7 @@ impl LogManager {
         let logs = targets.iter().map(|(log, _)| log);
         let full = self.checkpoint_lowered(logs.zip(&begun), slow);
         let cut = |((log, offset), begun): (&(Arc<Log>, i64), Result<Truncation, LogError>)| {
-            log.truncate_to(&noted(log, begun, &full)?, *offset, now, slow)
+            log.truncate_to(&noted(log, begun, &full, now)?, *offset, now, slow)
         };
         targets.iter().zip(begun).map(cut).collect()
     }
@@ -334,7 +334,7 @@ impl LogManager {
     ) -> Result<(), LogError> {
         let begun = log.begin_truncation(offset.min(log.offsets().log_start));
         let full = self.checkpoint_lowered([(log, &begun)].into_iter(), slow);
-        log.truncate_fully_and_start_at(&noted(log, begun, &full)?, offset, now, slow)
+        log.truncate_fully_and_start_at(&noted(log, begun, &full, now)?, offset, now, slow)
     }
 
     /// The recovery points on the disk must not lie behind what will be cut. The directories in which they could not be written.
@@ -560,10 +560,11 @@ fn noted(
     log: &Log,
     begun: Result<Truncation, LogError>,
     unwritten: &BTreeSet<PathBuf>,
+    now: Now,
 ) -> Result<Truncation, LogError> {
     let begun = begun?;
     match begun.lowered && unwritten.contains(&log.log_dir()) {
-        true => Err(log.give_up_truncation()),
+        true => Err(log.give_up_truncation(now)),
         false => Ok(begun),
     }
 }

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use base::Now;
+use base::{Monotonic, Now};
 use bytes::Bytes;
 use kafka_proto::record::{Batch, Batches, EndTransactionMarker, Magic};
 use smallvec::SmallVec;
@@ -18,6 +18,9 @@ use crate::types::{AppendInfo, Level, OffsetPosition, Origin};
 use crate::validate::{self, BatchInfo, Checked, InvalidRecords, Prepared};
 use crate::view::{Mark, View};
 use crate::{LogConfig, LogError, snapshot};
+
+/// How long a disk that has no room to cut off a failed write is left alone.
+const TRIM_BACKOFF_MS: u64 = 1000;
 
 /// The batches of an append with the markers of control batches.
 type Summaries = SmallVec<[(Summary, Option<EndMarker>); 1]>;
@@ -145,7 +148,7 @@ impl Log {
         results
     }
 
-    fn check_open(&self, state: &State) -> Result<(), LogError> {
+    pub(super) fn check_open(&self, state: &State) -> Result<(), LogError> {
         let refused = |why| Err(LogError::AppendsRefused { partition: self.partition.clone(), why });
         match state.mode {
             Mode::Open => Ok(()),
@@ -266,25 +269,32 @@ impl Log {
             None => {}
         }
         if after.trim {
-            self.submit_trim();
+            self.submit_trim(now.monotonic);
         }
     }
 
-    pub(super) fn submit_trim(&self) {
+    pub(super) fn submit_trim(&self, now: Monotonic) {
         if let Some(log) = self.me.upgrade() {
-            self.shared.submit(move |slow| log.trim(slow));
+            self.shared.submit(move |slow| log.trim(now, slow));
         }
     }
 
-    /// Cuts off what a failed write left, then takes appends again; if the disk is still full, the next one says so.
-    fn trim(&self, slow: &base::Slow) {
+    /// Cuts off what a failed write left, then takes appends again; if the disk is still full, the next one says so. Some file systems
+    /// need room to cut: then it is tried again later.
+    fn trim(self: &Arc<Self>, now: Monotonic, slow: &base::Slow) {
         let view = self.view.read().clone();
         let cut = view.active().cut_file(view.end.position, slow);
+        let waits = cut.as_ref().is_err_and(is_full);
         let mut state = self.state.lock();
-        if state.mode == Mode::Trimming {
+        if state.mode == Mode::Trimming && !waits {
             state.mode = if cut.is_ok() { Mode::Open } else { Mode::Closed };
         }
+        let waits = waits && state.mode == Mode::Trimming;
         drop(state);
+        if waits {
+            let (log, at) = (Arc::clone(self), now.plus_ms(TRIM_BACKOFF_MS));
+            self.shared.later(at, move |slow| log.trim(at, slow));
+        }
         let _ = self.report(cut);
     }
 }

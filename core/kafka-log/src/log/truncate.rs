@@ -30,16 +30,8 @@ impl Log {
     /// [`Log::truncate_to`] and [`Log::truncate_fully_and_start_at`], so that the checkpoint can be written in between.
     pub(crate) fn begin_truncation(&self, durable_max: i64) -> Result<Truncation, LogError> {
         let mut state = self.state.lock();
-        match state.mode {
-            Mode::Open | Mode::Trimming => {}
-            Mode::Truncating => {
-                return Err(LogError::AppendsRefused {
-                    partition: self.partition.clone(),
-                    why: "the log is being truncated",
-                });
-            }
-            Mode::Closed => return Err(self.closed()),
-        }
+        // A failed write is cut off first: two that cut one file would come into each other's way.
+        self.check_open(&state)?;
         state.mode = Mode::Truncating;
         state.truncations += 1;
         let lowered = durable_max < state.recovery_point;
@@ -48,14 +40,14 @@ impl Log {
     }
 
     /// Nothing was cut, and nothing is. What a failed write may have left is cut off once more.
-    pub(crate) fn give_up_truncation(&self) -> LogError {
+    pub(crate) fn give_up_truncation(&self, now: Now) -> LogError {
         {
             let mut state = self.state.lock();
             if state.mode == Mode::Truncating {
                 state.mode = Mode::Trimming;
             }
         }
-        self.submit_trim();
+        self.submit_trim(now.monotonic);
         LogError::AppendsRefused { partition: self.partition.clone(), why: "the disk is full" }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::{Disk, MemDisk, Slow};
+use base::{Disk, Fault, MemDisk, Slow};
 use kafka_log::{Log, LogConfig, LogError, Origin};
 
 use crate::support::{DIR, Records, World, content, last_offsets, read};
@@ -117,6 +117,29 @@ fn a_directory_that_is_new_needs_no_room() {
     disk.set_free_bytes(Some(0));
     let (world, log) = start(&disk);
     assert!(matches!(append(&log, &world, 0), Err(LogError::AppendsRefused { .. })));
+}
+
+/// Cutting off what a failed write left may itself need room, on file systems that keep what was there before.
+#[test]
+fn appends_go_on_after_a_cut_that_had_no_room() {
+    let disk = MemDisk::new();
+    let (mut world, log) = start(&disk);
+    append(&log, &world, 0).unwrap();
+    disk.set_free_bytes(Some(10));
+    disk.inject(DIR, Fault::NoRoom);
+    assert!(matches!(append(&log, &world, 1), Err(LogError::AppendsRefused { .. })));
+    world.run_jobs();
+    assert!(matches!(append(&log, &world, 1), Err(LogError::AppendsRefused { .. })));
+    assert!(matches!(cut(&world, &log, 0), Err(LogError::AppendsRefused { .. })), "one cut at a time");
+    disk.set_free_bytes(None);
+    world.advance(3_000);
+    assert!(matches!(append(&log, &world, 1), Err(LogError::AppendsRefused { .. })), "the rest is still there");
+    disk.heal();
+    world.advance(1_000);
+    assert_eq!(append(&log, &world, 1).unwrap(), 1);
+    assert!(world.broker.failed.lock().unwrap().is_empty());
+    disk.kill();
+    assert_eq!(start(&disk).1.offsets().log_end, 2);
 }
 
 fn append_in(log: &Log, world: &World, epoch: i32) -> i64 {
