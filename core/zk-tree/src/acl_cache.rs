@@ -64,11 +64,21 @@ impl AclCache {
         }
         // Its own memory: the list outlives the request that it came with.
         let acl: AclList = acl.iter().map(|acl| Acl { perms: acl.perms, id: acl.id.copied() }).collect();
-        self.last += 1;
-        let id = AclId(self.last);
+        let id = self.next_id();
         self.by_acl.insert(AclList::clone(&acl), id);
         self.by_id.insert(id, Counted { acl, nodes: 1 });
         id
+    }
+
+    /// A number that no ACL has. They are used again after four thousand million.
+    fn next_id(&mut self) -> AclId {
+        loop {
+            self.last = self.last.wrapping_add(1);
+            let id = AclId(self.last);
+            if id != AclId::OPEN && id != AclId::MISSING && !self.by_id.contains_key(&id) {
+                return id;
+            }
+        }
     }
 
     /// Counts one more node with the ACL of a snapshot's index.
@@ -136,5 +146,24 @@ impl AclCache {
 
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str) -> Vec<Acl> {
+        vec![Acl { perms: zk_proto::Perms::ALL, id: Id { scheme: "digest".into(), id: name.into() } }]
+    }
+
+    #[test]
+    fn numbers_begin_anew_and_pass_over_those_in_use() {
+        let mut cache = AclCache::default();
+        let kept = cache.add(&of("kept"));
+        cache.last = u32::MAX - 2;
+        let ids = ["a", "b", "c"].map(|name| cache.add(&of(name)));
+        assert_eq!((kept, ids), (AclId(1), [AclId(u32::MAX - 1), AclId(2), AclId(3)]));
+        assert_eq!(cache.list(kept)[..], of("kept"));
     }
 }

@@ -132,7 +132,12 @@ impl WatchTable {
 
     /// Whether the client hears of the path: by a watch there, or by a recursive one above.
     fn contains(&self, path: &str, watcher: u64) -> bool {
-        let above = || parents(path).any(|parent| self.modes_of(parent, watcher).has(Modes::RECURSIVE));
+        // The path is a client's, of any length and depth: what it watches is looked through, not all that may lie above.
+        let is_above = |id: &PathId| {
+            let watched = self.get(*id).map_or("", |watched| &watched.path);
+            is_below(path, watched) && self.modes(*id, watcher).has(Modes::RECURSIVE)
+        };
+        let above = || self.by_watcher.get(&watcher).is_some_and(|watched| watched.iter().any(is_above));
         self.modes_of(path, watcher) != Modes(0) || self.recursive > 0 && above()
     }
 
@@ -260,6 +265,16 @@ impl WatchTable {
 /// The paths above a path, nearest first, down to the root.
 fn parents(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(parent_of(path), |path| parent_of(path))
+}
+
+/// Whether a path lies below another one.
+fn is_below(path: &str, other: &str) -> bool {
+    let below = if other == "/" {
+        path.strip_prefix('/')
+    } else {
+        path.strip_prefix(other).and_then(|rest| rest.strip_prefix('/'))
+    };
+    below.is_some_and(|rest| !rest.is_empty())
 }
 
 fn parent_of(path: &str) -> Option<&str> {

@@ -22,7 +22,10 @@ impl Turn<'_> {
                     paths.insert(path.clone());
                     buckets = if paths.len() * 4 > buckets * 3 { buckets * 2 } else { buckets };
                 }
-                Some(_) => {}
+                // Deleted, and made anew by another session or for good.
+                Some(_) => {
+                    paths.remove(path);
+                }
             }
         }
         let mut paths: Vec<Str> = paths.into_iter().collect();

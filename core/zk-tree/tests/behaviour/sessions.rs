@@ -35,6 +35,22 @@ fn a_close_takes_the_nodes_that_are_on_their_way_too() {
     assert_eq!(rig.write(1, &create("/late", 1)), Err(ErrorCode::SessionExpired));
 }
 
+/// The node was its own, and is deleted and made by another one, both on their way.
+#[test]
+fn a_close_leaves_what_another_session_has_made_in_its_place() {
+    let mut rig = Rig::new();
+    rig.write(1, &create("/x", 1)).unwrap();
+    rig.write(1, &create("/y", 1)).unwrap();
+    assert_eq!(rig.prepare(2, WriteBody::Request(&delete("/x", -1))), None);
+    assert_eq!(rig.prepare(2, WriteBody::Request(&create("/x", 1))), None);
+    assert_eq!(rig.prepare(2, WriteBody::Request(&delete("/y", -1))), None);
+    assert_eq!(rig.prepare(2, WriteBody::Request(&create("/y", 0))), None);
+    assert_eq!(rig.prepare(1, WriteBody::CloseSession), None);
+    rig.apply_all();
+    assert!(rig.tree.get("/x").is_some() && rig.tree.get("/y").is_some());
+    assert_eq!(rig.tree.ephemerals(2), ["/x"]);
+}
+
 #[test]
 fn a_close_without_names_takes_the_same_nodes() {
     let mut rig =

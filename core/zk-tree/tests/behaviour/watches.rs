@@ -64,6 +64,13 @@ fn persistent_watches_stay_beside_one_shot_ones() {
         Request::RemoveWatches(WatchesRequest { path: path.into(), watcher_type: kind.code() })
     };
     rig.read(2, &check("/any/where", WatcherType::Any)).unwrap();
+    rig.read(1, &add("/a/r", AddWatchMode::PersistentRecursive)).unwrap();
+    rig.read(1, &check("/a/r/below/it", WatcherType::Any)).unwrap();
+    for beside in ["/a/rest", "/a", "/b/a/r", "/"] {
+        let found = rig.read(1, &check(beside, WatcherType::Children));
+        assert_eq!(found.is_ok(), beside == "/a", "{beside}");
+    }
+    rig.read(1, &remove("/a/r", WatcherType::Any)).unwrap();
     // Somebody else's watch is not the client's own.
     assert_eq!(rig.read(1, &check("/", WatcherType::Any)), Err(ErrorCode::NoWatcher));
     rig.read(1, &remove("/a", WatcherType::Data)).unwrap();
