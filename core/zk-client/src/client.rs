@@ -44,7 +44,8 @@ impl SessionKey {
     /// What [`SessionKey::to_text`] has made; `None` if it has not.
     pub fn parse(text: &str) -> Option<Self> {
         let (id, password) = text.split_once(' ')?;
-        let id = i64::from_str_radix(id, 16).ok()?;
+        // Ids of servers from the 128th on have the highest bit.
+        let id = u64::from_str_radix(id, 16).ok()?.cast_signed();
         let digits = password.as_bytes().chunks(2).map(|pair| {
             let pair = std::str::from_utf8(pair).ok()?;
             u8::from_str_radix(pair, 16).ok()
@@ -649,3 +650,17 @@ impl Client {
 
 /// The server has said what no server says: the connection is of no more use.
 struct Confused;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sessions_key_is_read_as_it_was_written() {
+        for id in [1, 0x0100_0000_0000_0001, -0x37ff_ffff_ffff_fff0] {
+            let key = SessionKey { id, password: Bytes::from_static(&[0, 7, 255]) };
+            assert_eq!(SessionKey::parse(&key.to_text()), Some(key));
+        }
+        assert_eq!(SessionKey::parse("g 00"), None);
+    }
+}

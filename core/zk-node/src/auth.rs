@@ -13,6 +13,9 @@ use crate::reply::Header;
 use crate::{ConnectionId, Effects, Server};
 
 const SASL: &str = "sasl";
+/// Who a client may say that it is, in all. Each request that a follower passes on to its leader carries that, in a packet of a bounded length;
+/// the original has no such bound, and loses the follower's link.
+const IDS_BYTES_MAX: usize = 64 << 10;
 /// What clients log in to.
 const SERVICE: Service = Service { protocol: "zookeeper", server: "zk-sasl-md5" };
 
@@ -26,7 +29,10 @@ impl Server {
             return self.refuse(id, "An auth packet that is cut off", effects);
         };
         let mut ids = connection.ids.to_vec();
-        if self.pipeline.prep.settings().auth.authenticate(&packet.scheme, &packet.auth, &address, &mut ids).is_err() {
+        let authenticated =
+            self.pipeline.prep.settings().auth.authenticate(&packet.scheme, &packet.auth, &address, &mut ids);
+        let ids_bytes: usize = ids.iter().map(|id| id.scheme.len() + id.id.len()).sum();
+        if authenticated.is_err() || ids_bytes > IDS_BYTES_MAX {
             self.log.warn(
                 Logger::Server,
                 format!("No authentication provider for scheme: {} has ip digest ", packet.scheme),

@@ -28,6 +28,12 @@ impl Containers {
         }
     }
 
+    /// Another term begins: what was found in an earlier one may have been used since.
+    pub(crate) fn begin_term(&mut self, now: Monotonic) {
+        self.candidates.clear();
+        self.next_check = now.plus_ms(self.check_interval_ms);
+    }
+
     pub(crate) fn deadline(&self) -> Monotonic {
         if self.candidates.is_empty() { self.next_check } else { self.next_deletion }
     }

@@ -18,6 +18,7 @@ pub(crate) struct Journal {
     under_way: Option<(Monotonic, u64)>,
     /// Since the last snapshot began.
     transactions: u64,
+    owes_snapshot: bool,
     len_at_snapshot: u64,
     limits: SnapshotLimits,
 }
@@ -45,6 +46,7 @@ impl Journal {
             waiting_since: Monotonic::default(),
             under_way: None,
             transactions: 0,
+            owes_snapshot: false,
             len_at_snapshot: 0,
             limits: SnapshotLimits::draw(config, random),
         }
@@ -65,6 +67,11 @@ impl Journal {
         self.under_way.is_none() && self.waiting == 0
     }
 
+    /// Bytes that wait for the batch under way.
+    pub(crate) fn unlogged_bytes(&self) -> usize {
+        self.log.pending_len()
+    }
+
     /// When a delayed batch is to begin.
     pub(crate) fn deadline(&self, config: &ServerConfig) -> Option<Monotonic> {
         (self.waiting > 0 && self.under_way.is_none()).then(|| self.waiting_since.plus_ms(config.flush_delay_ms))
@@ -74,7 +81,15 @@ impl Journal {
         self.waiting >= config.batch_max || self.deadline(config).is_some_and(|deadline| deadline <= now)
     }
 
+    /// One that was given up is made later.
+    pub(crate) const fn owe_snapshot(&mut self) {
+        self.owes_snapshot = true;
+    }
+
     fn wants_snapshot(&self) -> bool {
+        if self.owes_snapshot {
+            return true;
+        }
         let len = self.log.total_len() - self.len_at_snapshot;
         self.transactions > self.limits.transactions || self.limits.bytes.is_some_and(|limit| len > limit)
     }
@@ -89,8 +104,10 @@ impl Server {
         let Some(batch) = self.journal.log.begin() else { return };
         self.journal.under_way = Some((now.monotonic, std::mem::take(&mut self.journal.waiting)));
         effects.push(Effect::Disk(DiskTask::new(Lane::Log, |slow| Outcome::Log(Box::new(batch.run(slow))))));
-        if self.journal.wants_snapshot() {
+        // What is applied while there is no leader may be taken back, and a snapshot with some of it would stay.
+        if self.is_serving() && self.journal.wants_snapshot() {
             self.journal.transactions = 0;
+            self.journal.owes_snapshot = false;
             self.journal.len_at_snapshot = self.journal.log.total_len();
             self.journal.limits = SnapshotLimits::draw(&self.config, &mut self.random);
             self.journal.log.roll();

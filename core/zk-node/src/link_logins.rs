@@ -87,6 +87,11 @@ impl LinkLogins {
         self.settings.is_some()
     }
 
+    /// When a login has taken too long.
+    pub(crate) fn deadline(&self) -> Option<Monotonic> {
+        self.dialled.values().filter_map(|dialled| dialled.since).min().map(|since| since.plus_ms(LOGIN_MS_MAX))
+    }
+
     /// Takes in what happened to a link; what the machine is told of it.
     pub(crate) fn event(
         &mut self,
@@ -154,9 +159,7 @@ impl LinkLogins {
                 other => effects.push(other),
             }
         }
-        let is_late = |dialled: &Dialled| {
-            dialled.since.is_some_and(|since| now.since(since).as_millis() > u128::from(LOGIN_MS_MAX))
-        };
+        let is_late = |dialled: &Dialled| dialled.since.is_some_and(|since| since.plus_ms(LOGIN_MS_MAX) <= now);
         let late: Vec<_> = self.dialled.iter().filter(|(_, dialled)| is_late(dialled)).map(|(link, _)| *link).collect();
         for link in late {
             self.dialled.remove(&link);

@@ -153,7 +153,7 @@ impl Server {
     /// When [`Event::Tick`] is wanted next, whatever else happens before.
     pub fn deadline(&self) -> Option<Monotonic> {
         let log = self.journal.deadline(&self.config);
-        let member = self.member_deadline();
+        let member = self.member_deadline().into_iter().chain(self.link_logins.deadline()).min();
         match self.state {
             State::Running | State::ReadOnly => {}
             State::Looking => return log.into_iter().chain(member).min(),
@@ -200,7 +200,7 @@ impl Server {
             Outcome::SnapshotAbandoned(result) => self.snapshot_abandoned(result),
             Outcome::Epoch(stored) => self.epoch_stored(stored, now, effects),
             Outcome::List(kept) => self.list_kept(kept),
-            Outcome::LogRead(read) => self.log_read(read),
+            Outcome::LogRead(read) => self.log_read(read, now),
             Outcome::Matched(matched) => self.matched(matched, now, effects),
             Outcome::Purge(removed) => self.purged(removed),
         }

@@ -222,6 +222,7 @@ impl Server {
     /// back, or to be another one.
     pub(crate) fn stop_snapshots(&mut self, effects: &mut Effects) {
         let Some(running) = self.snapshot.take_if(|running| !matches!(running.stage, Stage::Sealing)) else { return };
+        self.journal.owe_snapshot();
         match running.stage {
             Stage::Walking(walk) => walk.abandon(&mut self.tree),
             Stage::Written(_, writer) => self.abandon_snapshot(writer, effects),

@@ -32,6 +32,8 @@ const DIAL_PAUSE_MS_MAX: u64 = 200;
 const REFUSALS_MS_MAX: u64 = 500;
 /// What the leader has sent and is not taken yet, at which no more is read.
 const UNTAKEN_BYTES_MAX: usize = 1 << 20;
+/// What waits for the own log, at which a server that is not up to date reads no more: the network may be faster than its disk.
+const UNLOGGED_BYTES_MAX: usize = 16 << 20;
 /// Sessions in one PING: the original refuses packets of more than 1 MiB.
 const TOUCHES_MAX: usize = 50_000;
 
@@ -196,7 +198,7 @@ impl Following {
     /// Whether the own disk is at work on what the leader sent: that it is not heard meanwhile says nothing of it.
     fn waits_for_disk(&self) -> bool {
         match &self.intake {
-            Intake::Packets => false,
+            Intake::Packets => self.reading_paused,
             Intake::Snapshot(incoming) => incoming.is_with_disk(),
             Intake::Waiting => true,
         }
@@ -268,6 +270,9 @@ impl Server {
         for link in early.into_keys() {
             self.close_link(link, effects);
         }
+        // The leader may tell of its own transactions as committed before a quorum has them, and they may be taken back: no snapshot that is
+        // under way since the start may hold some of them.
+        self.stop_snapshots(effects);
         self.following_tick(now, effects);
     }
 
@@ -378,19 +383,21 @@ impl Server {
                 Err(nonsense) => return self.look_again(&nonsense, now, effects),
             }
         }
-        self.pause_leader(effects);
+        self.pause_leader(now, effects);
     }
 
     /// Reads no more from the leader while what it has sent can't be taken.
-    fn pause_leader(&mut self, effects: &mut Effects) {
+    pub(super) fn pause_leader(&mut self, now: Now, effects: &mut Effects) {
+        let (is_catching_up, unlogged) = (!self.is_serving(), self.journal.unlogged_bytes());
         let Some(following) = self.role.member_mut().and_then(Member::following) else { return };
         let is_behind = match &following.intake {
-            Intake::Packets => false,
+            Intake::Packets => is_catching_up && unlogged > UNLOGGED_BYTES_MAX,
             Intake::Snapshot(incoming) => incoming.untaken() > UNTAKEN_BYTES_MAX,
             Intake::Waiting => following.stream.len() > UNTAKEN_BYTES_MAX,
         };
         if is_behind != following.reading_paused {
             following.reading_paused = is_behind;
+            following.zab.alive(now.monotonic);
             let link = following.link;
             effects.push(Effect::Link(match is_behind {
                 true => LinkEffect::PauseReading(link),

@@ -427,6 +427,7 @@ impl Server {
         let start = epoch_start(epoch) + i64::from(initial_counter);
         self.pipeline.begin_epoch(start);
         self.tree.set_last_zxid(start);
+        self.containers.begin_term(now.monotonic);
         self.enter_service(epoch, now);
         self.close_forgotten_sessions(now);
     }
@@ -491,7 +492,7 @@ impl Server {
     }
 
     /// A piece of the log is read.
-    pub(crate) fn log_read(&mut self, read: LogRead) {
+    pub(crate) fn log_read(&mut self, read: LogRead, now: Now) {
         let LogRead { link, chunk } = read;
         if let Err(error) = &chunk {
             self.log
@@ -499,7 +500,11 @@ impl Server {
         }
         let Some(leading) = self.role.member_mut().and_then(Member::feeding) else { return };
         match chunk {
-            Ok(chunk) => leading.zab.log_read(link, chunk, &mut leading.wanted),
+            Ok(chunk) => {
+                // It has taken what was read before, and says nothing until it has all.
+                leading.zab.alive(link, now.monotonic);
+                leading.zab.log_read(link, chunk, &mut leading.wanted);
+            }
             Err(_) => leading.zab.log_refused(link, &mut leading.wanted),
         }
     }

@@ -398,6 +398,9 @@ impl Server {
         if self.role.member().is_none() {
             return;
         }
+        if let Some(member) = self.role.member_mut() {
+            member.look_at.take_if(|at| *at <= now.monotonic);
+        }
         self.election_tick(now, effects);
         self.read_only_tick(now);
         self.leading_tick(now);
@@ -414,6 +417,7 @@ impl Server {
             self.settle_log(now, effects);
             self.carry_out_leading(now, effects);
             self.carry_out_following(now, effects);
+            self.pause_leader(now, effects);
         }
     }
 
@@ -503,7 +507,11 @@ impl Server {
         self.commit(now, effects);
         let Some(member) = self.role.member_mut() else { return };
         let idle = Phase::Looking { history: History::default() };
-        if let Phase::Settling { history } = std::mem::replace(&mut member.phase, idle) {
+        if let Phase::Settling { mut history } = std::mem::replace(&mut member.phase, idle) {
+            // A proposal that could not be read was the last one of its leader. It is in no log.
+            if history.last_zxid() > self.pipeline.last_zxid() {
+                history.truncate(self.pipeline.last_zxid());
+            }
             member.phase = Phase::Looking { history };
         }
         if let Some(leader) = member.designated.take() {

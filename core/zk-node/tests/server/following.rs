@@ -6,10 +6,13 @@ use base::Disk;
 use bytes::{BufMut, Bytes, BytesMut};
 use config::{Properties, ZooKeeperSettings};
 use zk_node::{Event, LinkEffect, LinkEvent, LinkId, PeerPort, ServerConfig};
-use zk_proto::Jute;
 use zk_proto::peer::{PROTOCOL_VERSION, QuorumPacket, packet_type};
+use zk_proto::requests::{CreateRequest, Request};
+use zk_proto::txn::{ErrorTxn, Txn, TxnEntry, TxnHeader};
+use zk_proto::{Acl, Jute};
 use zk_zab::{Notification, PeerState, Vote, epoch_start};
 
+use crate::client::Client;
 use crate::world::World;
 
 const TICK_MS: u64 = 1000;
@@ -33,7 +36,7 @@ fn member(more: &str) -> ServerConfig {
 
 /// Server 3 looks for a leader, and votes for itself.
 fn vote(world: &mut World, round: i64) {
-    let vote = Vote { leader: 3, zxid: 0, peer_epoch: 0 };
+    let vote = Vote { leader: 3, zxid: 9, peer_epoch: 0 };
     let notification = Notification::new(PeerState::Looking, vote, round, Bytes::new()).encode();
     let mut message = BytesMut::new();
     message.put_i32(notification.len() as i32);
@@ -43,7 +46,10 @@ fn vote(world: &mut World, round: i64) {
 
 /// Server 1 has elected server 3, and dials it.
 fn elected(more: &str) -> World {
-    let mut world = World::with(member(more));
+    elected_in(World::with(member(more)))
+}
+
+fn elected_in(mut world: World) -> World {
     let accepted =
         LinkEvent::Accepted { link: ELECTION, port: PeerPort::Election, peer: "127.0.0.1:4000".parse().unwrap() };
     let mut greeting = BytesMut::new();
@@ -97,6 +103,10 @@ fn connected(world: &mut World) -> LinkId {
 
 fn says(world: &mut World, link: LinkId, packet: &QuorumPacket) {
     world.turn([Event::Link(LinkEvent::Received { link, bytes: packet.to_bytes() })]);
+}
+
+fn create(path: &'static str) -> Request {
+    Request::Create(CreateRequest { path: path.into(), data: None, acl: vec![Acl::OPEN], flags: 0 })
 }
 
 /// Why it follows no more.
@@ -184,4 +194,45 @@ fn a_leader_that_falls_silent_within_its_tree_is_left_and_the_part_of_it_removed
     world.advance(1);
     assert_eq!(left(&world), Some("Read timed out"));
     assert_eq!(files(&world), 0);
+}
+
+/// What it is given before it serves may be taken back by the next leader: a snapshot with some of it would stay, under an earlier number.
+#[test]
+fn no_snapshot_is_under_way_while_a_server_is_brought_up_to_date() {
+    let mut world = World::new();
+    let mut client = Client::connect(&mut world);
+    client.send(&mut world, &create("/a"));
+    world.kill();
+    world.config = ServerConfig { snapshot_count: 2, ..member("") };
+    world.disk_held = true;
+    world.start().unwrap();
+    assert_eq!(world.tasks.len(), 1, "a start with a log takes a snapshot");
+    let mut world = elected_in(world);
+    world.disk_held = false;
+    world.run_disk();
+    let snapshots = |world: &World| {
+        let names = world.disk.list(std::path::Path::new("/data/version-2")).unwrap();
+        names.into_iter().map(|entry| entry.name).filter(|name| name.contains("snapshot")).collect::<Vec<_>>()
+    };
+    assert_eq!(snapshots(&world), ["snapshot.0"], "that one is given up");
+
+    let link = connected(&mut world);
+    let version = Bytes::copy_from_slice(&PROTOCOL_VERSION.to_be_bytes());
+    says(&mut world, link, &QuorumPacket::with(packet_type::LEADERINFO, epoch_start(1), version));
+    says(&mut world, link, &QuorumPacket::bare(packet_type::DIFF, 9));
+    for zxid in 3..=9 {
+        let header = TxnHeader { session_id: 0, cxid: 0, zxid, time_ms: 0 };
+        let entry = TxnEntry { header, txn: Txn::Error(ErrorTxn { err: -101 }), digest: None };
+        says(&mut world, link, &QuorumPacket::with(packet_type::PROPOSAL, zxid, entry.to_bytes()));
+        says(&mut world, link, &QuorumPacket::bare(packet_type::COMMIT, zxid));
+    }
+    assert_eq!(snapshots(&world), ["snapshot.0"]);
+    says(&mut world, link, &QuorumPacket::with(packet_type::NEWLEADER, epoch_start(1), Bytes::new()));
+    says(&mut world, link, &QuorumPacket::bare(packet_type::UPTODATE, -1));
+    assert_eq!(left(&world), None);
+    let header = TxnHeader { session_id: 0, cxid: 0, zxid: epoch_start(1) + 1, time_ms: 0 };
+    let entry = TxnEntry { header, txn: Txn::Error(ErrorTxn { err: -101 }), digest: None };
+    says(&mut world, link, &QuorumPacket::with(packet_type::PROPOSAL, epoch_start(1) + 1, entry.to_bytes()));
+    says(&mut world, link, &QuorumPacket::bare(packet_type::COMMIT, epoch_start(1) + 1));
+    assert_eq!(snapshots(&world), ["snapshot.0", "snapshot.9"], "it is made up for");
 }

@@ -1,8 +1,8 @@
 //! Frames that no client sends: each ends its own connection at most.
 
 use base::Random;
-use bytes::{BufMut, BytesMut};
-use zk_proto::requests::{ReadRequest, Request};
+use bytes::{BufMut, Bytes, BytesMut};
+use zk_proto::requests::{AuthRequest, ReadRequest, Request};
 
 use crate::client::{Client, framed};
 use crate::world::World;
@@ -110,6 +110,24 @@ fn ops_that_are_none_are_answered_and_end_the_connection() {
     world.send(client.id, &framed(b"\0\0\0\x01"));
     assert!(world.socket(client.id).closed, "a frame too short for a header");
     assert!(world.socket(client.id).arrived.is_empty());
+}
+
+/// Each of its requests would carry all that to the leader.
+#[test]
+fn who_claims_to_be_too_much_is_closed() {
+    let mut world = World::new();
+    let mut client = Client::connect(&mut world);
+    let claim = |client: &mut Client, world: &mut World, length: usize| {
+        let auth = Bytes::from(format!("{}:secret", "x".repeat(length)));
+        client.send(world, &Request::Auth(AuthRequest { auth_type: 0, scheme: "digest".into(), auth }));
+    };
+    for more in 0..3 {
+        claim(&mut client, &mut world, 20_000 + more);
+        assert!(!world.socket(client.id).closed);
+    }
+    claim(&mut client, &mut world, 20_003);
+    assert!(world.socket(client.id).closed);
+    assert!(client.told(&mut world).last().is_some_and(|told| told.contains("AuthFailed")));
 }
 
 #[test]

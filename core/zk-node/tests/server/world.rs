@@ -76,7 +76,9 @@ impl World {
         self.stopped = None;
         self.server = Some(Server::open(config, disk, random, self.now, &mut effects, &Slow::allowed())?);
         self.carry_out(effects);
-        self.run_disk();
+        if !self.disk_held {
+            self.run_disk();
+        }
         Ok(())
     }
 
