@@ -225,22 +225,15 @@ impl Broker {
         }
     }
 
-    /// Appends what a group wants to have logged. Only one thread at a time does it for a group, so the order stays.
+    /// Appends what a group wants to have logged. Only one thread at a time does it for a group, so the order stays; and only one call of
+    /// that thread, so that the stack does not grow: what is told of an append comes back here.
     fn append_for_group(self: &Arc<Self>, entry: &Arc<Entry>) {
-        loop {
-            let append = {
-                let mut driven = entry.driven.lock();
-                if driven.is_appending {
-                    return;
-                }
-                let Some(append) = driven.group.take_append() else { return };
-                driven.is_appending = true;
-                append
-            };
+        if std::mem::replace(&mut entry.driven.lock().is_appending, true) {
+            return;
+        }
+        while let Some(append) = entry.next_append() {
             let (id, now) = (append.id, self.host.now());
-            let result = self.append_group_records(entry, &append, now);
-            entry.driven.lock().is_appending = false;
-            match result {
+            match self.append_group_records(entry, &append, now) {
                 Err(error) => self.step_group(entry, now, |group, step| group.appended(id, Err(error), step)),
                 Ok((partition, offset, last_offset)) => {
                     let reply = Appended { entry: entry.clone(), id, offset };
@@ -374,6 +367,14 @@ impl Entry {
     fn new(group: Group<Then>, partition: i32) -> Arc<Self> {
         let id = group.id().clone();
         Arc::new(Self { id, partition, driven: Mutex::new(Driven { group, is_appending: false, timer: None }) })
+    }
+
+    /// What the caller, who appends for the group, is to append next; if there is nothing, it is done, and the next one may come.
+    fn next_append(&self) -> Option<Append> {
+        let mut driven = self.driven.lock();
+        let append = driven.group.take_append();
+        driven.is_appending = append.is_some();
+        append
     }
 
     /// Looks at the group.
@@ -526,5 +527,50 @@ fn group_settings(settings: &BrokerSettings) -> Settings {
         metadata_len_max: usize::try_from(settings.offsets.metadata_bytes_max).unwrap_or(0),
         offsets_retention_ms: i64::from(settings.offsets.retention_minutes) * 60_000,
         versions: ValueVersions { offset, group },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use kafka_coord::Commit;
+    use kafka_coord::record::{CommittedOffset, TopicPartition};
+
+    use super::*;
+    use crate::testing;
+
+    /// None of them can be logged, as there is no log: each is told so, in their order, one behind the other on the stack's same place.
+    #[test]
+    fn many_appends_that_wait_take_no_more_of_the_stack_than_one() {
+        const COUNT: usize = 20_000;
+        let (sender, receiver) = mpsc::channel();
+        let commits = move || {
+            let broker = testing::broker("broker.id=0");
+            let now = broker.host.now();
+            let entry = Entry::new(Group::new("g".into(), now), 0);
+            broker.step_group(&entry, now, |group, step| {
+                for number in 0..COUNT {
+                    let place = TopicPartition { topic: "t".into(), partition: 0 };
+                    let offset = CommittedOffset {
+                        offset: 1,
+                        leader_epoch: -1,
+                        metadata: "".into(),
+                        commit_timestamp_ms: 1,
+                        expire_timestamp_ms: None,
+                    };
+                    let offsets = vec![(place, offset)];
+                    let commit = Commit { member_id: Str::EMPTY, instance_id: None, generation: -1, offsets };
+                    let sender = sender.clone();
+                    group.commit(commit, Box::new(move |reply| sender.send((number, reply)).unwrap()), step);
+                }
+            });
+        };
+        std::thread::Builder::new().stack_size(256 << 10).spawn(commits).unwrap().join().unwrap();
+        let told: Vec<_> = receiver.into_iter().collect();
+        assert!(told.iter().map(|(number, _)| *number).eq(0..COUNT));
+        let is_refused =
+            |reply: &Reply| matches!(reply, Reply::Offsets(Ok(errors)) if errors.iter().all(|error| error.is_error()));
+        assert!(told.iter().all(|(_, reply)| is_refused(reply)));
     }
 }
