@@ -326,7 +326,8 @@ impl Broker {
         }));
     }
 
-    fn unload_groups(self: &Arc<Self>, partition: i32, now: Now) {
+    /// This broker does not serve the partition's groups any more; a load that is under way ends.
+    pub(crate) fn unload_groups(self: &Arc<Self>, partition: i32, now: Now) {
         let served = self.groups.partitions.write().remove(&partition);
         let Some(Served::Ready(groups)) = served else { return };
         tracing::info!(

@@ -513,6 +513,7 @@ impl Broker {
         );
         let _in_a_row = self.moves.in_a_row();
         let (names, copies) = logs.directory_offline(dir);
+        let now = self.host.now();
         self.unfollow(names.iter().map(|name| (name.topic.clone(), name.partition)));
         names.iter().chain(&copies).for_each(|name| self.moves.forget(&name.topic, name.partition));
         for name in names {
@@ -520,6 +521,10 @@ impl Broker {
             self.partitions.insert(&name, Hosted::Offline);
             if let Some(offline) = offline {
                 offline.wake(self);
+            }
+            // This broker has their log no more; another one may coordinate them from now on.
+            if name.topic == GROUP_METADATA_TOPIC {
+                self.unload_groups(name.partition, now);
             }
         }
         self.close_idle_lanes();

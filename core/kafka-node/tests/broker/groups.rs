@@ -1,6 +1,6 @@
 //! Groups: two members share a group, commit, and go on after a restart.
 
-use base::Str;
+use base::{Fault, Str};
 use bytes::Bytes;
 use kafka_proto::ErrorCode;
 use kafka_proto::messages::{
@@ -222,6 +222,21 @@ fn a_log_of_offsets_that_rots_costs_the_commits_it_hits() {
     assert_eq!(committed(&mut world, &mut client), [("t".to_owned(), 0, 7)], "the commit before");
     assert_eq!(commit_error(&mut world, &mut client, &commit("", -1, 9)), ErrorCode::NONE);
     assert_eq!(committed(&mut world, &mut client), [("t".to_owned(), 0, 9)]);
+}
+
+#[test]
+fn groups_in_a_directory_that_fails_are_served_no_more() {
+    let mut world = World::new(&format!("log.dirs=/a,/b\n{FEW}"));
+    let mut client = world.connect();
+    create_topic(&mut world, &mut client, "t", 1);
+    find(&mut world, &mut client);
+    assert_eq!(commit_error(&mut world, &mut client, &commit("", -1, 7)), ErrorCode::NONE);
+    let dir = world.directory_of("__consumer_offsets-1");
+    world.inject(dir, Fault::Write);
+    assert_eq!(commit_error(&mut world, &mut client, &commit("", -1, 8)), ErrorCode::NOT_COORDINATOR);
+    let request = offset_fetch::Request { group_id: "g".into(), topics: None, require_stable: true };
+    assert_eq!(world.ask(&mut client, &request, 7).error_code, ErrorCode::NOT_COORDINATOR);
+    assert_eq!(*world.process.failed.lock(), None, "the other directory is there");
 }
 
 #[test]

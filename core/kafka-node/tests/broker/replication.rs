@@ -1,6 +1,6 @@
 //! Replicas under a controller: in-sync replicas leave and come back, leaders change, groups go on at another coordinator.
 
-use base::Str;
+use base::{Fault, Str};
 use kafka_proto::ErrorCode;
 use kafka_proto::messages::{
     create_topics, elect_leaders, find_coordinator, metadata, offset_commit, offset_fetch, produce,
@@ -89,6 +89,19 @@ fn a_group_goes_on_at_another_coordinator() {
     let mut world = World::cluster(3, lines);
     create(&mut world, "t", 3);
     let coordinator = find(&mut world, 0);
+    commit(&mut world, coordinator);
+    world.kill_node(coordinator);
+    let other = (0..3).find(|id| *id != coordinator).unwrap();
+    let next = find(&mut world, other);
+    assert_ne!(next, coordinator);
+    let mut client = world.nodes[next].connect();
+    let request = offset_fetch::Request { group_id: "g".into(), topics: None, require_stable: true };
+    let found = world.ask(&mut client, &request, 7);
+    assert_eq!(found.topics[0].partitions[0].committed_offset, 7);
+}
+
+/// Commits an offset of the group.
+fn commit(world: &mut World, coordinator: usize) {
     let partitions = vec![offset_commit::RequestPartition {
         committed_offset: 7,
         committed_leader_epoch: -1,
@@ -98,19 +111,28 @@ fn a_group_goes_on_at_another_coordinator() {
     let (group_id, generation_id) = ("g".into(), -1);
     let request = offset_commit::Request { group_id, generation_id, topics, ..offset_commit::Request::default() };
     let mut client = world.nodes[coordinator].connect();
-    client.send(&world, &request, 8);
-    advance(&mut world, 2000);
-    let answer = client.receive::<offset_commit::Request>(&world, 8).expect("an answer");
+    client.send(world, &request, 8);
+    advance(world, 2000);
+    let answer = client.receive::<offset_commit::Request>(world, 8).expect("an answer");
     assert_eq!(answer.topics[0].partitions[0].error_code, ErrorCode::NONE);
-    drop(client);
-    world.kill_node(coordinator);
-    let other = (0..3).find(|id| *id != coordinator).unwrap();
-    let next = find(&mut world, other);
-    assert_ne!(next, coordinator);
+}
+
+#[test]
+fn a_group_is_not_loaded_for_ever_from_a_directory_that_fails() {
+    let lines = "log.dirs=/a,/b\noffsets.topic.num.partitions=1\noffsets.topic.replication.factor=2";
+    let mut world = World::cluster(2, lines);
+    create(&mut world, "t", 2);
+    let coordinator = find(&mut world, 0);
+    commit(&mut world, coordinator);
+    let next = 1 - coordinator;
+    let dir = world.nodes[next].directory_of("__consumer_offsets-0");
+    world.nodes[next].inject(dir, Fault::Read);
+    world.stop_node(coordinator);
+    advance(&mut world, 10_000);
     let mut client = world.nodes[next].connect();
     let request = offset_fetch::Request { group_id: "g".into(), topics: None, require_stable: true };
-    let found = world.ask(&mut client, &request, 7);
-    assert_eq!(found.topics[0].partitions[0].committed_offset, 7);
+    assert_eq!(world.ask(&mut client, &request, 7).error_code, ErrorCode::NOT_COORDINATOR);
+    assert_eq!(*world.nodes[next].process.failed.lock(), None, "the other directory is there");
 }
 
 /// The coordinator of the group, when it serves.

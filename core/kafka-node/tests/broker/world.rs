@@ -7,7 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 
-use base::{Disk as _, Job, MemDisk, Monotonic, Next, Now, OpenMode, Parts, Random, Reader, Slow, Str};
+use base::{Disk as _, Fault, Job, MemDisk, Monotonic, Next, Now, OpenMode, Parts, Random, Reader, Slow, Str};
 use bytes::{BufMut, Bytes, BytesMut};
 use config::{BrokerConfig, Properties};
 use kafka_control::znode::Endpoint;
@@ -187,6 +187,11 @@ impl Node {
         self.disk.set_free_bytes(bytes);
     }
 
+    /// What is below this path fails from now on.
+    pub(crate) fn inject(&self, path: &str, fault: Fault) {
+        self.disk.inject(path, fault);
+    }
+
     /// A bit of a file's last byte flips while nobody looks.
     pub(crate) fn rot_last_byte(&self, path: &str) {
         let path = std::path::Path::new(path);
@@ -200,6 +205,11 @@ impl Node {
         let mut content = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
         assert_eq!(file.read_at(&mut content, 0).unwrap(), content.len());
         content
+    }
+
+    /// Which of `/a` and `/b` holds a partition's log.
+    pub(crate) fn directory_of(&self, partition: &str) -> &'static str {
+        ["/a", "/b"].into_iter().find(|dir| self.has_file(&format!("{dir}/{partition}"))).expect("a log")
     }
 
     /// Whether a file is on the broker's disk.
@@ -374,8 +384,8 @@ impl World {
     pub(crate) fn restart_without(&mut self, dir: &str) {
         self.broker.stop();
         self.settle();
-        self.disk.inject(dir, base::Fault::Read);
-        self.disk.inject(dir, base::Fault::Write);
+        self.disk.inject(dir, Fault::Read);
+        self.disk.inject(dir, Fault::Write);
         self.start_anew();
     }
 
