@@ -102,11 +102,11 @@ impl Controller {
         turn: &mut Turn<'_>,
     ) {
         let offline = self.context.offline.entry(broker).or_default();
-        let mut news = Vec::new();
+        let (mut news, mut back) = (Vec::new(), Vec::new());
         for (id, code) in replicas {
             if code == ErrorCode::NONE {
-                if !offline.is_empty() {
-                    offline.remove(&id);
+                if offline.remove(&id) {
+                    back.push(id);
                 }
             } else if code == ErrorCode::KAFKA_STORAGE_ERROR && !offline.contains(&id) {
                 news.push(id);
@@ -120,6 +120,26 @@ impl Controller {
             self.log_to(Logger::StateChange, Severity::Info, &line, turn);
             self.replicas_offline(broker, news, turn);
         }
+        back.retain(|id| self.context.partition(id).is_some());
+        if !back.is_empty() {
+            let line = format!("Mark replicas {} on broker {broker} as online", joined_ids(&back));
+            self.log_to(Logger::StateChange, Severity::Info, &line, turn);
+            self.replicas_back(broker, back, turn);
+        }
+    }
+
+    /// A broker has room now for replicas that it had none for: those without a leader may have one, and what waited for them goes on.
+    fn replicas_back(&mut self, broker: i32, mut ids: Vec<TopicPartition>, turn: &mut Turn<'_>) {
+        ids.retain(|id| !self.context.has_begun_deleting(&id.topic));
+        let mut outbox = Outbox::default();
+        outbox.listeners(self.context.brokers.keys().copied());
+        outbox.metadata(ids.iter().cloned());
+        ids.retain(|id| !self.context.has_present_leader(id));
+        self.follow(vec![
+            step(move |this, turn| this.resume_reassignments_to(&BTreeSet::from([broker]), turn)),
+            step(move |this, turn| this.resume_deletions_on(&BTreeSet::from([broker]), turn)),
+        ]);
+        self.settle(ids, outbox, turn);
     }
 
     /// Others lead, or nobody does; the ISRs shrink; the broker stops what it can't serve; what was to be deleted there waits.

@@ -33,6 +33,7 @@ pub use log::Log;
 pub use manager::{LogManager, ManagerConfig};
 pub use metadata::{BrokerMetadata, MetadataError};
 pub use partition::{FolderKind, TopicPartition, deleted_folder, future_folder, parse_folder};
+pub use shared::is_full;
 pub use types::{
     AbortedTransaction, AppendInfo, Bound, EpochOffset, Fetched, Level, OffsetPosition, Offsets, Origin, ReadRequest,
     Surroundings, TimestampOffset,

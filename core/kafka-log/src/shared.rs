@@ -73,7 +73,7 @@ impl Shared {
 }
 
 /// Whether this is a full disk: appends wait, reads go on.
-pub(crate) fn is_full(error: &LogError) -> bool {
+pub fn is_full(error: &LogError) -> bool {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
     matches!(error, LogError::Storage { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
 }

@@ -449,9 +449,9 @@ impl Partitions {
 }
 
 impl Broker {
-    /// Tells the controller, wherever it is, that a log directory failed: it asks about all replicas of this broker then, and is told which
-    /// can't be served (upstream: `KafkaZkClient.propagateLogDirEvent`).
-    fn announce_failed_directory(self: &Arc<Self>) {
+    /// Tells the controller, wherever it is, that a log directory failed, or has room for replicas again: it asks about all replicas of this
+    /// broker then, and is told which can't be served (upstream: `KafkaZkClient.propagateLogDirEvent`).
+    pub(crate) fn announce_directories(self: &Arc<Self>) {
         let event = Operation::Create {
             path: format!("{}/log_dir_event_", znode::LOG_DIR_EVENTS),
             data: Some(znode::LogDirEvent { broker: self.id() }.encode()),
@@ -459,7 +459,7 @@ impl Broker {
         };
         self.ask_in_any_session(vec![event], |_, outcomes, _| {
             if let Some(Err(failure)) = outcomes.first() {
-                tracing::error!(target: "kafka.server.ReplicaManager", "the controller was not told of a failed log directory: {failure}");
+                tracing::error!(target: "kafka.server.ReplicaManager", "the controller was not told of a change of the log directories: {failure}");
             }
         });
     }
@@ -528,7 +528,7 @@ impl Broker {
             }
         }
         self.close_idle_lanes();
-        self.announce_failed_directory();
+        self.announce_directories();
         if logs.directories().iter().all(|(_, online)| !online) {
             let reason = format!("Shutdown broker because all log dirs in {} have failed", dir.display());
             self.host.fail(Fatal::Halted(reason));

@@ -1,7 +1,8 @@
 //! Announcements of brokers by znodes.
 
 use kafka_control::znode::{IsrChange, LogDirEvent};
-use kafka_control::{Answer, Request};
+use kafka_control::{Answer, BrokerAnswer, Request};
+use kafka_proto::ErrorCode;
 
 use crate::world::{World, id};
 
@@ -47,6 +48,37 @@ fn a_broker_with_a_failed_directory_is_asked_about_all_its_replicas() {
     world.replica_offline(1, "t", 2);
     assert_eq!(world.brief("t", 2), (0, 1, vec![0]));
     assert_eq!(world.brief("t", 0), (1, 0, vec![1, 0]));
+}
+
+/// A full disk had no room for replicas, and has it again.
+#[test]
+fn a_replica_that_is_back_leads() {
+    let mut world = World::with_brokers(&[1]);
+    world.create_topic("t", &[&[1], &[1, 0]]);
+    world.replica_offline(1, "t", 0);
+    world.replica_offline(1, "t", 1);
+    assert_eq!((world.brief("t", 0), world.brief("t", 1)), ((-1, 1, vec![1]), (0, 1, vec![0])));
+    world.forget();
+    world.announce(LOG_DIR_EVENT, &LogDirEvent { broker: 1 }.encode());
+    world.run();
+    assert_eq!(world.led(1).len(), 2, "it is asked");
+    let back = vec![(id("t", 0), ErrorCode::NONE), (id("t", 1), ErrorCode::NONE)];
+    world.answered(1, BrokerAnswer::LeaderAndIsr(back));
+    assert_eq!((world.brief("t", 0), world.brief("t", 1)), ((1, 2, vec![1]), (0, 1, vec![0])));
+    assert!(world.metadata(0)[&id("t", 1)].offline.is_empty(), "all brokers hear of it");
+}
+
+#[test]
+fn a_replica_that_is_back_is_deleted_if_it_was_to_be() {
+    let mut world = World::with_brokers(&[1]);
+    world.create_topic("t", &[&[1]]);
+    world.replica_offline(1, "t", 0);
+    world.create("/admin/delete_topics/t", "");
+    world.run();
+    world.forget();
+    world.answered(1, BrokerAnswer::LeaderAndIsr(vec![(id("t", 0), ErrorCode::NONE)]));
+    world.replicas_deleted(1, ErrorCode::NONE);
+    assert!(!world.exists("/admin/delete_topics/t"));
 }
 
 #[test]

@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicBool;
 use base::{Now, Str};
 use config::{ApiVersion, BrokerSettings};
 use kafka_control::znode::Endpoint;
+use kafka_log::TopicPartition;
 use kafka_replica::{FetcherSettings, FetcherVersions};
 use parking_lot::Mutex;
 
@@ -37,6 +38,8 @@ pub(crate) struct Replication {
     lanes: Mutex<Lanes>,
     /// The broker hands over what it leads, and does not follow that: it would come back into ISRs that it is to leave for good.
     pub(crate) is_handing_over: AtomicBool,
+    /// Replicas that a full disk had no room for, and whether they were new.
+    unmade: Mutex<BTreeMap<TopicPartition, bool>>,
 }
 
 #[derive(Default)]

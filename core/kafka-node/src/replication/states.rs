@@ -4,7 +4,7 @@
 //! The order is always the same: nothing is fetched any more for the partitions concerned, then they change, then fetching begins
 //! from their new leaders. So no record of an old leader comes into the log of a new epoch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -21,6 +21,9 @@ use crate::partitions::{Hosted, Partition};
 
 /// Leader epoch of controllers that do not know it (StopReplica before version 3).
 const NO_EPOCH: i32 = -1;
+
+/// How long a full disk is left alone before replicas are made again.
+const FULL_BACKOFF_MS: u64 = 10_000;
 
 const STATE_CHANGES: &str = "state.change.logger";
 
@@ -103,9 +106,46 @@ impl Broker {
         let name = TopicPartition::new(Str::copied(topic), number);
         self.open_partition(logs, &name, state.is_new, now, slow).map_err(|error| {
             tracing::error!(target: STATE_CHANGES, "[Broker id={}] {name} is offline: {error}", self.id());
-            self.partitions.insert(&name, Hosted::Offline);
+            match kafka_log::is_full(&error) {
+                true => self.make_later(BTreeMap::from([(name, state.is_new)]), now),
+                false => self.partitions.insert(&name, Hosted::Offline),
+            }
             ErrorCode::KAFKA_STORAGE_ERROR
         })
+    }
+
+    /// A full disk ends nothing: what it had no room for is tried again.
+    fn make_later(&self, mut all: BTreeMap<TopicPartition, bool>, now: Now) {
+        let mut unmade = self.replication.unmade.lock();
+        let is_due = unmade.is_empty() && !all.is_empty();
+        unmade.append(&mut all);
+        drop(unmade);
+        if is_due {
+            self.schedule(now.monotonic.plus_ms(FULL_BACKOFF_MS), |broker, _| {
+                let this = broker.clone();
+                broker.host.submit(base::once(move |slow| this.make_unmade(slow)));
+            });
+        }
+    }
+
+    /// Makes the logs that a full disk had no room for, as far as it has now. The controller sent their replicas' states for the last time when
+    /// it heard that they are offline: it is asked to send them again.
+    fn make_unmade(self: &Arc<Self>, slow: &Slow) {
+        let (Some(logs), now) = (self.logs(), self.host.now()) else { return };
+        let _in_a_row = self.moves.in_a_row();
+        let mut unmade = std::mem::take(&mut *self.replication.unmade.lock());
+        let (before, mut is_full) = (unmade.len(), false);
+        unmade.retain(|name, is_new| {
+            if !is_full {
+                let made = logs.get_or_create(name, *is_new, &self.log_config_of(&name.topic), now, slow);
+                is_full = made.is_err_and(|error| kafka_log::is_full(&error));
+            }
+            is_full
+        });
+        if unmade.len() < before {
+            self.announce_directories();
+        }
+        self.make_later(unmade, now);
     }
 
     /// Does what StopReplica says; a code for each replica. One whose leader epoch is known to be older is not stopped
@@ -128,6 +168,10 @@ impl Broker {
         self.unfollow(stopped.iter().map(|one| (Str::copied(&one.partition.topic), one.partition.partition)));
         for StoppedReplica { partition, delete, .. } in &stopped {
             self.moves.stop(&partition.topic, partition.partition);
+            if *delete {
+                let name = TopicPartition::new(Str::copied(&partition.topic), partition.partition);
+                self.replication.unmade.lock().remove(&name);
+            }
             let Some(online) = self.partitions.existing(&partition.topic, partition.partition) else { continue };
             if *delete {
                 let _in_a_row = online.changes.lock();

@@ -1,6 +1,6 @@
 //! Topics, their metadata and their configs.
 
-use base::Str;
+use base::{Fault, Str};
 use kafka_proto::messages::{
     api_versions, create_partitions, create_topics, delete_topics, describe_configs, incremental_alter_configs,
     metadata,
@@ -410,6 +410,35 @@ fn a_broker_waits_for_zookeeper_for_ever_unless_the_file_sets_a_limit() {
             assert!(world.broker.epoch() > 0, "it came, and the broker serves");
         }
     }
+}
+
+/// A disk that is full has no room for new replicas for a while, and that is all.
+#[test]
+fn a_topic_made_on_a_full_disk_is_served_once_there_is_room() {
+    let mut world = World::new("");
+    let mut client = world.connect();
+    world.inject("/kafka", Fault::NoRoom);
+    let topic = create_topics::RequestTopic {
+        name: Str::from("t"),
+        num_partitions: 2,
+        replication_factor: 1,
+        ..create_topics::RequestTopic::default()
+    };
+    let request = create_topics::Request { topics: vec![topic], ..create_topics::Request::default() };
+    world.connect().send(&world, &request, 5);
+    world.advance(1000);
+    assert_eq!(leaders(&mut world, &mut client, "t"), [-1, -1]);
+    world.advance(30_000);
+    assert_eq!(leaders(&mut world, &mut client, "t"), [-1, -1]);
+    assert_eq!(*world.process.failed.lock(), None);
+    world.heal();
+    world.advance(10_000);
+    assert_eq!(leaders(&mut world, &mut client, "t"), [0, 0]);
+    assert_eq!(write(&mut world, &mut client, "v"), ErrorCode::NONE);
+}
+
+fn leaders(world: &mut World, client: &mut Client, topic: &str) -> Vec<i32> {
+    describe(world, client, topic).partitions.iter().map(|partition| partition.leader_id).collect()
 }
 
 #[test]

@@ -192,6 +192,11 @@ impl Node {
         self.disk.inject(path, fault);
     }
 
+    /// Nothing fails any more.
+    pub(crate) fn heal(&self) {
+        self.disk.heal();
+    }
+
     /// A bit of a file's last byte flips while nobody looks.
     pub(crate) fn rot_last_byte(&self, path: &str) {
         let path = std::path::Path::new(path);
