@@ -13,6 +13,9 @@ use crate::{Clock, DiskThreads, RealDisk};
 /// Idle descriptors that are kept open even where the limit is enormous: each costs kernel memory.
 const DESCRIPTORS_IDLE_MAX: u64 = 65_536;
 
+/// What is kept back, at most, for links to other servers, listeners and log files.
+const DESCRIPTORS_KEPT_BACK_MAX: u64 = 1024;
+
 /// Event loops, disk, disk threads and clock. Clones share them.
 #[derive(Clone)]
 pub struct System {
@@ -27,12 +30,13 @@ pub struct System {
 }
 
 impl System {
-    /// Raises the descriptor limit, of which files get half and sockets the rest, and starts the threads.
+    /// Raises the descriptor limit, of which files get half and connections most of the rest, and starts the threads.
     pub fn start() -> io::Result<Self> {
-        let files_open_max = (raise_descriptor_limit() / 2).min(DESCRIPTORS_IDLE_MAX);
+        let (files_open_max, connections_max) = shares(raise_descriptor_limit());
+        let cores = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
-            loops: EventLoops::start(thread::available_parallelism().map_or(1, usize::from))?,
-            disk: Arc::new(RealDisk::new(usize::try_from(files_open_max).unwrap_or(usize::MAX))),
+            loops: EventLoops::start_limited(cores, connections_max)?,
+            disk: Arc::new(RealDisk::new(files_open_max)),
             disk_threads: DiskThreads::start()?,
             clock: Clock::start(),
         })
@@ -49,5 +53,25 @@ impl System {
     pub fn stop(&self) {
         self.disk_threads.stop();
         self.loops.stop();
+    }
+}
+
+/// How many files are kept open, and how many connections are accepted, of so many descriptors.
+fn shares(limit: u64) -> (usize, usize) {
+    let files = (limit / 2).min(DESCRIPTORS_IDLE_MAX);
+    let connections = limit - files - (limit / 8).min(DESCRIPTORS_KEPT_BACK_MAX);
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    (count(files), count(connections))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_their_half() {
+        assert_eq!(shares(1024), (512, 384));
+        assert_eq!(shares(1 << 20), (65_536, (1 << 20) - 65_536 - 1024));
+        assert!(shares(u64::MAX).1 > 1 << 40);
     }
 }

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// The event loops of the process. Clones share them.
 #[derive(Clone)]
@@ -18,13 +18,20 @@ pub struct EventLoops {
 struct Shared {
     handles: Vec<Handle>,
     next: AtomicUsize,
+    /// Places for connections that are accepted.
+    places: Arc<Semaphore>,
     stop: watch::Sender<bool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl EventLoops {
-    /// Starts `count` loops, at least one.
+    /// Starts `count` loops, at least one, for any number of connections.
     pub fn start(count: usize) -> io::Result<Self> {
+        Self::start_limited(count, Semaphore::MAX_PERMITS)
+    }
+
+    /// Starts `count` loops, at least one. No more than `connections_max` connections are accepted at a time, all listeners' together.
+    pub fn start_limited(count: usize, connections_max: usize) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(false);
         let mut handles = Vec::new();
         let mut threads = Vec::new();
@@ -41,7 +48,8 @@ impl EventLoops {
             };
             threads.push(thread::Builder::new().name(format!("loop-{index}")).spawn(run)?);
         }
-        let shared = Shared { handles, next: AtomicUsize::new(0), stop, threads: Mutex::new(threads) };
+        let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+        let shared = Shared { handles, next: AtomicUsize::new(0), places, stop, threads: Mutex::new(threads) };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -59,6 +67,11 @@ impl EventLoops {
     /// The number of the loop whose turn it is to take a new connection.
     pub fn next(&self) -> usize {
         self.shared.next.fetch_add(1, Ordering::Relaxed) % self.count()
+    }
+
+    /// The places for connections that are accepted.
+    pub(super) fn places(&self) -> &Arc<Semaphore> {
+        &self.shared.places
     }
 
     /// Drops all that runs on the loops and ends their threads. Not to be called on one of them.

@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::EventLoops;
 
@@ -15,6 +17,10 @@ use super::EventLoops;
 const BACKLOG_DEFAULT: i32 = 50;
 /// How long accepting rests when the process is out of descriptors.
 const OUT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is told when connections begin to wait for descriptors.
+const NO_PLACE: &str =
+    "there are as many connections as the limit of open files has room for; more are accepted when others end";
 
 /// What a connection's socket takes that is not on its way yet. What the peer has not acknowledged comes on top, as much as the path
 /// holds: the system's own limit is on both together, and a fast peer's answers would lie in it by the megabyte, out of the
@@ -112,13 +118,19 @@ impl Listener {
                 Ok(listener) => listener,
                 Err(error) => return failed(error),
             };
+            let mut is_full = false;
             loop {
                 match listener.accept().await {
                     Ok((stream, peer)) => {
+                        let was_full = std::mem::replace(&mut is_full, loops.places().available_permits() == 0);
+                        if is_full && !was_full {
+                            failed(io::Error::other(NO_PLACE));
+                        }
+                        let place = Arc::clone(loops.places()).acquire_owned().await.expect("nobody closes them");
                         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                         if let Some(ticket) = admit(peer).await {
                             let serve = serve.clone();
-                            hand_over(&loops, stream, move |stream, index| serve(stream, peer, index, ticket));
+                            hand_over(&loops, stream, place, move |stream, index| serve(stream, peer, index, ticket));
                         }
                     }
                     Err(error) => {
@@ -135,7 +147,7 @@ impl Listener {
 }
 
 /// Moves an accepted connection to its loop. One that fails on the way is dropped: its peer sees it closed.
-fn hand_over<S, F>(loops: &EventLoops, stream: TcpStream, serve: S)
+fn hand_over<S, F>(loops: &EventLoops, stream: TcpStream, place: OwnedSemaphorePermit, serve: S)
 where
     S: FnOnce(TcpStream, usize) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -147,6 +159,7 @@ where
         if stream.set_nodelay(true).is_ok() {
             serve(stream, index).await;
         }
+        drop(place);
     });
 }
 
@@ -166,6 +179,10 @@ fn open(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[test]
@@ -187,6 +204,35 @@ mod tests {
         // Linux doubles what is asked for.
         assert_eq!((accepted.send_buffer_size().unwrap(), accepted.recv_buffer_size().unwrap()), (100_000, 120_000));
         assert_eq!(accepted.tcp_notsent_lowat().unwrap(), UNSENT_MAX);
+    }
+
+    /// Files need descriptors too: without one a broker's log directory would seem to have failed.
+    #[test]
+    fn connections_beyond_the_limit_wait_until_others_end() {
+        let loops = EventLoops::start_limited(1, 2).unwrap();
+        let (told, tells) = mpsc::channel();
+        let [one, other] = [(); 2].map(|()| {
+            let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).unwrap();
+            let address = listener.address();
+            let told = told.clone();
+            let serve = |mut stream: TcpStream, _, _| async move {
+                stream.write_all(b"x").await.unwrap();
+                let _ = stream.read(&mut [0]).await;
+            };
+            listener.serve(&loops, serve, move |error| told.send(error.to_string()).unwrap());
+            address
+        });
+        let served = |mut client: &std::net::TcpStream| io::Read::read_exact(&mut client, &mut [0]).unwrap();
+        let clients = [one, other].map(|address| std::net::TcpStream::connect(address).unwrap());
+        clients.iter().for_each(served);
+        let waiting = std::net::TcpStream::connect(other).unwrap();
+        assert_eq!(tells.recv().unwrap(), NO_PLACE);
+        waiting.set_nonblocking(true).unwrap();
+        assert_eq!(waiting.peek(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        waiting.set_nonblocking(false).unwrap();
+        drop(clients);
+        served(&waiting);
+        loops.stop();
     }
 
     #[test]
