@@ -10,7 +10,7 @@ use super::{Level, Log};
 const ROOT: &str = "root";
 
 /// The loggers that a broker's lines come from. In the original a logger exists when its class is loaded.
-const OF_A_BROKER: [&str; 32] = [
+const OF_A_BROKER: [&str; 33] = [
     "kafka.Kafka$",
     "kafka.controller.KafkaController",
     "kafka.controller.RequestSendThread",
@@ -20,6 +20,7 @@ const OF_A_BROKER: [&str; 32] = [
     "kafka.log.LogConfig",
     "kafka.log.LogManager",
     "kafka.network.Acceptor",
+    "kafka.server.AdminManager",
     "kafka.server.AlterIsrManager",
     "kafka.server.BrokerMetadataCheckpoint",
     "kafka.server.BrokerToControllerRequestThread",
