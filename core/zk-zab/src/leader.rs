@@ -324,6 +324,10 @@ impl Leader {
         let Some(learner) = self.learners.get_mut(link) else { return };
         learner.heard = now;
         match (learner.stage, packet) {
+            // Those who have left would come back before all have, and keep a leader that commits nothing.
+            (Learning::Greeting, FromLearner::Info(_)) if self.is_leaving => {
+                self.lose(link, Loss::Refused("Another server leads from now on"), effects);
+            }
             (Learning::Greeting, FromLearner::Info(info)) => self.welcome(link, &info, now, effects),
             (Learning::Told, FromLearner::AckEpoch { current_epoch, last_zxid }) => {
                 self.promised(link, current_epoch, last_zxid, now, effects);

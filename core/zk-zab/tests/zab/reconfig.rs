@@ -165,6 +165,8 @@ fn a_leader_that_the_list_leaves_out_ends_with_the_start_of_its_epoch() {
     led.tell(|leader, now, wanted| leader.epoch_entered(5, now, wanted));
     assert_eq!(led.hears(2, ack(zxid(5, 0))), ["activate 2", "2 UPTODATE"], "it serves nobody");
     led.leader.closed(LinkId(2));
+    // It was told of the list, not of its leader, and this one still says that it leads.
+    assert_eq!(led.hello(12, 2, 5), ["12 closed: Another server leads from now on"]);
     assert_eq!(led.waits(10, &[]), ["resign: Not sufficient followers synced, only synced with sids: [1]"]);
 }
 
