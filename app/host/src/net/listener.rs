@@ -42,6 +42,8 @@ pub struct BindError {
 pub struct Listener {
     socket: std::net::TcpListener,
     address: SocketAddr,
+    /// Its connections count among those that are accepted at a time.
+    counts: bool,
 }
 
 impl Listener {
@@ -63,7 +65,7 @@ impl Listener {
         };
         let socket = socket.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, counts: true })
     }
 
     /// Where it listens, with the port that the system chose if 0 was asked for.
@@ -77,6 +79,12 @@ impl Listener {
         let socket = SockRef::from(&self.socket);
         send.map_or(Ok(()), |length| socket.set_send_buffer_size(length))?;
         receive.map_or(Ok(()), |length| socket.set_recv_buffer_size(length))
+    }
+
+    /// For other servers of an ensemble: no number of clients keeps them out.
+    #[must_use]
+    pub fn uncounted(self) -> Self {
+        Self { counts: false, ..self }
     }
 
     /// Accepts on loop 0 until the future is dropped. Each connection goes to the next loop, where `serve` is called with it
@@ -122,11 +130,15 @@ impl Listener {
             loop {
                 match listener.accept().await {
                     Ok((stream, peer)) => {
-                        let was_full = std::mem::replace(&mut is_full, loops.places().available_permits() == 0);
+                        let was_full =
+                            std::mem::replace(&mut is_full, self.counts && loops.places().available_permits() == 0);
                         if is_full && !was_full {
                             failed(io::Error::other(NO_PLACE));
                         }
-                        let place = Arc::clone(loops.places()).acquire_owned().await.expect("nobody closes them");
+                        let place = match self.counts {
+                            true => Some(Arc::clone(loops.places()).acquire_owned().await.expect("nobody closes them")),
+                            false => None,
+                        };
                         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                         if let Some(ticket) = admit(peer).await {
                             let serve = serve.clone();
@@ -147,7 +159,7 @@ impl Listener {
 }
 
 /// Moves an accepted connection to its loop. One that fails on the way is dropped: its peer sees it closed.
-fn hand_over<S, F>(loops: &EventLoops, stream: TcpStream, place: OwnedSemaphorePermit, serve: S)
+fn hand_over<S, F>(loops: &EventLoops, stream: TcpStream, place: Option<OwnedSemaphorePermit>, serve: S)
 where
     S: FnOnce(TcpStream, usize) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -211,8 +223,9 @@ mod tests {
     fn connections_beyond_the_limit_wait_until_others_end() {
         let loops = EventLoops::start_limited(1, 2).unwrap();
         let (told, tells) = mpsc::channel();
-        let [one, other] = [(); 2].map(|()| {
+        let [one, other, of_servers] = [true, true, false].map(|counts| {
             let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).unwrap();
+            let listener = if counts { listener } else { listener.uncounted() };
             let address = listener.address();
             let told = told.clone();
             let serve = |mut stream: TcpStream, _, _| async move {
@@ -230,6 +243,7 @@ mod tests {
         waiting.set_nonblocking(true).unwrap();
         assert_eq!(waiting.peek(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         waiting.set_nonblocking(false).unwrap();
+        served(&std::net::TcpStream::connect(of_servers).unwrap());
         drop(clients);
         served(&waiting);
         loops.stop();

@@ -248,7 +248,7 @@ pub(super) fn accept(
             Connection::serve(stream, peer, limits(), open).await;
         }
     };
-    listener.serve(loops, serve, failed)
+    listener.uncounted().serve(loops, serve, failed)
 }
 
 fn limits() -> Limits {

@@ -51,7 +51,11 @@ Unknown keys warn, as in the originals.
   once when it is full and once when it is not. The original takes the whole log directory offline, and ends with the last.
   A stop on a full disk is no clean one, as its last index entries have no room. A start needs none: entries stay in memory
   until there is some, and reads are served, but no group can be joined, as that is written to `__consumer_offsets`. Only a new
-  log directory, and an index that is missing, can't do without. The original ends with 1, in a memory fault.
+  log directory, and an index that is missing, can't do without. The original ends with 1, in a memory fault. A new replica that
+  the disk has no room for is offline until there is some.
+- A server accepts no more connections of clients and brokers than its limit of open files has room for beside its data files, which get half of
+  it: further ones wait until others end, and the log says so. The original accepts them until no file can be opened, and its log directory goes
+  offline.
 - A ZooKeeper whose transaction log can't be written ends with exit code 1, and every acknowledged write is there when it is
   started again. The original ends with 0, as after a stop in good order.
 - A batch may be decompressed to 256 MiB at most: a larger one is refused as corrupt. The original has no limit but its
