@@ -474,7 +474,8 @@ fn a_snapshot_that_cannot_be_written_at_the_start_ends_the_server_before_it_says
     let text =
         format!("dataDir={}/data\nclientPort={}\nclientPortAddress=127.0.0.1\n", dir.path().display(), free.port());
     let config = write(&dir.path().join("zoo.cfg"), &text);
-    let in_the_way = |zxid: i64| data.join(format!(".snapshot.{zxid}.tmp/full"));
+    // What has the name that the snapshot is to get.
+    let in_the_way = |zxid: i64| data.join(format!("snapshot.{zxid}/full"));
     std::fs::create_dir_all(in_the_way(0)).unwrap();
     let (code, stdout, stderr) = run(&["zookeeper-server-start", &config]);
     assert!(
@@ -483,7 +484,7 @@ fn a_snapshot_that_cannot_be_written_at_the_start_ends_the_server_before_it_says
     );
     assert!(!stdout.contains(STARTED), "{stdout}");
 
-    std::fs::remove_dir_all(data.join(".snapshot.0.tmp")).unwrap();
+    std::fs::remove_dir_all(data.join("snapshot.0")).unwrap();
     let mut server = Process::start(&["zookeeper-server-start", &config]);
     server.await_line(STARTED);
     let (code, _, stderr) = run(&["zkCli", "-server", &free.to_string(), "create", "/a"]);
