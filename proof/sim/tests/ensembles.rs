@@ -91,12 +91,12 @@ fn three_servers_and_nothing_goes_wrong() {
 
 #[test]
 fn three_servers() {
-    assert_seen(&seeds(3, FAULTS_MS, 150), &USUAL);
+    assert_seen(&seeds(3, FAULTS_MS, 500), &USUAL);
 }
 
 #[test]
 fn five_servers() {
-    let seen = seeds(5, FAULTS_MS, 120);
+    let seen = seeds(5, FAULTS_MS, 400);
     assert_seen(&seen, &USUAL);
     assert_seen(&seen, &["observes", "groups"]);
     assert_seen(&seen, &RECONFIGURED);
@@ -104,7 +104,7 @@ fn five_servers() {
 
 #[test]
 fn seven_servers() {
-    seeds(7, FAULTS_MS, 30);
+    seeds(7, FAULTS_MS, 100);
 }
 
 #[test]
