@@ -141,12 +141,12 @@ class Member:
     def __init__(self, name):
         self.name, self.positions, self.committed, self.share = name, {}, {}, None
         # Nobody is to start again at another place than the group's, without a word.
-        self.consumer = Consumer({
+        self.settings = {
             **CONNECTION, "group.id": f"group-{topic}", "enable.auto.commit": False, "auto.offset.reset": "error",
             "session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "fetch.wait.max.ms": 100,
             "fetch.error.backoff.ms": 50, "check.crcs": True,
             **({"group.instance.id": name} if kind == "static" else {}),
-        })
+        }
         self.thread = threading.Thread(target=guarded(self.run), name=name, daemon=True)
 
     def on_assign(self, consumer, share):
@@ -187,27 +187,36 @@ class Member:
                 settled[part.partition] = max(settled.get(part.partition, 0), part.offset)
                 note(f"committed {self.name} {part.partition} {part.offset}")
 
-    def run(self):
+    def join(self):
+        self.consumer = Consumer(self.settings)
         self.consumer.subscribe([topic], on_assign=self.on_assign, on_revoke=self.on_revoke, on_lost=self.on_revoke)
+
+    def run(self):
+        self.join()
         last = heard = time.monotonic()
         while not self.is_at_the_end():
             messages = self.consumer.consume(200, 0.05)
             if messages:
                 heard = time.monotonic()
-            elif self.share and time.monotonic() - heard > SILENT_SECONDS:
+            elif self.share and time.monotonic() - heard > SILENT_SECONDS and self.is_behind():
                 # librdkafka before 2.10 gets stuck when a broker that has just started tells it that there is no such topic, as the
                 # original's brokers do: it lets all partitions go (rd_kafka_topic_set_notexists), and takes none up again before a
                 # leader epoch that is later than the one that it knew (rd_kafka_toppar_leader_update; mended by its pull request
-                # 4970). On brokers of the original alone it does the same. It begins anew where it is.
+                # 4970). On brokers of the original alone it does the same. What it knows of partitions goes with the client alone, so another
+                # one takes its place.
+                print(f"{self.name} comes anew behind {self.positions}", file=sys.stderr, flush=True)
+                self.consumer.close()
+                self.join()
                 heard = time.monotonic()
-                self.begin_anew()
             for message in messages:
                 if message.error():
                     code = message.error().code()
                     if code == KafkaError._AUTO_OFFSET_RESET and "truncation detected" in message.error().str():
-                        # When leaders change twice within moments, it may hold the answer about an epoch in which it was before against
-                        # the place where it is now. A log that was cut answers a fetch from there with OFFSET_OUT_OF_RANGE, which fails.
-                        self.begin_anew()
+                        # Several questions may be on their way when leaders change twice within moments, and it may hold the answer about
+                        # an earlier epoch against the place where it is by then. A log that was cut answers a fetch from there with
+                        # OFFSET_OUT_OF_RANGE, which fails.
+                        print(f"{self.name} goes on at {self.positions}: {message.error()}", file=sys.stderr, flush=True)
+                        self.consumer.assign([TopicPartition(topic, at, offset) for at, offset in self.positions.items()])
                         break
                     assert code in PASSING or message.error().retriable(), message.error()
                     continue
@@ -223,10 +232,9 @@ class Member:
                 last = time.monotonic()
         self.consumer.close()
 
-    def begin_anew(self):
-        places = [TopicPartition(topic, partition, offset) for partition, offset in self.positions.items()]
-        print(f"{self.name} begins anew at {self.positions}", file=sys.stderr, flush=True)
-        self.consumer.assign(places)
+    def is_behind(self):
+        """Whether there is something to be read, as far as is known: while records are written there is always more."""
+        return not written.is_set() or any(self.positions.get(part.partition, 0) < ends[part.partition] for part in self.share)
 
     @staticmethod
     def is_at_the_end():
