@@ -19,6 +19,7 @@ use crate::addresses::addresses;
 use crate::daemon::{self, Daemon, Kind, WAIT_MAX};
 use crate::disks::{FullDisk, SlowSyncs, SmallDisk};
 use crate::ensemble::Ensemble;
+use crate::folder::TestFolder;
 use crate::network::Network;
 use crate::originals::java;
 use crate::requests::Requests;
@@ -51,7 +52,7 @@ pub struct Cluster {
     disks: Vec<SmallDisk>,
     ensemble: Ensemble,
     network: Option<Arc<Network>>,
-    folder: tempfile::TempDir,
+    folder: TestFolder,
 }
 
 struct Broker {
@@ -89,7 +90,7 @@ impl Cluster {
     }
 
     fn laid_out(addresses: &[String], mut ensemble: Ensemble, kinds: &[Kind], lines: &str) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+        let folder = TestFolder::new()?;
         fs::write(folder.path().join("log4j.properties"), LOG4J)?;
         for (id, kind) in (1..).zip(kinds) {
             ensemble.start(id, *kind)?;

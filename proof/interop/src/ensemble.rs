@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use crate::addresses::addresses;
 use crate::daemon::{self, Daemon, Kind, WAIT_MAX};
 use crate::disks::{FullDisk, SlowSyncs, SmallDisk};
+use crate::folder::TestFolder;
 use crate::network::Network;
 use crate::originals::java;
 use crate::server::binary;
@@ -26,7 +27,7 @@ pub struct Ensemble {
     members: Vec<Member>,
     disks: Vec<SmallDisk>,
     network: Option<Arc<Network>>,
-    folder: tempfile::TempDir,
+    folder: TestFolder,
     may_differ: bool,
 }
 
@@ -85,7 +86,7 @@ impl Ensemble {
 
     fn laid_out(addresses: &[String], voters: usize, lines: &str) -> Result<Self> {
         let numbered = || (1..).zip(addresses);
-        let folder = tempfile::tempdir()?;
+        let folder = TestFolder::new()?;
         let role = |id| if id > voters { ":observer" } else { "" };
         let servers: String =
             numbered().map(|(id, address)| format!("server.{id}={address}:2888:3888{}\n", role(id))).collect();

@@ -10,6 +10,7 @@ mod cluster;
 mod daemon;
 mod disks;
 mod ensemble;
+mod folder;
 mod load;
 mod network;
 mod originals;

@@ -99,7 +99,7 @@ impl Bench {
             last = said(&run(&mut tool, b"")?);
             Ok(last.contains("completed successfully") && !last.contains("still in progress"))
         };
-        self.cluster.wait("a move to end", is_moved).unwrap_or_else(|error| panic!("{error}: {last}"));
+        self.cluster.wait("a move to end", is_moved).unwrap_or_else(|error| panic!("{error:#}: {last}"));
         self.reassign(plan, &["--verify"])
     }
 
