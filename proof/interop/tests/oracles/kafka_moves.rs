@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use anyhow::Context;
 use interop::{Cluster, Finished, Kind, OriginalTools, Traffic, binary, run};
 use serde_json::Value;
 
@@ -101,6 +102,20 @@ impl Bench {
         };
         self.cluster.wait("a move to end", is_moved).unwrap_or_else(|error| panic!("{error:#}: {last}"));
         self.reassign(plan, &["--verify"])
+    }
+
+    /// Some of the log is in the other directory. The original can't go on with a copy that has nothing yet: it begins at the
+    /// log's high watermark, and takes the partition for failed.
+    fn await_copied(&mut self, topic: &str, id: usize, dir: usize) {
+        let dir = self.cluster.log_dirs(id).unwrap()[dir].clone();
+        let future = |name: &str| name.starts_with(&format!("{topic}-0.")) && name.ends_with("-future");
+        let is_begun = |_: &Cluster| {
+            let mut folders = fs::read_dir(&dir)?.filter_map(Result::ok);
+            let folder = folders.find(|folder| folder.file_name().to_str().is_some_and(future));
+            let folder = folder.context("no copy is there")?.path();
+            Ok(!log_bytes(&folder).is_empty() && fs::metadata(folder.join("leader-epoch-checkpoint"))?.len() > 0)
+        };
+        self.cluster.wait("the begin of a copy", is_begun).unwrap();
     }
 
     /// What kafka-log-dirs tells of the partition: for each directory, whether it is a copy, and whether it is behind.
@@ -253,6 +268,7 @@ fn taken_over(from: Kind, to: Kind) {
         let plan = bench.plan(topic, 2, there);
         bench.reassign_by_the_original(&plan, &["--replica-alter-log-dirs-throttle", SLOWLY]);
         assert_eq!(bench.described(topic, 2).get(&there), Some(&(true, true)));
+        bench.await_copied(topic, 2, there);
         if is_killed { bench.cluster.kill(2) } else { bench.cluster.stop(2) }.unwrap();
         bench.cluster.await_gone(2).unwrap();
         bench.cluster.start(2, to).unwrap();
