@@ -48,7 +48,8 @@ pub fn read_piece(
         let mut reader = LogReader::open(disk, path)?;
         while let Ok(record) = reader.read_next()? {
             if record.zxid <= after {
-                piece.start = Some(record.zxid);
+                // An original that failed while it took history over has parts of it twice (ZOOKEEPER-4394).
+                piece.start = piece.start.max(Some(record.zxid));
                 continue;
             }
             let has_hole =

@@ -176,6 +176,42 @@ fn records_missing_behind_a_torn_log_are_an_error() {
     assert_eq!(store.recover().unwrap().0.last_zxid, 4);
 }
 
+/// A follower of the originals that fails while it takes over its leader's history (ZOOKEEPER-4394) has logged it, and logs it again.
+#[test]
+fn what_an_original_logged_twice_is_recovered_and_read_once() {
+    let whole = file(&written(7, 10, 0).disk, in_dir("log.1"));
+    let record = (whole.len() - 16) / 7;
+    let upto = |zxid: usize| 16 + zxid * record;
+    for again in [4, 6] {
+        let store = Store::open(&MemDisk::new()).unwrap();
+        store.snapshot(&Collected::default(), Compression::None).unwrap();
+        // Up to 6, then from 3 on again, as far as a crash let it or to the end; and 7.
+        let content = [&whole[..upto(6)], &whole[upto(2)..upto(again)], &whole[upto(6)..]].concat();
+        put(&store.disk, "/data/version-2/log.1", &content);
+        let (recovery, found) = store.recover().unwrap();
+        assert_eq!((recovery.last_zxid, recovery.txns, warnings(&recovery)), (7, 7, 0));
+        assert!(found.txns.iter().map(|txn| txn.header.zxid).eq(1..=7));
+        for after in 1..=7 {
+            let mut read = vec![after];
+            loop {
+                let after = *read.last().unwrap();
+                let (log_dir, snap_dir) = (store.dirs.log_dir(), store.dirs.snap_dir());
+                let piece = zk_store::read_piece(&store.disk, log_dir, snap_dir, after, 7, 1 << 20, &SLOW).unwrap();
+                assert_eq!(piece.start, Some(after));
+                if piece.records.is_empty() {
+                    break;
+                }
+                read.extend(piece.records.iter().map(|record| record.zxid));
+            }
+            assert!(read.iter().copied().eq(after..=7), "{read:?}");
+        }
+        for zxid in 3..=7 {
+            zk_store::truncate(&store.disk, store.dirs.log_dir(), store.dirs.snap_dir(), 10 - zxid, &SLOW).unwrap();
+            assert_eq!(store.recover().unwrap().0.last_zxid, 10 - zxid);
+        }
+    }
+}
+
 #[test]
 fn only_what_the_snapshot_lacks_is_replayed() {
     let store = written(6, 10, 0);
