@@ -98,6 +98,8 @@ struct Inner {
     logs: RwLock<Logs>,
     /// Copies of logs on their way to another directory. Taken behind `logs`.
     futures: RwLock<Logs>,
+    /// Logs whose place a copy has taken, until their folders have other names.
+    replaced: Mutex<Logs>,
     /// Where the next log, or copy, of a partition is to be made.
     preferred: Mutex<BTreeMap<TopicPartition, PathBuf>>,
     /// Creation and deletion, one at a time.
@@ -181,6 +183,7 @@ impl LogManager {
             dirs: RwLock::new(dirs),
             logs: RwLock::new(logs),
             futures: RwLock::new(futures),
+            replaced: Mutex::default(),
             preferred: Mutex::default(),
             changing: Mutex::new(()),
             schedule: Mutex::new(Schedule { tasks }),
@@ -280,15 +283,17 @@ impl LogManager {
         let mut dirs = Vec::new();
         let mut results = Vec::with_capacity(partitions.len());
         for partition in partitions {
-            // A copy on its way goes with its log.
+            // A copy on its way goes with its log, and so does what the log has replaced.
             let future = self.delete_future_log(partition, now, slow);
+            let replaced = self.delete_replaced_log(partition, now, slow);
             let deleted = self.delete_one(partition, now, slow);
-            for dir in [&future, &deleted].into_iter().filter_map(|deleted| deleted.as_ref().ok()?.as_ref()) {
+            for dir in [&future, &replaced, &deleted].into_iter().filter_map(|deleted| deleted.as_ref().ok()?.as_ref())
+            {
                 if !dirs.contains(dir) {
                     dirs.push(dir.clone());
                 }
             }
-            results.push((partition.clone(), deleted.and(future).map(|_| ())));
+            results.push((partition.clone(), deleted.and(future).and(replaced).map(|_| ())));
         }
         for dir in dirs {
             self.checkpoint(&dir, Task::RecoveryPoints, slow);
@@ -502,6 +507,7 @@ impl LogManager {
         let mut offline = (Vec::new(), Vec::new());
         let mut logs = self.0.logs.write();
         let mut futures = self.0.futures.write();
+        self.0.replaced.lock().retain(|_, log| log.log_dir() != dir);
         for (logs, names) in [(&mut *logs, &mut offline.0), (&mut *futures, &mut offline.1)] {
             logs.retain(|name, log| {
                 let is_offline = log.log_dir() == dir;

@@ -119,7 +119,18 @@ impl LogManager {
         future.map(|log| self.doom(&log, now, slow)).transpose()
     }
 
-    /// Takes a log that is in neither map any more off the disk, later. The directory that it lay in.
+    /// The directory in which the log lay that a copy has replaced, if its folder has its name still.
+    pub(super) fn delete_replaced_log(
+        &self,
+        partition: &TopicPartition,
+        now: Now,
+        slow: &Slow,
+    ) -> Result<Option<PathBuf>, LogError> {
+        let replaced = self.0.replaced.lock().remove(partition);
+        replaced.map(|log| self.doom(&log, now, slow)).transpose()
+    }
+
+    /// Takes a log that is in no map any more off the disk, later. The directory that it lay in.
     pub(super) fn doom(&self, log: &Arc<Log>, now: Now, slow: &Slow) -> Result<PathBuf, LogError> {
         log.close_now();
         let dir = log.log_dir();
@@ -184,6 +195,7 @@ impl LogManager {
         }
         futures.remove(partition);
         logs.insert(partition.clone(), Arc::clone(&future));
+        self.0.replaced.lock().insert(partition.clone(), Arc::clone(&current));
         Some((current, future))
     }
 
@@ -206,6 +218,7 @@ impl LogManager {
         // Also if the old directory has failed: the new log is complete, and needs no other.
         new.unmark(slow).inspect_err(|error| self.told::<()>(new, &Err(error.clone())))?;
         renamed?;
+        self.0.replaced.lock().remove(old.partition());
         checkpoint_all(&old_dir);
         let (log, delay_ms) = (Arc::clone(old), old.config().file_delete_delay_ms.max(0).unsigned_abs());
         let shared = Arc::clone(&self.0.shared);

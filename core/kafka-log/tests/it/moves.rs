@@ -203,6 +203,21 @@ fn an_exchange_is_ended_when_the_disk_has_room_again() {
     start_copy(&world, &new).unwrap();
 }
 
+/// Else a topic of that name that is made later would begin with the records of this one.
+#[test]
+fn a_partition_is_deleted_whole_between_an_exchange_and_its_end() {
+    let disk = MemDisk::new();
+    let (world, log) = world(&disk, 10);
+    let slow = &Slow::allowed();
+    let future = start_copy(&world, &log).unwrap();
+    copy(&world, &log, &future).unwrap();
+    assert!(world.logs.begin_swap(&future, 0, world.now, slow).unwrap());
+    let exchanged = world.logs.swap(&name(), 0);
+    assert!(exchanged.is_some());
+    world.logs.delete(&[name()], world.now, slow).pop().unwrap().1.unwrap();
+    assert_eq!((folders(&disk, "/a"), folders(&disk, "/b")), (vec![FolderKind::Deleted], vec![FolderKind::Deleted]));
+}
+
 #[test]
 fn a_copy_with_the_logs_name_stays_a_copy_while_the_log_is_where_nobody_can_look() {
     let disk = MemDisk::new();
