@@ -175,15 +175,8 @@ impl Kafka {
     ) -> Result<Self, KafkaError> {
         let settings = Arc::clone(config.settings());
         let zookeeper_tls = settings.zookeeper_tls.as_ref().map(Tls::load).transpose()?.map(Arc::new);
-        let mut bound = Vec::new();
-        for endpoint in &settings.listeners.listeners {
-            let listener = bind(endpoint)?;
-            listener.set_buffer_lengths(
-                buffer_length(&config, "socket.send.buffer.bytes", settings.network.send_buffer_bytes),
-                buffer_length(&config, "socket.receive.buffer.bytes", settings.network.receive_buffer_bytes),
-            )?;
-            bound.push((listener, endpoint.listener.clone()));
-        }
+        let endpoints = settings.listeners.listeners.iter();
+        let bound = endpoints.map(|endpoint| bind(endpoint, &config)).collect::<Result<Vec<_>, _>>()?;
         for (listener, _) in &bound {
             log.write(Level::Info, ACCEPTOR, format!("Awaiting socket connections on {}.", listener.address()));
         }
@@ -500,7 +493,20 @@ impl Session for PeerLink {
     }
 }
 
-fn bind(endpoint: &ConfiguredEndpoint) -> Result<Listener, KafkaError> {
+/// A listener, with its name.
+fn bind(endpoint: &ConfiguredEndpoint, config: &BrokerConfig) -> Result<(Listener, String), KafkaError> {
+    let listener = bind_address(endpoint)?;
+    let (name, settings) = (&endpoint.listener, config.settings());
+    listener.set_buffer_lengths(
+        buffer_length(config, "socket.send.buffer.bytes", settings.network.send_buffer_bytes),
+        buffer_length(config, "socket.receive.buffer.bytes", settings.network.receive_buffer_bytes),
+    )?;
+    let is_for_clients =
+        !settings.listeners.is_brokers_own(name) && settings.listeners.control_plane.as_ref() != Some(name);
+    Ok((if is_for_clients { listener } else { listener.uncounted() }, name.clone()))
+}
+
+fn bind_address(endpoint: &ConfiguredEndpoint) -> Result<Listener, KafkaError> {
     let unresolved = |source| KafkaError::Resolve { listener: endpoint.to_string(), source };
     let port = u16::try_from(endpoint.port)
         .map_err(|_| unresolved(io::Error::new(io::ErrorKind::InvalidInput, "the port is none")))?;

@@ -71,7 +71,7 @@ impl Connections {
         let now_ms = now.monotonic.ms();
         let sample_ms = u64::try_from(settings.network.quota_sample_s).unwrap_or(1) * 1000;
         let sampling = Sampling { sample_ms, samples: usize::try_from(settings.network.quota_samples).unwrap_or(1) };
-        let of_broker = match is_protected(listener, settings) {
+        let of_broker = match settings.listeners.is_brokers_own(listener) {
             true => 0,
             false => counts.rate.record(sampling, settings.network.connections_per_second_max.into(), now_ms),
         };
@@ -91,7 +91,7 @@ impl Connections {
         now: Now,
     ) -> Poll<Result<Place, Closed>> {
         let mut counts = self.0.lock();
-        let is_protected = is_protected(listener, settings);
+        let is_protected = settings.listeners.is_brokers_own(listener);
         let is_full = !is_below(counts.of_listener(listener).open, limits(listener, settings).connections_max);
         if is_full || !is_protected && !is_below(counts.open.len(), settings.network.connections_max) {
             counts.waiting.push(waker.clone());
@@ -202,11 +202,6 @@ impl Drop for Place {
 
 fn is_below(count: usize, limit: i32) -> bool {
     usize::try_from(limit).is_ok_and(|limit| count < limit)
-}
-
-/// Whether a listener is the brokers' own, beside one for clients.
-fn is_protected(listener: &str, settings: &BrokerSettings) -> bool {
-    settings.listeners.listeners.len() > 1 && settings.listeners.inter_broker == listener
 }
 
 fn limits(listener: &str, settings: &BrokerSettings) -> ListenerLimits {

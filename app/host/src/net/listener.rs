@@ -81,7 +81,7 @@ impl Listener {
         receive.map_or(Ok(()), |length| socket.set_recv_buffer_size(length))
     }
 
-    /// For other servers of an ensemble: no number of clients keeps them out.
+    /// For other servers of an ensemble or cluster: no number of clients keeps them out.
     #[must_use]
     pub fn uncounted(self) -> Self {
         Self { counts: false, ..self }

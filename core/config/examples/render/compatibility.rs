@@ -54,7 +54,7 @@ Unknown keys warn, as in the originals.
   log directory, and an index that is missing, can't do without. The original ends with 1, in a memory fault. A new replica that
   the disk has no room for is offline until there is some.
 - A server accepts no more connections of clients and brokers than its limit of open files has room for beside its data files, which get half of
-  it: further ones wait until others end, and the log says so. The original accepts them until no file can be opened, and its log directory goes
+  it: further ones wait until others end, and the log says so; brokers with a listener of their own do not wait. The original accepts them until no file can be opened, and its log directory goes
   offline.
 - A ZooKeeper whose transaction log can't be written ends with exit code 1, and every acknowledged write is there when it is
   started again. The original ends with 0, as after a stop in good order.

@@ -115,6 +115,11 @@ impl Listeners {
         Ok(Self { listeners, advertised, protocols, inter_broker, inter_broker_protocol, control_plane })
     }
 
+    /// Whether a listener is the brokers' own, beside one for clients: no number of clients keeps them out.
+    pub fn is_brokers_own(&self, listener: &str) -> bool {
+        self.listeners.len() > 1 && self.inter_broker == listener
+    }
+
     /// The rules of `KafkaConfig.validateValues` about listeners.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let names = |all: &[Endpoint]| all.iter().map(|endpoint| endpoint.listener.clone()).collect::<Vec<_>>();
