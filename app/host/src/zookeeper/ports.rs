@@ -1,6 +1,7 @@
 //! Ports that move while the server runs: another list of servers has other addresses for it.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -65,49 +66,121 @@ impl Shared {
     /// Binds the new addresses first, so that no client finds the port closed; what the old ones are in the way of is bound
     /// behind their end.
     async fn follow_port(self: &Arc<Self>, port: Port, addresses: &[HostPort], backlog: Option<i32>) {
-        let mut pause = PAUSE;
-        loop {
-            let bound = match bind(addresses, backlog).await {
-                Ok(bound) => Ok(bound),
-                Err(_) => {
-                    self.ports.close(port).await;
-                    bind(addresses, backlog).await
-                }
-            };
-            let told: Vec<String> = addresses.iter().map(HostPort::to_string).collect();
-            let told = told.join("|");
-            let logger = if matches!(port, Port::Clients { .. }) { ACCEPT_LOGGER } else { PEER_ACCEPT_LOGGER };
-            match bound {
-                Ok(listeners) => {
-                    self.ports.close(port).await;
-                    if !listeners.is_empty() {
-                        self.log.write(Level::Info, logger, format!("binding to port {told}"));
-                    }
-                    return listeners.into_iter().for_each(|listener| self.accept(port, listener));
-                }
-                Err(_) if pause < PAUSE_TOLD => {}
-                Err(error) => {
-                    let text = format!("Error reconfiguring port to {told}, which is tried again: {error}");
-                    self.log.write(Level::Error, logger, text);
-                }
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+        let logger = if matches!(port, Port::Clients { .. }) { ACCEPT_LOGGER } else { PEER_ACCEPT_LOGGER };
+        let told: Vec<String> = addresses.iter().map(HostPort::to_string).collect();
+        let told = told.join("|");
+        let failed = |why| self.log.write(Level::Error, logger, format!("Error reconfiguring port to {told}, {why}"));
+        let listeners = bind(addresses, backlog, || self.ports.close(port), failed).await;
+        self.ports.close(port).await;
+        if !listeners.is_empty() {
+            self.log.write(Level::Info, logger, format!("binding to port {told}"));
         }
+        listeners.into_iter().for_each(|listener| self.accept(port, listener));
     }
 }
 
-async fn bind(addresses: &[HostPort], backlog: Option<i32>) -> io::Result<Vec<Listener>> {
-    let mut listeners: Vec<Listener> = Vec::new();
-    for HostPort { host, port } in addresses {
+/// Binds all addresses, once `close` has made room for them if they need it; some are enough if the others can't be had for a while: the
+/// original serves with those. `failed` is told of what takes that long.
+async fn bind<C: Future<Output = ()>>(
+    addresses: &[HostPort],
+    backlog: Option<i32>,
+    close: impl Fn() -> C,
+    failed: impl Fn(String),
+) -> Vec<Listener> {
+    let mut pause = PAUSE;
+    loop {
+        let mut bound = Bound::of(addresses, backlog).await;
+        if bound.failure.is_some() {
+            drop(bound);
+            close().await;
+            bound = Bound::of(addresses, backlog).await;
+        }
+        let Bound { listeners, failure } = bound;
+        let is_late = pause >= PAUSE_TOLD;
+        match failure {
+            None => return listeners,
+            Some(error) if is_late && !listeners.is_empty() => {
+                failed(format!("which is served in part: {error}"));
+                return listeners;
+            }
+            Some(error) if is_late => failed(format!("which is tried again: {error}")),
+            Some(_) => {}
+        }
+        drop(listeners);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// What could be had of some addresses.
+#[derive(Default)]
+struct Bound {
+    listeners: Vec<Listener>,
+    /// Of the last one that could not.
+    failure: Option<io::Error>,
+}
+
+impl Bound {
+    async fn of(addresses: &[HostPort], backlog: Option<i32>) -> Self {
+        let mut bound = Self::default();
+        for address in addresses {
+            if let Err(error) = bound.add(address, backlog).await {
+                bound.failure = Some(error);
+            }
+        }
+        bound
+    }
+
+    async fn add(&mut self, HostPort { host, port }: &HostPort, backlog: Option<i32>) -> io::Result<()> {
         let found: Vec<SocketAddr> = lookup_host((host.as_str(), *port)).await?.collect();
         let address = found.iter().find(|address| address.is_ipv4()).or(found.first());
         let address =
             *address.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address")))?;
         // Several addresses may share a port that all addresses of the machine have but once.
-        if !listeners.iter().any(|listener| listener.address() == address) {
-            listeners.push(Listener::bind(address, backlog).map_err(|error| io::Error::other(error.to_string()))?);
+        if !self.listeners.iter().any(|listener| listener.address() == address) {
+            self.listeners.push(Listener::bind(address, backlog).map_err(|error| io::Error::other(error.to_string()))?);
         }
+        Ok(())
     }
-    Ok(listeners)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn loopback(port: u16) -> HostPort {
+        HostPort { host: "127.0.0.1".into(), port }
+    }
+
+    /// One that nobody has, for a moment at least.
+    fn free() -> u16 {
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    }
+
+    #[tokio::test]
+    async fn what_can_be_had_of_several_addresses_is_served_in_the_end() {
+        let before = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = before.local_addr().unwrap().port();
+        let free = free();
+        let told = RefCell::new(Vec::new());
+        let failed = |why| told.borrow_mut().push(why);
+        let bound = bind(&[loopback(taken), loopback(free)], None, || std::future::ready(()), failed).await;
+        assert!(bound.iter().map(|listener| listener.address().port()).eq([free]));
+        let told = told.into_inner();
+        assert!(told.len() == 1 && told[0].starts_with("which is served in part"), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_in_the_way_is_closed_and_all_are_bound() {
+        let before = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = before.local_addr().unwrap().port();
+        let before = RefCell::new(Some(before));
+        let close = || std::future::ready(drop(before.take()));
+        let bound = bind(&[loopback(port)], None, close, |why| panic!("{why}")).await;
+        assert!(bound.iter().map(|listener| listener.address().port()).eq([port]));
+    }
 }
