@@ -23,7 +23,7 @@ use bytes::Bytes;
 use crate::{
     Entry, Epochs, FromLeader, FromLearner, History, LearnerInfo, LinkId, ServerId, Zxid, epoch_of, epoch_start,
 };
-use learners::{Learners, Learning};
+use learners::{Learners, Learning, LogWatch};
 pub use lists::{DecidingLists, ProposedList};
 pub use sync::{LogChunk, LogStart};
 
@@ -135,6 +135,13 @@ pub enum Resignation {
     /// so the list would never be in force. With the next epoch it is. Upstream waits for ever.
     #[error("the proposed list of servers needs the votes of servers that follow as observers")]
     VotesOfObservers,
+    /// The own log stands still, and the others are a quorum that logs without it. Upstream leads on, and what waits for its disk
+    /// grows without end.
+    #[error("this server has not logged a transaction for {sync_limit_ms} ms, and the others do without it")]
+    SlowLog {
+        /// `syncLimit`.
+        sync_limit_ms: u64,
+    },
     /// The epoch has no more numbers.
     #[error("zxid lower 32 bits have rolled over, forcing re-election, and therefore new epoch start")]
     RollOver,
@@ -214,6 +221,7 @@ pub struct Leader {
     voted: BTreeMap<ServerId, i64>,
     /// Own log, durable up to here.
     logged: Zxid,
+    own_log: LogWatch,
     /// Whether the own log and epoch count as an acknowledgement of NEWLEADER.
     entered: bool,
     next_ping: Monotonic,
@@ -251,6 +259,7 @@ impl Leader {
             learners: Learners::default(),
             voted: BTreeMap::new(),
             logged,
+            own_log: LogWatch::default(),
             entered: false,
             next_ping: now,
             next_count: now,
@@ -455,16 +464,29 @@ impl Leader {
         }
         if self.next_count <= now && matches!(self.stage, Stage::Broadcasting) {
             self.next_count = now.plus_ms(self.settings.tick_ms.max(1));
-            // Those who still take the history over count, as upstream: a follower that comes back with a whole tree to
-            // receive must not cost the epoch.
-            let (lists, me, learners) = (&self.lists, self.settings.id, &self.learners);
-            if !lists.decide(|id| id == me || learners.is_present(id)) {
-                let synced = std::iter::once(me).chain(learners.voters_present(lists.current())).collect();
-                self.resign(Resignation::LostQuorum { synced }, effects);
-            } else if !lists.is_votable(|id| id == me || learners.has_log(id)) {
-                self.resign(Resignation::VotesOfObservers, effects);
+            if let Some(reason) = self.count_votes(now) {
+                self.resign(reason, effects);
             }
         }
+    }
+
+    /// Why it can't lead on, if it can't.
+    fn count_votes(&mut self, now: Monotonic) -> Option<Resignation> {
+        let (lists, me, learners) = (&self.lists, self.settings.id, &self.learners);
+        // Those who still take the history over count, as upstream: a follower that comes back with a whole tree to
+        // receive must not cost the epoch.
+        if !lists.decide(|id| id == me || learners.is_present(id)) {
+            let synced = std::iter::once(me).chain(learners.voters_present(lists.current())).collect();
+            return Some(Resignation::LostQuorum { synced });
+        }
+        if !lists.is_votable(|id| id == me || learners.has_log(id)) {
+            return Some(Resignation::VotesOfObservers);
+        }
+        // Of what the others have committed: where all disks stand still, nobody would lead any better.
+        let is_late = self.own_log.is_late(self.logged, self.history.committed(), &self.settings, now);
+        let others_do = || lists.decide(|id| id != me && learners.is_synced_with_log(id));
+        let sync_limit_ms = self.settings.sync_limit_ms;
+        (is_late && others_do()).then_some(Resignation::SlowLog { sync_limit_ms })
     }
 
     /// Learners that have taken the history over: followers, observers.

@@ -58,6 +58,8 @@ Unknown keys warn, as in the originals.
   offline.
 - A ZooKeeper whose transaction log can't be written ends with exit code 1, and every acknowledged write is there when it is
   started again. The original ends with 0, as after a stop in good order.
+- A leader of an ensemble that has logged nothing for `syncLimit`, while the others committed without it, gives up, as followers that log nothing are
+  left. The original leads on, and what waits for its disk grows.
 - A batch may be decompressed to 256 MiB at most: a larger one is refused as corrupt. The original has no limit but its
   heap.
 - Text that is not UTF-8 (a topic's name) closes the connection. The original puts replacement characters for it, and

@@ -64,8 +64,27 @@ pub(super) struct Learner {
     pub(super) behind: VecDeque<(Zxid, Bytes)>,
     /// The log is being read for it.
     pub(super) reading: bool,
-    /// A proposal that is not acknowledged, and since when it is watched.
+    log: LogWatch,
+}
+
+/// Whether a log stands still: one proposal that it lacks is watched at a time, for `syncLimit`.
+#[derive(Debug, Default)]
+pub(super) struct LogWatch {
+    /// The proposal, and since when it is watched.
     awaited: Option<(Zxid, Monotonic)>,
+}
+
+impl LogWatch {
+    /// It has logged up to `acked` of what it was given up to `sent`.
+    pub(super) fn is_late(&mut self, acked: Zxid, sent: Zxid, settings: &LeaderSettings, now: Monotonic) -> bool {
+        match self.awaited.filter(|(zxid, _)| acked < *zxid) {
+            Some((_, since)) => since.plus_ms(settings.sync_limit_ms) <= now,
+            None => {
+                self.awaited = (acked < sent).then_some((sent, now));
+                false
+            }
+        }
+    }
 }
 
 impl Learner {
@@ -90,17 +109,13 @@ impl Learner {
         matches!(self.stage, Learning::Synced | Learning::Following)
     }
 
-    /// Whether it has not logged a proposal for `syncLimit`. One proposal is watched at a time, and none while the link is
-    /// the bottleneck.
+    /// Whether it has not logged a proposal for `syncLimit`. It is not watched while the link is the bottleneck.
     fn is_slow(&mut self, settings: &LeaderSettings, now: Monotonic) -> bool {
-        let is_watched = self.is_synced() && !self.is_observer && !self.congested;
-        match self.awaited.filter(|(zxid, _)| is_watched && self.acked < *zxid) {
-            Some((_, since)) => since.plus_ms(settings.sync_limit_ms) <= now,
-            None => {
-                self.awaited = (is_watched && self.acked < self.sent).then_some((self.sent, now));
-                false
-            }
+        if !self.is_synced() || self.is_observer || self.congested {
+            self.log = LogWatch::default();
+            return false;
         }
+        self.log.is_late(self.acked, self.sent, settings, now)
     }
 
     fn patience_ends(&self, settings: &LeaderSettings) -> Monotonic {
@@ -131,7 +146,7 @@ impl Learners {
             acked: 0,
             behind: VecDeque::new(),
             reading: false,
-            awaited: None,
+            log: LogWatch::default(),
         };
         self.by_link.insert(link, learner);
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use base::Monotonic;
 
-use super::learners::Learners;
+use super::learners::{Learners, LogWatch};
 use super::lists::{DecidingLists, ProposedList};
 use super::{Leader, LeaderEffect, LeaderSettings, Stage};
 use crate::{History, ServerId, Zxid};
@@ -28,6 +28,7 @@ impl Leader {
             settings,
             lists,
             logged: history.last_zxid(),
+            own_log: LogWatch::default(),
             history,
             current_epoch: epoch,
             epoch,

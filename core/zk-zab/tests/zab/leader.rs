@@ -250,6 +250,39 @@ fn a_follower_that_answers_and_does_not_log_is_lost() {
 }
 
 #[test]
+fn a_leader_whose_own_log_stands_still_resigns_if_the_others_do_without_it() {
+    let both_follow = || {
+        let mut led = established();
+        led.comes_back(3, zxid(4, 2));
+        led.hears(3, ack(zxid(5, 0)));
+        led.proposes([1]);
+        led
+    };
+    let late = SYNC_LIMIT_MS + 2 * TICK_MS;
+    let mut led = both_follow();
+    for link in [2, 3] {
+        led.hears(link, ack(zxid(5, 1)));
+    }
+    let reason = "resign: this server has not logged a transaction for 500 ms, and the others do without it";
+    assert_eq!(led.waits(late, &[2, 3]), [reason]);
+    // It logs late, but it does.
+    let mut led = both_follow();
+    for counter in 1..20 {
+        for link in [2, 3] {
+            led.hears(link, ack(zxid(5, counter)));
+        }
+        assert_eq!(led.waits(SYNC_LIMIT_MS / 2, &[2, 3]), NOTHING);
+        led.proposes([counter + 1]);
+        led.logs(counter);
+    }
+    // One other is no quorum.
+    let mut led = both_follow();
+    led.hears(2, ack(zxid(5, 1)));
+    led.leader.closed(LinkId(3));
+    assert_eq!(led.waits(late, &[2]), NOTHING);
+}
+
+#[test]
 fn the_last_number_of_an_epoch_ends_it() {
     let mut led = established();
     assert_eq!(led.proposes([0xffff_fffd]), ["2 PROPOSAL 5.4294967293"]);

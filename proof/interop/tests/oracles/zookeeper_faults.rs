@@ -111,6 +111,22 @@ impl Faults {
         self.is_whole("slow disks");
     }
 
+    /// A leader of ours that logs nothing for `syncLimit`, while the others do, makes way.
+    fn with_a_hung_disk(&mut self) {
+        let leads = self.is_whole("a hung disk");
+        if self.kinds[leads - 1] != Ours || !self.may_miss(leads) {
+            return;
+        }
+        let hung = self.ensemble.slow_syncs(leads, Duration::from_secs(30)).unwrap();
+        let makes_way = |ensemble: &Ensemble| Ok(ensemble.log(leads)?.contains("and the others do without it"));
+        self.ensemble.wait("a leader's end", makes_way).unwrap();
+        let next = self.ensemble.await_leader_without(leads).unwrap();
+        assert_ne!(next, leads);
+        self.goes_on("a hung disk");
+        drop(hung);
+        self.is_whole("a hung disk");
+    }
+
     /// A server of ours that can't log ends, rather than acknowledge what it has not; with room it comes back.
     fn with_a_full_disk(&mut self, leader: bool) {
         let leads = self.is_whole("a full disk");
@@ -134,6 +150,7 @@ impl Faults {
             self.silent(leader, cut, |ensemble, id| ensemble.heal(id).unwrap(), "a cut link");
         }
         self.with_slow_disks();
+        self.with_a_hung_disk();
         self.with_a_full_disk(true);
         self.with_a_full_disk(false);
     }
