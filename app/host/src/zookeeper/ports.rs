@@ -179,7 +179,10 @@ mod tests {
         let before = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = before.local_addr().unwrap().port();
         let before = RefCell::new(Some(before));
-        let close = || std::future::ready(drop(before.take()));
+        let close = || {
+            drop(before.take());
+            std::future::ready(())
+        };
         let bound = bind(&[loopback(port)], None, close, |why| panic!("{why}")).await;
         assert!(bound.iter().map(|listener| listener.address().port()).eq([port]));
     }
