@@ -222,7 +222,7 @@ pub struct Leader {
     /// Own log, durable up to here.
     logged: Zxid,
     own_log: LogWatch,
-    /// Whether the own log and epoch count as an acknowledgement of NEWLEADER.
+    /// Whether the own current epoch is durable: the own log counts as an acknowledgement of NEWLEADER, and others are told that.
     entered: bool,
     next_ping: Monotonic,
     next_count: Monotonic,
@@ -394,6 +394,9 @@ impl Leader {
         self.current_epoch = self.epoch;
         self.entered = true;
         self.go_on(Stage::Synchronising, now);
+        for link in self.learners.at(Learning::Catching) {
+            self.push(link, effects);
+        }
         self.establish_if_ready(now, effects);
     }
 

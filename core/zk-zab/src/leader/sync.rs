@@ -182,7 +182,10 @@ impl Leader {
                 }
             }
         }
-        if learner.stage == Learning::Catching && learner.sent >= learner.target && learner.uncommitted.is_empty() {
+        // Nobody enters an epoch before the one who leads it: else that one may lose its power, be behind those who have entered, and be
+        // the only one that can be elected.
+        let is_caught_up = learner.sent >= learner.target && learner.uncommitted.is_empty();
+        if learner.stage == Learning::Catching && is_caught_up && self.entered {
             learner.stage = Learning::Informed;
             // Everything sent up to here is acknowledged with NEWLEADER.
             learner.target = learner.sent;

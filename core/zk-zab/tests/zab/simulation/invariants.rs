@@ -14,8 +14,8 @@ pub(crate) struct Onlooker {
     /// In which epoch each of them was.
     committed_in: Vec<i64>,
     leaders: BTreeMap<i64, (ServerId, u64)>,
-    /// The history that each epoch begins with.
-    initial: BTreeMap<i64, Vec<Entry>>,
+    /// Who is to lead each epoch, and the history that it begins with.
+    initial: BTreeMap<i64, (ServerId, Vec<Entry>)>,
 }
 
 impl Onlooker {
@@ -38,25 +38,28 @@ impl Onlooker {
     pub(crate) fn begins(
         &mut self,
         epoch: i64,
-        history: &[Entry],
+        leader: ServerId,
         quorum: &Quorum,
         disks: &BTreeMap<ServerId, &Disk>,
     ) -> bool {
+        let history = &disks[&leader].all;
         // A promise stands though its server has promised a later epoch since: this one begins then beside that one, too late
         // to be entered by a quorum, and has nothing of it.
         let earlier = self.committed_in.partition_point(|earlier| *earlier < epoch);
         let has_promised = |id: ServerId| disks.get(&id).is_some_and(|disk| disk.accepted_epoch >= epoch);
         assert!(quorum.is_quorum(has_promised), "epoch {epoch} begins, and no quorum has promised it for good");
-        let other = self.initial.insert(epoch, history.to_vec());
+        let other = self.initial.insert(epoch, (leader, history.clone()));
         assert!(other.is_none(), "two leaders have the promise of a quorum for epoch {epoch}");
         assert_prefix(&self.committed[..earlier], history, "the leader of the next epoch lacks what is committed");
         earlier < self.committed.len()
     }
 
-    /// A server has made an epoch its own: it has the history that the epoch begins with, for good.
-    pub(crate) fn entered(&self, epoch: i64, disk: &Disk) {
-        let initial = self.initial.get(&epoch).expect("an epoch that a quorum promised");
-        assert_prefix(initial, disk.durable_log(), "an epoch is entered before its history is durable");
+    /// A server has made an epoch its own: it has the history that the epoch begins with, for good; and so has the leader.
+    pub(crate) fn entered(&self, epoch: i64, server: ServerId, disks: &BTreeMap<ServerId, &Disk>) {
+        let (leader, initial) = self.initial.get(&epoch).expect("an epoch that a quorum promised");
+        assert_prefix(initial, disks[&server].durable_log(), "an epoch is entered before its history is durable");
+        let of_leader = disks[leader].current_epoch;
+        assert!(of_leader >= epoch, "{server} has entered epoch {epoch}, and {leader}, who is to lead it, has not");
     }
 
     /// Nothing committed is lost or reordered, and all of it is durable on a quorum.
@@ -65,7 +68,7 @@ impl Onlooker {
         assert_prefix(&self.committed[..known], log, "a commit changes history");
         // A leader that is about to lose its place may be behind another that knows more.
         if known == self.committed.len() {
-            for (later, initial) in self.initial.range(epoch + 1..) {
+            for (later, (_, initial)) in self.initial.range(epoch + 1..) {
                 assert_prefix(log, initial, &format!("epoch {later} began without what epoch {epoch} commits now"));
             }
             self.committed.extend_from_slice(&log[known..]);

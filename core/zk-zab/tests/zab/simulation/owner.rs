@@ -297,7 +297,7 @@ impl World {
                 LeaderEffect::AcceptEpoch(epoch) => self.ask_disk(id, Work::Accept(epoch)),
                 LeaderEffect::EnterEpoch(epoch) => {
                     let disks = self.servers.iter().map(|(id, server)| (*id, &server.disk)).collect();
-                    if self.onlooker.begins(epoch, &self.servers[&id].disk.all, &self.quorum, &disks) {
+                    if self.onlooker.begins(epoch, id, &self.quorum, &disks) {
                         self.count("begun late");
                     }
                     self.ask_disk(id, Work::Enter(epoch));
@@ -497,7 +497,8 @@ impl World {
                     Role::Following(following) => following.zab.epoch_entered(*epoch, &mut follows),
                     _ => {}
                 }
-                self.onlooker.entered(*epoch, &self.servers[&id].disk);
+                let disks = self.servers.iter().map(|(id, server)| (*id, &server.disk)).collect();
+                self.onlooker.entered(*epoch, id, &disks);
             }
             Work::Truncate(_) | Work::Install(_) => follows = self.replaced(id, work, is_same_role),
         }
