@@ -10,6 +10,7 @@
 //! | connections | `network` |
 //! | lists of servers | `lists` |
 //! | what clients do, and see | `client` |
+//! | where a person has to act | `person` |
 //! | the rules | `invariants/`, a file for each |
 //!
 //! A seed is a run: `cargo run --release -p sim -- --servers 3 --seed N --tell` shows one, `cargo xtask sim --minutes N`
@@ -22,6 +23,7 @@ mod faults;
 mod invariants;
 mod lists;
 mod network;
+mod person;
 mod rot;
 mod run;
 mod server;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use base::{Disk, MemDisk, Random, Slow};
+use config::zookeeper::Ensemble;
 use config::{Properties, ZooKeeperSettings};
 use zk_node::ServerConfig;
 
@@ -165,6 +166,12 @@ pub(crate) fn list(disk: &MemDisk) -> Option<(i64, String)> {
     let file = zoo_cfg.get("dynamicConfigFile")?;
     let version = i64::from_str_radix(file.rsplit('.').next()?, 16).ok()?;
     Some((version, String::from_utf8(read(file)?).ok()?))
+}
+
+/// A list that was proposed and is not known to be in force.
+pub(crate) fn next_list(disk: &MemDisk) -> Option<Ensemble> {
+    let text = String::from_utf8(disk.read(Path::new(NEXT_LIST), u64::MAX).ok()?).ok()?;
+    Ensemble::from_text(&text, true, false).ok()
 }
 
 /// The settings that a server finds on its disk.
