@@ -54,7 +54,7 @@ impl Epoch {
 
 #[cfg(test)]
 mod tests {
-    use base::{MemDisk, OpenMode, Random};
+    use base::{MemDisk, Random};
 
     use super::*;
 
@@ -63,18 +63,23 @@ mod tests {
     #[test]
     fn a_crash_leaves_the_old_number_or_the_new() {
         for seed in 0..50 {
-            let disk = MemDisk::new();
-            let dir = Path::new("/");
-            assert_eq!(Epoch::Current.read(&disk, dir, false).unwrap(), None);
-            Epoch::Current.write(&disk, dir, 7, &SLOW).unwrap();
-            assert_eq!(disk.read(Path::new("/currentEpoch"), 64).unwrap(), b"7", "as the original: no line end");
-            disk.crash(&mut Random::from_seed(seed));
-            assert_eq!(Epoch::Current.read(&disk, dir, false).unwrap(), Some(7));
-            let file = disk.open(Path::new("/currentEpoch.tmp"), OpenMode::Create).unwrap();
-            file.write_at(&[io::IoSlice::new(b"8")], 0).unwrap();
-            disk.crash(&mut Random::from_seed(seed));
-            assert!([None, Some(8)].contains(&Epoch::Current.read(&disk, dir, true).unwrap()));
-            assert_eq!(Epoch::Current.read(&disk, dir, false).unwrap(), Some(7));
+            for calls in 0.. {
+                let disk = MemDisk::new();
+                let dir = Path::new("/");
+                assert_eq!(Epoch::Current.read(&disk, dir, false).unwrap(), None);
+                Epoch::Current.write(&disk, dir, 7, &SLOW).unwrap();
+                assert_eq!(disk.read(Path::new("/currentEpoch"), 64).unwrap(), b"7", "as the original: no line end");
+                disk.power_off_after(calls);
+                let written = Epoch::Current.write(&disk, dir, 8, &SLOW).is_ok();
+                disk.crash(&mut Random::from_seed(seed));
+                let found = Epoch::Current.read(&disk, dir, false).unwrap();
+                assert!(found == Some(8) || found == Some(7) && !written, "{found:?} behind {calls} steps");
+                assert!([None, Some(7), Some(8)].contains(&Epoch::Current.read(&disk, dir, true).unwrap()));
+                if written {
+                    assert!(calls > 3, "{calls} steps: too few");
+                    break;
+                }
+            }
         }
     }
 

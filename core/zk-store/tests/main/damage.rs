@@ -34,6 +34,9 @@ fn a_log_cut_at_any_byte_is_recovered_to_its_last_whole_record() {
             let (recovery, _) = store.recover().unwrap();
             let expected = cut.saturating_sub(16) / record;
             assert_eq!(recovery.last_zxid as usize, expected, "cut at {cut}");
+            // What is torn is gone, since an original stops where it can't read on.
+            let left = store.disk.metadata(&in_dir("log.1")).unwrap().map(|file| file.len as usize);
+            assert_eq!(left, (expected > 0).then_some(16 + expected * record), "cut at {cut}");
             let rest = &whole[if cut < 16 { 0 } else { 16 + expected * record }..cut];
             // Zeros behind a record are padding, unless the file ends in them.
             let torn = expected == 0 || rest.iter().any(|byte| *byte != 0) || !rest.is_empty() && padding == 0;
