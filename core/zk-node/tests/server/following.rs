@@ -236,3 +236,27 @@ fn no_snapshot_is_under_way_while_a_server_is_brought_up_to_date() {
     says(&mut world, link, &QuorumPacket::bare(packet_type::COMMIT, epoch_start(1) + 1));
     assert_eq!(snapshots(&world), ["snapshot.0", "snapshot.9"], "it is made up for");
 }
+
+/// What it votes with, and tells the next leader that it has, is durable (ZOOKEEPER-4712: the writer of the role before goes on beside the
+/// next one's).
+#[test]
+fn no_leader_is_looked_for_before_the_log_is_written() {
+    let mut world = elected("");
+    let link = connected(&mut world);
+    let version = Bytes::copy_from_slice(&PROTOCOL_VERSION.to_be_bytes());
+    says(&mut world, link, &QuorumPacket::with(packet_type::LEADERINFO, epoch_start(1), version));
+    says(&mut world, link, &QuorumPacket::bare(packet_type::DIFF, 0));
+    says(&mut world, link, &QuorumPacket::with(packet_type::NEWLEADER, epoch_start(1), Bytes::new()));
+    says(&mut world, link, &QuorumPacket::bare(packet_type::UPTODATE, -1));
+    world.disk_held = true;
+    let header = TxnHeader { session_id: 0, cxid: 0, zxid: epoch_start(1) + 1, time_ms: 0 };
+    let entry = TxnEntry { header, txn: Txn::Error(ErrorTxn { err: -101 }), digest: None };
+    says(&mut world, link, &QuorumPacket::with(packet_type::PROPOSAL, epoch_start(1) + 1, entry.to_bytes()));
+    closed(&mut world, link);
+    assert_eq!(left(&world), Some("the link to the leader is closed: refused"));
+    let looked = |world: &World| world.log.iter().filter(|line| line.message == "LOOKING").count();
+    world.advance(INIT_LIMIT_MS);
+    assert_eq!(looked(&world), 1, "when it started");
+    world.run_disk();
+    assert_eq!(looked(&world), 2);
+}
