@@ -214,6 +214,8 @@ pub struct Election {
     /// Votes of those who looked for a leader while this server still had one. Who loses it a moment later counts them: their
     /// senders do not repeat them for a while.
     early: BTreeMap<ServerId, (Monotonic, Notification)>,
+    /// When the role ended, while this server can't look for a leader yet.
+    ended: Option<Monotonic>,
     /// Since when answers to servers without a vote are counted, and how many there were.
     strangers: (Monotonic, u32),
 }
@@ -233,6 +235,7 @@ impl Election {
             met: BTreeSet::new(),
             voted: BTreeMap::new(),
             early: BTreeMap::new(),
+            ended: None,
             strangers: (Monotonic::from_nanoseconds(0), 0),
         }
     }
@@ -268,8 +271,9 @@ impl Election {
         });
         self.tell_all(&mut look, now, effects);
         let mut winner = self.weigh(&mut look, now);
+        let ended = self.ended.take().unwrap_or(now);
         for (from, (heard, notification)) in std::mem::take(&mut self.early) {
-            let is_fresh = now < heard.plus_ms(self.settings.finalize_wait_ms);
+            let is_fresh = ended < heard.plus_ms(self.settings.finalize_wait_ms);
             if winner.is_none() && is_fresh && self.electorate.is_voter(from) {
                 winner = self.consider(&mut look, from, &notification, now, effects);
             }
@@ -306,14 +310,13 @@ impl Election {
             look.retries.remove(&from);
             let winner = self.consider(&mut look, from, notification, now, effects);
             self.go_on(look, winner, effects);
-        } else if let Some(belief) = self.belief
-            && notification.state == PeerState::Looking
-        {
+        } else if notification.state == PeerState::Looking {
+            self.early.insert(from, (now, notification.clone()));
+            let Some(belief) = self.belief else { return };
             let is_lost_leader = from == belief.vote.leader && notification.round != belief.round;
             if belief.state == PeerState::Leading || is_lost_leader {
                 effects.push(ElectionEffect::StillLooking { peer: from });
             }
-            self.early.insert(from, (now, notification.clone()));
             self.send(from, belief, effects);
         }
     }
@@ -345,9 +348,17 @@ impl Election {
 
     /// The role has changed without an election, by a reconfiguration that names the leader.
     pub fn settled(&mut self, state: PeerState, vote: Vote) {
-        self.look = None;
+        (self.look, self.ended) = (None, None);
         // Such a vote has no round (upstream `QuorumPeer.updateVote`).
         self.belief = Some(Belief { state, vote, round: -1 });
+    }
+
+    /// The role has ended, and what it began on the disk has not: until [`look`](Self::look) nobody is told anything. Upstream says that it
+    /// leads until its log is closed, and is elected again by those whom it has left. Votes that come meanwhile are kept, since their senders
+    /// repeat them after up to a minute.
+    pub fn role_ended(&mut self, now: Monotonic) {
+        (self.look, self.belief) = (None, None);
+        self.ended = Some(now);
     }
 
     /// The leader's epoch is established: the vote that others are told of carries it from now on (upstream

@@ -461,6 +461,7 @@ impl Server {
             Phase::Settling { history } | Phase::Looking { history } => (history, Vec::new(), Vec::new()),
         };
         member.phase = Phase::Settling { history };
+        member.election.role_ended(now.monotonic);
         for link in links {
             self.close_link(link, effects);
         }

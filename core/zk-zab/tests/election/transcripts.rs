@@ -340,6 +340,24 @@ fn a_vote_that_comes_a_moment_too_early_is_counted() {
     assert_eq!(one.look(5, 1), [told(&[2, 3], vote(1, 5, 1), 2)], "it is gone");
 }
 
+/// Its disk hangs: it has left the others, and can't begin to look for a leader yet.
+#[test]
+fn a_server_between_two_parts_says_nothing_and_counts_what_it_heard() {
+    let mut three = Elector::new(3, of(3));
+    three.look(5, 1);
+    three.hears(1, Looking, vote(3, 5, 1), 1);
+    three.hears(2, Looking, vote(3, 5, 1), 1);
+    let leads = Did::Told(vec![1], Leading, vote(3, 5, 1), 1);
+    assert_eq!(three.hears(1, Looking, vote(1, 5, 1), 2), [Did::StillLooking(1), leads]);
+    three.now = three.now.plus_ms(1000);
+    three.election.role_ended(three.now);
+    assert_eq!(three.hears(2, Looking, vote(2, 6, 1), 2), [], "it leads no more");
+    three.now = three.now.plus_ms(30_000);
+    let own = told(&[1, 2], vote(3, 5, 1), 2);
+    assert_eq!(three.look(5, 1), [own, told(&[1, 2], vote(2, 6, 1), 2)], "the other's vote was of another time");
+    assert_eq!(three.waits(), (200, vec![Did::Elected(vote(2, 6, 1), Following)]));
+}
+
 #[test]
 fn a_leader_named_by_a_reconfiguration_is_told_too() {
     let mut one = Elector::new(1, of(3));
