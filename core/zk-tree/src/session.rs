@@ -46,8 +46,11 @@ pub enum Strangers {
     },
 }
 
-/// How far behind a live session's id new ones begin, if the clock would give earlier ones: those between may have been given out, too.
+/// How far behind a live session's id new ones begin at the least, if the clock would give earlier ones: those between may have been given
+/// out, too.
 const IDS_AT_ONCE: i64 = 1 << 24;
+/// As many such distances are there for processes that begin at different milliseconds.
+const DISTANCES: i64 = 1 << 16;
 
 /// The sessions that this server watches over.
 pub struct Sessions {
@@ -56,6 +59,9 @@ pub struct Sessions {
     tick_ms: u64,
     server_id: u8,
     next_id: i64,
+    /// How far behind a live session's id new ones begin: in another process with the same sessions another one, since what that gave out
+    /// behind them may have ended.
+    distance: i64,
     strangers: Strangers,
 }
 
@@ -63,12 +69,14 @@ impl Sessions {
     /// None yet. `tick_ms` is the granularity of expiry; ids of new sessions start from the clock's reading and hold
     /// `server_id` in the highest byte.
     pub fn new(tick_ms: u64, server_id: u8, strangers: Strangers, now: Monotonic) -> Self {
+        let began_ms = i64::try_from(now.ms()).unwrap_or(i64::MAX);
         Self {
             by_id: HashMap::new(),
             buckets: BTreeMap::new(),
             tick_ms: tick_ms.max(1),
             server_id,
             next_id: first_id(server_id, now),
+            distance: IDS_AT_ONCE * (1 + began_ms % DISTANCES),
             strangers,
         }
     }
@@ -115,7 +123,7 @@ impl Sessions {
         }
         if (id >> 56) as u8 == self.server_id && id >= self.next_id {
             // The clock was set back since it began.
-            self.next_id = id.wrapping_add(IDS_AT_ONCE);
+            self.next_id = id.wrapping_add(self.distance);
         }
         let session = Session { deadline, filed: deadline, owner: None, timeout_ms, is_local: false, life: Life::Live };
         self.by_id.insert(id, session);
@@ -318,7 +326,12 @@ mod tests {
         let mut in_another = set(4000);
         in_another.track(first_id(4, at(9000)), 4000, at(0));
         in_another.track(live, 4000, at(0));
-        assert!(in_another.next_id() > ended);
+        let given_out = in_another.next_id();
+        assert!(given_out > ended);
+        // That one has ended when a third process begins.
+        let mut in_a_third = set(4001);
+        in_a_third.track(live, 4000, at(0));
+        assert!(in_a_third.next_id() - given_out >= IDS_AT_ONCE);
     }
 
     #[test]
