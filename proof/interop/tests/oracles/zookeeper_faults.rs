@@ -117,7 +117,7 @@ impl Faults {
         if self.kinds[leads - 1] != Ours || !self.may_miss(leads) {
             return;
         }
-        let hung = self.ensemble.slow_syncs(leads, Duration::from_secs(30)).unwrap();
+        let hung = self.ensemble.slow_syncs(leads, Duration::from_secs(10)).unwrap();
         let makes_way = |ensemble: &Ensemble| Ok(ensemble.log(leads)?.contains("and the others do without it"));
         self.ensemble.wait("a leader's end", makes_way).unwrap();
         let next = self.ensemble.await_leader_without(leads).unwrap();
