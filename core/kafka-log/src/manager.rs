@@ -99,7 +99,7 @@ struct Inner {
     /// Copies of logs on their way to another directory. Taken behind `logs`.
     futures: RwLock<Logs>,
     /// Logs whose place a copy has taken, until their folders have other names.
-    replaced: Mutex<Logs>,
+    replaced: RwLock<Logs>,
     /// Where the next log, or copy, of a partition is to be made.
     preferred: Mutex<BTreeMap<TopicPartition, PathBuf>>,
     /// Creation and deletion, one at a time.
@@ -183,7 +183,7 @@ impl LogManager {
             dirs: RwLock::new(dirs),
             logs: RwLock::new(logs),
             futures: RwLock::new(futures),
-            replaced: Mutex::default(),
+            replaced: RwLock::default(),
             preferred: Mutex::default(),
             changing: Mutex::new(()),
             schedule: Mutex::new(Schedule { tasks }),
@@ -284,8 +284,8 @@ impl LogManager {
         let mut results = Vec::with_capacity(partitions.len());
         for partition in partitions {
             // A copy on its way goes with its log, and so does what the log has replaced.
-            let future = self.delete_future_log(partition, now, slow);
-            let replaced = self.delete_replaced_log(partition, now, slow);
+            let future = self.delete_from(&self.0.futures, partition, now, slow);
+            let replaced = self.delete_from(&self.0.replaced, partition, now, slow);
             let deleted = self.delete_one(partition, now, slow);
             for dir in [&future, &replaced, &deleted].into_iter().filter_map(|deleted| deleted.as_ref().ok()?.as_ref())
             {
@@ -507,7 +507,7 @@ impl LogManager {
         let mut offline = (Vec::new(), Vec::new());
         let mut logs = self.0.logs.write();
         let mut futures = self.0.futures.write();
-        self.0.replaced.lock().retain(|_, log| log.log_dir() != dir);
+        self.0.replaced.write().retain(|_, log| log.log_dir() != dir);
         for (logs, names) in [(&mut *logs, &mut offline.0), (&mut *futures, &mut offline.1)] {
             logs.retain(|name, log| {
                 let is_offline = log.log_dir() == dir;

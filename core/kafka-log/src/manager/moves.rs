@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::{Now, Slow};
+use parking_lot::RwLock;
 
-use super::{LogManager, Task, remove_dir};
+use super::{LogManager, Logs, Task, remove_dir};
 use crate::error::sync_dir;
 use crate::log::LoadFrom;
 use crate::partition::{TopicPartition, deleted_folder, future_folder};
@@ -100,7 +101,7 @@ impl LogManager {
     /// Renames the copy's folder for deletion; false if there is none. Nobody writes to it any more.
     pub fn delete_future(&self, partition: &TopicPartition, now: Now, slow: &Slow) -> Result<bool, LogError> {
         let _one_at_a_time = self.0.changing.lock();
-        let Some(dir) = self.delete_future_log(partition, now, slow)? else { return Ok(false) };
+        let Some(dir) = self.delete_from(&self.0.futures, partition, now, slow)? else { return Ok(false) };
         self.checkpoint(&dir, Task::RecoveryPoints, slow);
         self.checkpoint(&dir, Task::StartOffsets, slow);
         // Two copies would be too many for a start.
@@ -108,26 +109,16 @@ impl LogManager {
         Ok(true)
     }
 
-    /// The directory in which the copy lay.
-    pub(super) fn delete_future_log(
+    /// Takes the partition's log out of those, copies or replaced ones, and off the disk. The directory in which it lay.
+    pub(super) fn delete_from(
         &self,
+        logs: &RwLock<Logs>,
         partition: &TopicPartition,
         now: Now,
         slow: &Slow,
     ) -> Result<Option<PathBuf>, LogError> {
-        let future = self.0.futures.write().remove(partition);
-        future.map(|log| self.doom(&log, now, slow)).transpose()
-    }
-
-    /// The directory in which the log lay that a copy has replaced, if its folder has its name still.
-    pub(super) fn delete_replaced_log(
-        &self,
-        partition: &TopicPartition,
-        now: Now,
-        slow: &Slow,
-    ) -> Result<Option<PathBuf>, LogError> {
-        let replaced = self.0.replaced.lock().remove(partition);
-        replaced.map(|log| self.doom(&log, now, slow)).transpose()
+        let removed = logs.write().remove(partition);
+        removed.map(|log| self.doom(&log, now, slow)).transpose()
     }
 
     /// Takes a log that is in no map any more off the disk, later. The directory that it lay in.
@@ -195,7 +186,7 @@ impl LogManager {
         }
         futures.remove(partition);
         logs.insert(partition.clone(), Arc::clone(&future));
-        self.0.replaced.lock().insert(partition.clone(), Arc::clone(&current));
+        self.0.replaced.write().insert(partition.clone(), Arc::clone(&current));
         Some((current, future))
     }
 
@@ -218,7 +209,7 @@ impl LogManager {
         // Also if the old directory has failed: the new log is complete, and needs no other.
         new.unmark(slow).inspect_err(|error| self.told::<()>(new, &Err(error.clone())))?;
         renamed?;
-        self.0.replaced.lock().remove(old.partition());
+        self.0.replaced.write().remove(old.partition());
         checkpoint_all(&old_dir);
         let (log, delay_ms) = (Arc::clone(old), old.config().file_delete_delay_ms.max(0).unsigned_abs());
         let shared = Arc::clone(&self.0.shared);

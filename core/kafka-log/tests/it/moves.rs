@@ -58,6 +58,15 @@ fn copy(world: &World, log: &Log, future: &Arc<Log>) -> Result<(), LogError> {
     Ok(())
 }
 
+/// A log of ten batches whose copy has all of it, and its name.
+fn swapping(disk: &MemDisk) -> (World, Arc<Log>, Arc<Log>) {
+    let (world, log) = world(disk, 10);
+    let future = start_copy(&world, &log).unwrap();
+    copy(&world, &log, &future).unwrap();
+    assert!(world.logs.begin_swap(&future, 0, world.now, &Slow::allowed()).unwrap());
+    (world, log, future)
+}
+
 /// All steps of a move, with records that come in between; false if the copy did not become the log.
 fn finish(world: &World, log: &Arc<Log>, future: &Arc<Log>) -> Result<(), LogError> {
     let slow = &Slow::allowed();
@@ -183,11 +192,8 @@ fn a_copy_of_before_a_cut_does_not_get_the_logs_name() {
 #[test]
 fn an_exchange_is_ended_when_the_disk_has_room_again() {
     let disk = MemDisk::new();
-    let (world, log) = world(&disk, 10);
+    let (world, log, _) = swapping(&disk);
     let slow = &Slow::allowed();
-    let future = start_copy(&world, &log).unwrap();
-    copy(&world, &log, &future).unwrap();
-    assert!(world.logs.begin_swap(&future, 0, world.now, slow).unwrap());
     log.assign_epoch_start(5, 20);
     let (old, new) = world.logs.swap(&name(), 0).unwrap();
     disk.set_free_bytes(Some(0));
@@ -207,11 +213,8 @@ fn an_exchange_is_ended_when_the_disk_has_room_again() {
 #[test]
 fn a_partition_is_deleted_whole_between_an_exchange_and_its_end() {
     let disk = MemDisk::new();
-    let (world, log) = world(&disk, 10);
+    let (world, ..) = swapping(&disk);
     let slow = &Slow::allowed();
-    let future = start_copy(&world, &log).unwrap();
-    copy(&world, &log, &future).unwrap();
-    assert!(world.logs.begin_swap(&future, 0, world.now, slow).unwrap());
     let exchanged = world.logs.swap(&name(), 0);
     assert!(exchanged.is_some());
     world.logs.delete(&[name()], world.now, slow).pop().unwrap().1.unwrap();
@@ -221,10 +224,7 @@ fn a_partition_is_deleted_whole_between_an_exchange_and_its_end() {
 #[test]
 fn a_copy_with_the_logs_name_stays_a_copy_while_the_log_is_where_nobody_can_look() {
     let disk = MemDisk::new();
-    let (world, log) = world(&disk, 10);
-    let future = start_copy(&world, &log).unwrap();
-    copy(&world, &log, &future).unwrap();
-    assert!(world.logs.begin_swap(&future, 0, world.now, &Slow::allowed()).unwrap());
+    let (world, log, future) = swapping(&disk);
     append(&world, &log, 1);
     drop((world, log, future));
     disk.kill();

@@ -105,6 +105,26 @@ fn says(world: &mut World, link: LinkId, packet: &QuorumPacket) {
     world.turn([Event::Link(LinkEvent::Received { link, bytes: packet.to_bytes() })]);
 }
 
+/// The leader is there, and has an epoch.
+fn greeted(world: &mut World) -> LinkId {
+    let link = connected(world);
+    let version = Bytes::copy_from_slice(&PROTOCOL_VERSION.to_be_bytes());
+    says(world, link, &QuorumPacket::with(packet_type::LEADERINFO, epoch_start(1), version));
+    link
+}
+
+/// The history is there, and the leader has a quorum.
+fn may_serve(world: &mut World, link: LinkId) {
+    says(world, link, &QuorumPacket::with(packet_type::NEWLEADER, epoch_start(1), Bytes::new()));
+    says(world, link, &QuorumPacket::bare(packet_type::UPTODATE, -1));
+}
+
+fn proposes(world: &mut World, link: LinkId, zxid: i64) {
+    let header = TxnHeader { session_id: 0, cxid: 0, zxid, time_ms: 0 };
+    let entry = TxnEntry { header, txn: Txn::Error(ErrorTxn { err: -101 }), digest: None };
+    says(world, link, &QuorumPacket::with(packet_type::PROPOSAL, zxid, entry.to_bytes()));
+}
+
 fn create(path: &'static str) -> Request {
     Request::Create(CreateRequest { path: path.into(), data: None, acl: vec![Acl::OPEN], flags: 0 })
 }
@@ -166,9 +186,7 @@ fn a_leader_whose_election_connection_ends_before_it_says_a_word_is_not_waited_f
     assert_eq!(left(&world), Some("server 3 does not lead: its election connection is lost"));
 
     let mut met = elected("");
-    let link = connected(&mut met);
-    let version = Bytes::copy_from_slice(&PROTOCOL_VERSION.to_be_bytes());
-    says(&mut met, link, &QuorumPacket::with(packet_type::LEADERINFO, epoch_start(1), version));
+    greeted(&mut met);
     closed(&mut met, ELECTION);
     assert_eq!(left(&met), None, "its own connection says how it is");
 }
@@ -177,9 +195,7 @@ fn a_leader_whose_election_connection_ends_before_it_says_a_word_is_not_waited_f
 #[test]
 fn a_leader_that_falls_silent_within_its_tree_is_left_and_the_part_of_it_removed() {
     let mut world = elected("");
-    let link = connected(&mut world);
-    let version = Bytes::copy_from_slice(&PROTOCOL_VERSION.to_be_bytes());
-    says(&mut world, link, &QuorumPacket::with(packet_type::LEADERINFO, epoch_start(1), version));
+    let link = greeted(&mut world);
     says(&mut world, link, &QuorumPacket::bare(packet_type::SNAP, epoch_start(1)));
     // No session, no ACL, and one of its nodes, in part.
     let tree = [&[0; 8][..], &[0, 0, 0, 2], b"/a"].concat();
@@ -216,23 +232,16 @@ fn no_snapshot_is_under_way_while_a_server_is_brought_up_to_date() {
     };
     assert_eq!(snapshots(&world), ["snapshot.0"], "that one is given up");
 
-    let link = connected(&mut world);
-    let version = Bytes::copy_from_slice(&PROTOCOL_VERSION.to_be_bytes());
-    says(&mut world, link, &QuorumPacket::with(packet_type::LEADERINFO, epoch_start(1), version));
+    let link = greeted(&mut world);
     says(&mut world, link, &QuorumPacket::bare(packet_type::DIFF, 9));
     for zxid in 3..=9 {
-        let header = TxnHeader { session_id: 0, cxid: 0, zxid, time_ms: 0 };
-        let entry = TxnEntry { header, txn: Txn::Error(ErrorTxn { err: -101 }), digest: None };
-        says(&mut world, link, &QuorumPacket::with(packet_type::PROPOSAL, zxid, entry.to_bytes()));
+        proposes(&mut world, link, zxid);
         says(&mut world, link, &QuorumPacket::bare(packet_type::COMMIT, zxid));
     }
     assert_eq!(snapshots(&world), ["snapshot.0"]);
-    says(&mut world, link, &QuorumPacket::with(packet_type::NEWLEADER, epoch_start(1), Bytes::new()));
-    says(&mut world, link, &QuorumPacket::bare(packet_type::UPTODATE, -1));
+    may_serve(&mut world, link);
     assert_eq!(left(&world), None);
-    let header = TxnHeader { session_id: 0, cxid: 0, zxid: epoch_start(1) + 1, time_ms: 0 };
-    let entry = TxnEntry { header, txn: Txn::Error(ErrorTxn { err: -101 }), digest: None };
-    says(&mut world, link, &QuorumPacket::with(packet_type::PROPOSAL, epoch_start(1) + 1, entry.to_bytes()));
+    proposes(&mut world, link, epoch_start(1) + 1);
     says(&mut world, link, &QuorumPacket::bare(packet_type::COMMIT, epoch_start(1) + 1));
     assert_eq!(snapshots(&world), ["snapshot.0", "snapshot.9"], "it is made up for");
 }
@@ -242,16 +251,11 @@ fn no_snapshot_is_under_way_while_a_server_is_brought_up_to_date() {
 #[test]
 fn no_leader_is_looked_for_before_the_log_is_written() {
     let mut world = elected("");
-    let link = connected(&mut world);
-    let version = Bytes::copy_from_slice(&PROTOCOL_VERSION.to_be_bytes());
-    says(&mut world, link, &QuorumPacket::with(packet_type::LEADERINFO, epoch_start(1), version));
+    let link = greeted(&mut world);
     says(&mut world, link, &QuorumPacket::bare(packet_type::DIFF, 0));
-    says(&mut world, link, &QuorumPacket::with(packet_type::NEWLEADER, epoch_start(1), Bytes::new()));
-    says(&mut world, link, &QuorumPacket::bare(packet_type::UPTODATE, -1));
+    may_serve(&mut world, link);
     world.disk_held = true;
-    let header = TxnHeader { session_id: 0, cxid: 0, zxid: epoch_start(1) + 1, time_ms: 0 };
-    let entry = TxnEntry { header, txn: Txn::Error(ErrorTxn { err: -101 }), digest: None };
-    says(&mut world, link, &QuorumPacket::with(packet_type::PROPOSAL, epoch_start(1) + 1, entry.to_bytes()));
+    proposes(&mut world, link, epoch_start(1) + 1);
     closed(&mut world, link);
     assert_eq!(left(&world), Some("the link to the leader is closed: refused"));
     let looked = |world: &World| world.log.iter().filter(|line| line.message == "LOOKING").count();
