@@ -285,6 +285,8 @@ struct Task<H: Handler> {
 enum Sending {
     Dead,
     Closed,
+    /// The handler was woken meanwhile, by somebody who may have found no task to wake.
+    Woken,
     /// May the task read, and is a close under way?
     Open {
         read: bool,
@@ -312,6 +314,7 @@ impl<H: Handler> Future for Task<H> {
                     let _ = rustix::net::shutdown(task.reader.as_ref(), rustix::net::Shutdown::Both);
                     return Poll::Ready(());
                 }
+                Sending::Woken => continue,
                 Sending::Open { read, paused, closing, unsent, congested } => {
                     (read, paused, closing, unsent, congested)
                 }
@@ -362,6 +365,9 @@ impl<H: Handler> Task<H> {
         }
         if state.task.as_ref().is_none_or(|task| !task.will_wake(context.waker())) {
             state.task = Some(context.waker().clone());
+        }
+        if state.woken {
+            return Sending::Woken;
         }
         // The handler is told of room when there is some to fill, not at each byte around the bound.
         let reported = self.limits.reads_when_congested && self.congested;
@@ -517,6 +523,7 @@ mod tests {
     use std::io::{IoSlice, Read, Write};
     use std::net::{Shutdown, TcpStream as Client};
     use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
     use base::{Disk, File, MemDisk, OpenMode};
@@ -666,6 +673,29 @@ mod tests {
             }
         });
         world.client.write_all(b"wait").unwrap();
+        let mut buffer = [0; 5];
+        world.client.read_exact(&mut buffer).unwrap();
+        assert_eq!(&buffer, b"woken");
+    }
+
+    #[test]
+    fn a_wake_is_not_lost_on_a_task_that_is_at_an_earlier_one() {
+        let times = AtomicUsize::new(0);
+        let mut world = connect(Limits::default(), None, move |connection: &Arc<Connection>, chunk| {
+            match times.fetch_add(1, Ordering::Relaxed) {
+                0 => {
+                    let waker = connection.waker();
+                    std::thread::spawn(move || waker.wake());
+                }
+                // Another's, that comes while the handler is at the first: the task is on its way, and nobody else is woken.
+                1 => std::thread::scope(|scope| {
+                    scope.spawn(|| connection.waker().wake());
+                }),
+                _ => echo(connection, chunk),
+            }
+        });
+        world.client.write_all(b"wait").unwrap();
+        world.client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let mut buffer = [0; 5];
         world.client.read_exact(&mut buffer).unwrap();
         assert_eq!(&buffer, b"woken");
