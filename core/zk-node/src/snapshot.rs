@@ -60,7 +60,7 @@ impl TreeWalk {
     /// Encodes the next nodes behind what is in `bytes`; gives itself back if there are more.
     pub(crate) fn slice(mut self, tree: &mut Tree, mut bytes: BytesMut) -> (Slice, Result<Self, Seal>) {
         let body = &mut self.body;
-        let next = tree.walk_slice(self.walk, SLICE_NODES_MAX, SLICE_BYTES_MAX, |node| body.node(&mut bytes, &node));
+        let next = tree.walk_slice(self.walk, SLICE_NODES_MAX, SLICE_BYTES_MAX, |node| body.node(&mut bytes, node));
         if next == Next::More {
             return (Slice { bytes }, Ok(self));
         }

@@ -231,7 +231,7 @@ fn surrogate(bytes: &[u8]) -> Option<u16> {
     }
 }
 
-fn put_length(out: &mut BytesMut, length: usize) {
+pub(crate) fn put_length(out: &mut BytesMut, length: usize) {
     out.put_i32(i32::try_from(length).expect("a value of 2 GiB cannot pass the frame limit"));
 }
 

@@ -14,9 +14,9 @@ use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adler2::adler32_slice;
 use base::{File, OpenMode, Slow};
 use bytes::{BufMut, Bytes, BytesMut};
+use simd_adler32::adler32;
 use zk_proto::jute::Jute;
 use zk_proto::snapshot::{FileHeader, LOG_MAGIC};
 
@@ -256,7 +256,7 @@ pub(crate) fn put_record(out: &mut BytesMut, encode: impl FnOnce(&mut BytesMut))
     encode(out);
     let (head, payload) = out.split_at_mut(start).1.split_at_mut(12);
     let (checksum, length) = head.split_at_mut(8);
-    checksum.copy_from_slice(&i64::from(adler32_slice(payload)).to_be_bytes());
+    checksum.copy_from_slice(&i64::from(adler32(&&*payload)).to_be_bytes());
     let payload_len = i32::try_from(payload.len()).expect("a transaction came in one frame");
     length.copy_from_slice(&payload_len.to_be_bytes());
     out.put_u8(RECORD_END);

@@ -7,9 +7,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adler2::adler32_slice;
 use base::{Disk, File, OpenMode, Reader};
 use bytes::Bytes;
+use simd_adler32::adler32;
 use zk_proto::TxnEntry;
 use zk_proto::jute::Jute;
 
@@ -195,7 +195,7 @@ impl LogReader {
         }
         let record = self.bytes_at(position, record_len)?;
         let (payload, end) = (record.get(12..12 + payload_len).unwrap_or_default(), record.last().copied());
-        if end == Some(RECORD_END) && checksum == u64::from(adler32_slice(payload)) {
+        if end == Some(RECORD_END) && checksum == u64::from(adler32(&payload)) {
             let record = record_of(position, payload);
             return record.map(Ok).ok_or_else(|| corrupt(&self.path, position, "a record without a header"));
         }

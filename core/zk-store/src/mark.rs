@@ -10,9 +10,9 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adler2::adler32_slice;
 use base::{Disk, File, OpenMode, Reader, Slow};
 use bytes::{BufMut, Bytes, BytesMut};
+use simd_adler32::adler32;
 
 const NAME: &str = ".jackdaw.synced";
 
@@ -57,7 +57,7 @@ fn slot_bytes(first_zxid: i64, position: u64) -> Bytes {
     let mut slot = BytesMut::with_capacity(SLOT_LEN);
     slot.put_i64(first_zxid);
     slot.put_u64(position);
-    slot.put_u32(adler32_slice(&slot));
+    slot.put_u32(adler32(&&slot[..]));
     slot.freeze()
 }
 

@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adler2::Adler32;
 use base::{DecodeError, Disk, File, OpenMode, Reader, Str};
 use bytes::{Bytes, BytesMut};
+use simd_adler32::Adler32;
 use zk_proto::jute::Jute;
 use zk_proto::snapshot::{FileHeader, NodeRecord, SessionRecord};
 use zk_proto::{Acl, StatPersisted};
@@ -188,7 +188,7 @@ impl Stream {
 
     fn check_seal(&mut self) -> Result<(), StoreError> {
         let position = self.position;
-        let sum = i64::from(self.adler.checksum());
+        let sum = i64::from(self.adler.finish());
         let sealed: i64 = self.fixed::<8, _>()?;
         let _mark = self.str()?;
         if sum == sealed { Ok(()) } else { Err(corrupt(&self.path, position, "CRC corruption")) }
@@ -209,7 +209,7 @@ impl Stream {
                 Err(source) => return Err(StoreError::Io { action: "read", path: self.path.clone(), source }),
             }
         }
-        self.adler.write_slice(buffer.get(..done).unwrap_or_default());
+        self.adler.write(buffer.get(..done).unwrap_or_default());
         self.position += done as u64;
         Ok(done)
     }

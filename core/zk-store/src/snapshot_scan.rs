@@ -162,7 +162,7 @@ mod tests {
         );
         for (path, data) in [("", None), ("x", Some(Bytes::from_static(b"/"))), ("/node", Some(Bytes::new()))] {
             let node = NodeRecord { path: Str::from(path), data, acl_index: -1, stat: StatPersisted::default() };
-            body.node(&mut out, &node);
+            body.node(&mut out, &node.view());
         }
         body.end(&mut out);
         out

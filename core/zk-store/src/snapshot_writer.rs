@@ -15,12 +15,12 @@ use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adler2::Adler32;
 use base::{Disk, File, OpenMode, Slow};
 use bytes::{BufMut, BytesMut};
+use simd_adler32::Adler32;
 use zk_proto::Acl;
 use zk_proto::jute::{Jute, put_str};
-use zk_proto::snapshot::{FileHeader, NodeRecord, SNAPSHOT_MAGIC, SessionRecord};
+use zk_proto::snapshot::{FileHeader, NodeView, SNAPSHOT_MAGIC, SessionRecord};
 
 use crate::dirs::SharedDisk;
 use crate::error::{Context, StoreError};
@@ -54,7 +54,7 @@ impl SnapshotBody {
     }
 
     /// Adds a node, parents before children. The root's path is empty.
-    pub fn node(&mut self, out: &mut BytesMut, node: &NodeRecord) {
+    pub fn node(&mut self, out: &mut BytesMut, node: &NodeView<'_>) {
         node.encode(out);
     }
 
@@ -165,13 +165,13 @@ impl SnapshotWriter {
     /// Appends a seal over everything so far.
     fn seal(&mut self) -> io::Result<()> {
         let mut seal = BytesMut::new();
-        i64::from(self.adler.checksum()).encode(&mut seal);
+        i64::from(self.adler.finish()).encode(&mut seal);
         put_str(&mut seal, "/");
         self.put(&seal)
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.adler.write_slice(bytes);
+        self.adler.write(bytes);
         self.compressor.write_all(bytes)
     }
 

@@ -78,10 +78,10 @@ impl Node {
         self.body.head().stat
     }
 
-    /// The metadata and the ACL.
-    pub(crate) fn stat_and_acl(&self) -> (StatPersisted, AclId) {
-        let Head { stat, acl, .. } = self.body.head();
-        (stat, acl)
+    /// Name, data, metadata and ACL.
+    pub(crate) fn all(&self) -> (&str, Option<&[u8]>, StatPersisted, AclId) {
+        let (name, data, Head { stat, acl, .. }) = self.body.all();
+        (std::str::from_utf8(name).expect("names are made of str"), data, stat, acl)
     }
 
     /// Changes the metadata; as they were, and as they are.
@@ -107,6 +107,25 @@ impl Node {
 
     pub(crate) fn is_undigested(&self) -> bool {
         self.body.is_undigested()
+    }
+}
+
+/// The path of a node, from which those of its children and siblings are made.
+pub(crate) struct KnownPath {
+    node: NodeId,
+    parent: NodeId,
+    /// Bytes of the parent's path.
+    parent_length: usize,
+    text: String,
+}
+
+impl KnownPath {
+    /// The root's.
+    pub(crate) const ROOT: Self =
+        Self { node: NodeId::ROOT, parent: NodeId::NONE, parent_length: 0, text: String::new() };
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
     }
 }
 
@@ -250,6 +269,23 @@ impl Nodes {
             rest = front.split_last_mut().map_or(&mut [], |(_, front)| front);
         }
         String::from_utf8(path).expect("names are made of str")
+    }
+
+    /// Makes a known path that of another node, whose name is given.
+    pub(crate) fn go_on(&self, known: &mut KnownPath, id: NodeId, name: &str) {
+        let parent = self.get(id).parent;
+        if known.node == parent && parent != NodeId::NONE {
+            known.parent_length = known.text.len();
+        } else if known.parent != parent {
+            known.text = if parent == NodeId::NONE { String::new() } else { self.path(parent) };
+            known.parent_length = known.text.len();
+        }
+        known.text.truncate(known.parent_length);
+        if parent != NodeId::NONE {
+            known.text.push('/');
+            known.text.push_str(name);
+        }
+        (known.node, known.parent) = (id, parent);
     }
 
     fn place(&mut self, node: Node) -> NodeId {

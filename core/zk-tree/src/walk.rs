@@ -7,13 +7,13 @@
 
 use std::collections::BTreeMap;
 
-use base::{Next, Str};
+use base::Next;
 use bytes::Bytes;
 use zk_proto::StatPersisted;
-use zk_proto::snapshot::{AclRecord, NodeRecord, SessionRecord};
+use zk_proto::snapshot::{AclRecord, NodeRecord, NodeView, SessionRecord};
 
 use crate::acl_cache::AclId;
-use crate::nodes::{NodeId, Nodes};
+use crate::nodes::{KnownPath, NodeId, Nodes};
 use crate::tree::{Tree, TreeSettings};
 
 /// Names a walk while it goes on.
@@ -83,26 +83,23 @@ impl Tree {
         walk: WalkId,
         nodes_max: usize,
         bytes_max: usize,
-        mut emit: impl FnMut(NodeRecord),
+        mut emit: impl FnMut(&NodeView<'_>),
     ) -> Next {
         let Some(&Walk { start_zxid, mut cursor }) = self.walks.active.get(&walk) else { return Next::Done };
         let mut bytes = 0;
+        let mut path = KnownPath::ROOT;
         for _ in 0..nodes_max {
             let Some(id) = cursor.filter(|_| bytes < bytes_max) else { break };
-            let node = self.nodes.get(id);
-            let (stat, acl) = node.stat_and_acl();
+            let (name, data, stat, acl) = self.nodes.get(id).all();
             if stat.czxid > start_zxid {
                 cursor = self.nodes.after_subtree(id);
                 continue;
             }
-            let (path, data) = (self.nodes.path(id), node.data());
-            bytes += path.len() + data.map_or(0, <[u8]>::len);
-            emit(NodeRecord {
-                path: Str::from(path),
-                data: data.map(Bytes::copy_from_slice),
-                acl_index: self.walks.acl_at(id, start_zxid, acl).index(),
-                stat,
-            });
+            self.nodes.go_on(&mut path, id, name);
+            let acl_index = self.walks.acl_at(id, start_zxid, acl).index();
+            let view = NodeView { path: path.as_str(), data, acl_index, stat };
+            bytes += view.path.len() + data.map_or(0, <[u8]>::len);
+            emit(&view);
             cursor = self.nodes.after(id);
         }
         if let Some(walk) = self.walks.active.get_mut(&walk) {

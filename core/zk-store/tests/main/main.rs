@@ -98,7 +98,7 @@ impl Store {
         let mut body = SnapshotBody::begin(&mut slice, content.sessions.iter().copied(), acls);
         for node in &content.nodes {
             writer.write(&slice.split(), &SLOW)?;
-            body.node(&mut slice, node);
+            body.node(&mut slice, &node.view());
         }
         body.end(&mut slice);
         writer.write(&slice, &SLOW)?;

@@ -118,7 +118,17 @@ impl Body {
     }
 
     pub(super) fn head(&self) -> Head {
-        let Parts { flags, mut groups, acl, czxid, ctime, .. } = self.parts();
+        self.head_of(&self.parts())
+    }
+
+    /// Name, data and head, at the cost of one look.
+    pub(super) fn all(&self) -> (&[u8], Option<&[u8]>, Head) {
+        let parts = self.parts();
+        (parts.name, (parts.flags & NULL_DATA == 0).then_some(parts.data), self.head_of(&parts))
+    }
+
+    fn head_of(&self, parts: &Parts<'_>) -> Head {
+        let Parts { flags, mut groups, acl, czxid, ctime, .. } = *parts;
         let mut stat =
             StatPersisted { czxid, mzxid: czxid, pzxid: czxid, ctime, mtime: ctime, ..StatPersisted::default() };
         let (first_child, child_count) = self.children();

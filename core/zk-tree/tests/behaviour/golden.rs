@@ -47,7 +47,7 @@ pub(crate) fn dump(tree: &mut Tree) -> Dump {
     let mut nodes = Dump::new();
     let done = tree.walk_slice(walk, usize::MAX, usize::MAX, |node| {
         let acl = if node.acl_index == -1 { vec![Acl::OPEN] } else { acls[&node.acl_index].clone() };
-        nodes.insert(node.path.to_string(), (node.data, acl, node.stat));
+        nodes.insert(node.path.to_owned(), (node.data.map(Bytes::copy_from_slice), acl, node.stat));
     });
     assert_eq!(done, Next::Done);
     tree.walk_end(walk);

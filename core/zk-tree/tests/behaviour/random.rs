@@ -101,7 +101,8 @@ impl Snapshot {
     }
 
     fn slice(&mut self, tree: &mut Tree, nodes_max: usize) {
-        self.done |= tree.walk_slice(self.id, nodes_max, usize::MAX, |node| self.nodes.push(node)) == Next::Done;
+        let next = tree.walk_slice(self.id, nodes_max, usize::MAX, |node| self.nodes.push((*node).into()));
+        self.done |= next == Next::Done;
     }
 
     fn restore(&self, settings: TreeSettings) -> Tree {

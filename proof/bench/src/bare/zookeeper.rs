@@ -52,7 +52,7 @@ impl ZooKeeper {
     }
 
     fn log(&mut self, frame: &[u8]) -> Result<()> {
-        let entry = [&adler2::adler32_slice(frame).to_be_bytes()[..], frame].concat();
+        let entry = [&simd_adler32::adler32(&frame).to_be_bytes()[..], frame].concat();
         if self.written + entry.len() as u64 + ROOM_MIN > self.allocated {
             self.allocated += PREALLOCATED_BYTES;
             self.log.set_len(self.allocated)?;
