@@ -131,6 +131,13 @@ pub enum Resignation {
         /// This leader's epoch.
         epoch: i64,
     },
+    /// Voters without whom there is no quorum have history that this leader lacks: it was appointed by a leader that left (upstream
+    /// `Leader.getDesignatedLeader`), and an election finds another. Upstream waits for `initLimit`.
+    #[error("{ahead:?} are ahead of the leader, and there is no quorum without them")]
+    Behind {
+        /// Who.
+        ahead: BTreeSet<ServerId>,
+    },
     /// Those who are to have a vote by the list that is proposed follow without one: an observer acknowledges nothing, and
     /// so the list would never be in force. With the next epoch it is. Upstream waits for ever.
     #[error("the proposed list of servers needs the votes of servers that follow as observers")]
@@ -191,6 +198,8 @@ enum Stage {
     /// Who has promised to follow no earlier epoch.
     Promising {
         promised: BTreeSet<ServerId>,
+        /// Who was turned away.
+        ahead: BTreeSet<ServerId>,
     },
     /// The own current epoch is being written.
     Entering,
@@ -379,7 +388,7 @@ impl Leader {
         if !matches!(self.stage, Stage::Accepting) || epoch != self.epoch {
             return;
         }
-        self.go_on(Stage::Promising { promised: BTreeSet::new() }, now);
+        self.go_on(Stage::Promising { promised: BTreeSet::new(), ahead: BTreeSet::new() }, now);
         for link in self.learners.at(Learning::Waiting) {
             self.tell_epoch(link, effects);
         }
@@ -584,7 +593,7 @@ impl Leader {
         let is_choosing = matches!(self.stage, Stage::Promising { .. });
         let own = (self.current_epoch, self.history.last_zxid());
         if is_choosing && current_epoch.is_some_and(|epoch| (epoch, last_zxid) > own) {
-            return self.lose(link, Loss::Ahead, effects);
+            return self.turn_away(link, effects);
         }
         let Some(learner) = self.learners.get_mut(link) else { return };
         learner.stage = Learning::Promised;
@@ -599,8 +608,20 @@ impl Leader {
         }
     }
 
+    /// Loses a learner that is ahead. Those who vote by the list in force were seen by the election, if there was one.
+    fn turn_away(&mut self, link: LinkId, effects: &mut Vec<LeaderEffect>) {
+        let id = self.learners.get_mut(link).map(|learner| learner.id);
+        self.lose(link, Loss::Ahead, effects);
+        let (Some(id), Stage::Promising { ahead, .. }) = (id, &mut self.stage) else { return };
+        ahead.insert(id);
+        if !self.lists.current().is_quorum(|id| !ahead.contains(&id)) {
+            let ahead = std::mem::take(ahead);
+            self.resign(Resignation::Behind { ahead }, effects);
+        }
+    }
+
     fn count_promise(&mut self, id: ServerId, now: Monotonic, effects: &mut Vec<LeaderEffect>) {
-        let Stage::Promising { promised } = &mut self.stage else { return };
+        let Stage::Promising { promised, .. } = &mut self.stage else { return };
         promised.insert(id);
         if !self.lists.decide(|id| promised.contains(&id)) {
             return;

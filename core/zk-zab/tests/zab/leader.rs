@@ -96,6 +96,18 @@ fn a_learner_that_is_ahead_is_turned_away_while_the_epoch_is_chosen() {
 }
 
 #[test]
+fn a_leader_that_was_appointed_and_is_behind_resigns_at_once() {
+    let mut led = three();
+    led.hello(2, 2, 4);
+    led.hello(3, 3, 4);
+    led.tell(|leader, now, wanted| leader.epoch_accepted(5, now, wanted));
+    assert_eq!(led.hears(3, promise(4, zxid(4, 3))), ["3 closed: Follower is ahead of the leader"]);
+    let why = "{2, 3} are ahead of the leader, and there is no quorum without them";
+    let told = led.hears(2, promise(4, zxid(4, 4)));
+    assert_eq!(told, ["2 closed: Follower is ahead of the leader", &format!("resign: {why}")]);
+}
+
+#[test]
 fn acknowledgements_count_up_to_what_was_sent_and_commits_keep_their_order() {
     let mut led = Led::established(majority(1..=3), history(zxid(4, 2), []));
     led.comes_back(3, zxid(4, 2));
