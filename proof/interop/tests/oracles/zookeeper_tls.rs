@@ -203,14 +203,18 @@ fn our_tools_and_our_broker_speak_tls_with_either_server() {
 
 /// One certificate with the addresses of all members, in stores of this kind.
 pub(crate) fn certified(ensemble: &Ensemble, certificates: &Certificates, ending: &str) {
-    let address = |id| ensemble.host(id).unwrap().split(':').next().map(|address| format!("IP:{address}")).unwrap();
-    // Who dials a server of loopback comes from its first address.
-    let addresses: Vec<_> = (1..=3).map(address).chain(["IP:127.0.0.1".to_owned()]).collect();
-    certificates.sign("member", "/CN=member", &addresses.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+    sign_members(ensemble, certificates);
     let stores = format!("\n{}\n", certificates.stores("ssl.quorum.", "member", ending).join("\n"));
     for id in 1..=3 {
         ensemble.configure(id, &stores).unwrap();
     }
+}
+
+fn sign_members(ensemble: &Ensemble, certificates: &Certificates) {
+    let address = |id| ensemble.host(id).unwrap().split(':').next().map(|address| format!("IP:{address}")).unwrap();
+    // Who dials a server of loopback comes from its first address.
+    let addresses: Vec<_> = (1..=3).map(address).chain(["IP:127.0.0.1".to_owned()]).collect();
+    certificates.sign("member", "/CN=member", &addresses.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
 }
 
 /// Every member meets every other by TLS alone; the leader is killed, and comes back.
@@ -262,6 +266,58 @@ fn an_ensemble_goes_over_to_tls_while_it_serves() {
     // Who speaks plain text now is not taken.
     ensemble.stop(1).unwrap();
     ensemble.configure(1, "sslQuorum=false\n").unwrap();
+    ensemble.start(1, Kind::Ours).unwrap();
+    ensemble.await_leader_without(1).unwrap();
+    assert!(!ensemble.serves(1).unwrap());
+}
+
+/// Whether a member shows on its election port what this authority has signed.
+fn shows(ensemble: &Ensemble, id: usize, certificates: &Certificates) -> bool {
+    let connect = format!("{}:3888", ensemble.address(id).unwrap());
+    let path = |name: &str| certificates.path(name).display().to_string();
+    let (authority, certificate, key) = (path("authority.pem"), path("member.crt"), path("member.key"));
+    let mut command = std::process::Command::new("openssl");
+    command.args(["s_client", "-connect", &connect, "-CAfile", &authority, "-cert", &certificate, "-key", &key]);
+    interop::run(&mut command, b"").unwrap().stdout.contains("Verify return code: 0 (ok)")
+}
+
+/// Other files in place of those that running members have read: an authority's, that what was trusted before is not of.
+#[test]
+fn certificates_that_change_are_shown_and_trusted_without_a_restart() {
+    let [before, after] = [(); 2].map(|()| Certificates::new().unwrap());
+    let kinds = [Kind::Ours, Kind::Theirs, Kind::Ours];
+    let mut ensemble = Ensemble::new(3, "sslQuorum=true\nsslQuorumReloadCertFiles=true\n").unwrap();
+    certified(&ensemble, &before, "p12");
+    sign_members(&ensemble, &after);
+    start_led_by_the_last(&mut ensemble, kinds);
+    let mut written = Vec::new();
+    through_each(&ensemble, "before", &mut written);
+    for id in 1..=3 {
+        assert!(shows(&ensemble, id, &before) && !shows(&ensemble, id, &after), "{id}");
+    }
+    let old = before.path("old.p12");
+    std::fs::copy(before.path("member.p12"), &old).unwrap();
+    // Each file is there whole at once, though one comes after the other.
+    for store in ["member.p12", "authority.p12"] {
+        let coming = before.path("coming");
+        std::fs::copy(after.path(store), &coming).unwrap();
+        std::fs::rename(coming, before.path(store)).unwrap();
+    }
+    for id in 1..=3 {
+        ensemble.wait("the new certificate", |ensemble| Ok(shows(ensemble, id, &after))).unwrap();
+    }
+    through_each(&ensemble, "shown", &mut written);
+    // All links of the leader's are made anew, and all of one that follows.
+    for id in [3, 2] {
+        ensemble.kill(id).unwrap();
+        ensemble.await_leader().unwrap();
+        ensemble.start(id, kinds[id - 1]).unwrap();
+        ensemble.await_leader().unwrap();
+        through_each(&ensemble, &format!("without {id}"), &mut written);
+    }
+    // Whoever shows what was trusted before is not taken.
+    ensemble.stop(1).unwrap();
+    ensemble.configure(1, &format!("ssl.quorum.keyStore.location={}\n", old.display())).unwrap();
     ensemble.start(1, Kind::Ours).unwrap();
     ensemble.await_leader_without(1).unwrap();
     assert!(!ensemble.serves(1).unwrap());
