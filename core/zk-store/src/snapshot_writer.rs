@@ -29,7 +29,7 @@ use crate::{Compression, FileName};
 
 pub(crate) const HEADER: FileHeader = FileHeader { magic: SNAPSHOT_MAGIC, version: 2, dbid: -1 };
 /// Written back after this many bytes, so that the sync at the end, and the log's syncs meanwhile, stay short.
-const SYNC_EVERY: u64 = 8 << 20;
+const SYNC_EVERY: u64 = 2 << 20;
 
 /// Encodes a snapshot's body in the order of the format; also what a leader sends to a learner.
 #[derive(Debug)]
