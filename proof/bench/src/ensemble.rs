@@ -60,6 +60,13 @@ impl<'a> Ensemble<'a> {
         Ok(Self { kind, programs, members })
     }
 
+    /// The bare loop, which is one process and runs already.
+    pub(crate) fn bare(programs: &'a Programs, folder: &Path) -> Result<Self> {
+        let server = servers::bare_ensemble(folder)?;
+        let member = Member { folder: folder.to_owned(), port: server.port, server: Some(server) };
+        Ok(Self { kind: Kind::Bare, programs, members: vec![member] })
+    }
+
     /// Starts all at once; how long it took until each granted a session.
     pub(crate) fn start(&mut self) -> Result<Duration> {
         let mut starting = Vec::new();

@@ -159,6 +159,12 @@ pub(crate) struct Broker {
     _zookeeper: Option<Server>,
 }
 
+/// Starts the bare loop of an ensemble with its data in `folder`.
+pub(crate) fn bare_ensemble(folder: &Path) -> Result<Server> {
+    std::fs::create_dir_all(folder)?;
+    bare("ensemble", folder)
+}
+
 /// Starts a ZooKeeper server with its data in `folder`; returns when it answers.
 pub(crate) fn zookeeper(kind: Kind, programs: &Programs, folder: &Path) -> Result<Server> {
     std::fs::create_dir_all(folder)?;

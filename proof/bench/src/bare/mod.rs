@@ -1,9 +1,10 @@
 //! The bare loop: what is left of a server when it only receives, checksums, writes to a file and answers.
 //!
 //! The limit that the figures are held against. One thread, one epoll, no state but the sockets. It runs as a process
-//! of its own (`bench bare kafka|zookeeper FOLDER`), so that its CPU time is its own, and prints the port it listens
+//! of its own (`bench bare kafka|zookeeper|ensemble FOLDER`), so that its CPU time is its own, and prints the port it listens
 //! on.
 
+mod followers;
 mod kafka;
 mod zookeeper;
 
@@ -15,6 +16,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use rustix::event::epoll;
+
+use self::followers::Followers;
 
 /// Room for one read; grows to the longest frame.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -61,7 +64,8 @@ struct Connection {
 pub(crate) fn serve(system: &str, folder: &Path) -> Result<()> {
     match system {
         "kafka" => Loop::new(kafka::Kafka::new(folder)?, folder)?.run(),
-        "zookeeper" => Loop::new(zookeeper::ZooKeeper::new(folder)?, folder)?.run(),
+        "zookeeper" => Loop::new(zookeeper::ZooKeeper::new(folder, Followers::default())?, folder)?.run(),
+        "ensemble" => Loop::new(zookeeper::ZooKeeper::new(folder, Followers::start(folder)?)?, folder)?.run(),
         other => bail!("no bare loop for '{other}'"),
     }
 }

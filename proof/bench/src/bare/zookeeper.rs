@@ -1,5 +1,6 @@
 //! The bare loop of a ZooKeeper server: a write is Adler-32, one write to the log, one `fdatasync` for all requests of
-//! a round, a fixed answer; a read is answered from memory.
+//! a round, a fixed answer; a read is answered from memory. As an ensemble it sends what it logs to followers, and answers
+//! when one of them has it too.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -11,11 +12,12 @@ use zk_proto::connect::{ConnectResponse, ReplyHeader};
 use zk_proto::responses::GetDataResponse;
 use zk_proto::{Jute, OpCode, Stat};
 
+use super::followers::Followers;
 use super::{Channel, Protocol};
 use crate::requests::zookeeper::DATA_BYTES;
 
 /// The log grows by so much at a time, as the servers' does (`preAllocSize`), so that a sync changes no size.
-const PREALLOCATED_BYTES: u64 = 64 << 20;
+pub(super) const PREALLOCATED_BYTES: u64 = 64 << 20;
 /// Room that is made anew when less than this is left.
 const ROOM_MIN: u64 = 4096;
 
@@ -23,14 +25,16 @@ pub(super) struct ZooKeeper {
     log: File,
     written: u64,
     allocated: u64,
-    dirty: bool,
+    /// What was written in this round.
+    batch: Vec<u8>,
+    followers: Followers,
     connected: Vec<u8>,
     data: Vec<u8>,
     stat: Vec<u8>,
 }
 
 impl ZooKeeper {
-    pub(super) fn new(folder: &Path) -> Result<Self> {
+    pub(super) fn new(folder: &Path, followers: Followers) -> Result<Self> {
         let connected = ConnectResponse {
             protocol_version: 0,
             timeout_ms: 30_000,
@@ -44,7 +48,8 @@ impl ZooKeeper {
             log: File::create(folder.join("log"))?,
             written: 0,
             allocated: 0,
-            dirty: false,
+            batch: Vec::new(),
+            followers,
             connected: connected.to_bytes().to_vec(),
             data: data.to_bytes().to_vec(),
             stat: stat.to_bytes().to_vec(),
@@ -59,7 +64,7 @@ impl ZooKeeper {
         }
         self.log.write_all_at(&entry, self.written)?;
         self.written += entry.len() as u64;
-        self.dirty = true;
+        self.batch.extend_from_slice(&entry);
         Ok(())
     }
 }
@@ -92,10 +97,13 @@ impl Protocol for ZooKeeper {
     }
 
     fn commit(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.dirty) {
-            self.log.sync_data()?;
+        if self.batch.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.followers.propose(&self.batch)?;
+        self.batch.clear();
+        self.log.sync_data()?;
+        self.followers.commit()
     }
 
     fn open(&self, _folder: &Path) -> Result<Option<File>> {

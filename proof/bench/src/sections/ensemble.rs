@@ -1,7 +1,7 @@
 //! Three ZooKeeper servers that agree: throughput, latency at half of the original's rate, fail-over, a tree of a million znodes,
 //! memory.
 //!
-//! The original comes first: its rates pace the latencies of both.
+//! The original comes first: its rates pace the latencies of both. The bare loop comes last, for its throughput alone.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,8 @@ pub(crate) fn run(setting: &Setting) -> Result<String> {
     let kinds: Vec<Kind> = kinds.into_iter().filter(|kind| setting.options.kinds.contains(kind)).collect();
     let mut report = Report::default();
     let folder = setting.folder.path().join("ensemble");
-    let tree = if report.wants_tree(setting) { Some(make_tree(setting, &kinds, &folder.join("tree"))?) } else { None };
+    let wants_tree = report.wants_tree(setting) && !kinds.is_empty();
+    let tree = if wants_tree { Some(make_tree(setting, &kinds, &folder.join("tree"))?) } else { None };
     for kind in kinds {
         let mut part = Part { setting, kind, folder: folder.join(kind.name()), serial: 0 };
         part.throughput(&mut report)?;
@@ -57,6 +58,10 @@ pub(crate) fn run(setting: &Setting) -> Result<String> {
             part.tree(tree, &mut report)?;
         }
         part.memory(&mut report)?;
+    }
+    if setting.options.kinds.contains(&Kind::Bare) {
+        let kind = Kind::Bare;
+        Part { setting, kind, folder: folder.join(kind.name()), serial: 0 }.limit(&mut report)?;
     }
     Ok(report.render(setting.options.znodes))
 }
@@ -81,7 +86,9 @@ impl Report {
             "## Three servers\n\nOperation, sessions x window; sessions in turn at each server; {DATA_BYTES} bytes of data in \
              each znode. A write is on the disks of two servers before the answer. All but creations begin with the same \
              tree. CPU is that of all three servers. \
-             `30 % set`: three sets and seven gets in turn.\n\n{}\n",
+             `30 % set`: three sets and seven gets in turn. The bare loop sends what it logs to two followers that do nothing but \
+             write it, sync it and acknowledge, and answers behind its own sync and the first acknowledgement; all sessions \
+             are at it, and all of it is one process.\n\n{}\n",
             self.rows.render()
         );
         text.push_str(&format!(
@@ -179,8 +186,7 @@ impl<'a> Part<'a> {
 
     fn throughput(&mut self, report: &mut Report) -> Result<()> {
         let options = &self.setting.options;
-        let cases = OPERATIONS.into_iter().flat_map(|operation| SHAPES.map(|shape| (operation, shape)));
-        let cases: Vec<_> = cases.filter(|(operation, shape)| options.wants(&case(*operation, *shape))).collect();
+        let cases = self.cases();
         let paced: Vec<_> = OPERATIONS.into_iter().filter(|operation| options.wants(paced_case(*operation))).collect();
         if cases.is_empty() && paced.is_empty() {
             return Ok(());
@@ -188,24 +194,51 @@ impl<'a> Part<'a> {
         let (ensemble, start_up) = self.started(None)?;
         report.figures.add("start-up without data, ms", self.kind, start_up.as_secs_f64() * 1e3);
         report.figures.add("memory idle, MiB", self.kind, mebibytes(ensemble.memory()?));
-        prepare(&ensemble)?;
+        self.measure_all(&ensemble, cases, report)?;
+        for operation in paced {
+            // Alone, a case of this kind has no other to follow.
+            let rate = report.rates.get(operation.name()).copied().unwrap_or(1000);
+            report.paced.push(self.at_rate(&ensemble, operation, rate)?);
+        }
+        Ok(())
+    }
+
+    /// What the machine lets three servers do that have nothing else to do.
+    fn limit(&self, report: &mut Report) -> Result<()> {
+        let cases = self.cases();
+        if cases.is_empty() {
+            return Ok(());
+        }
+        let ensemble = Ensemble::bare(&self.setting.programs, &self.folder)?;
+        self.measure_all(&ensemble, cases, report)
+    }
+
+    /// The cases that are wanted.
+    fn cases(&self) -> Vec<(Operation, (usize, usize))> {
+        let cases = OPERATIONS.into_iter().flat_map(|operation| SHAPES.map(|shape| (operation, shape)));
+        cases.filter(|(operation, shape)| self.setting.options.wants(&case(*operation, *shape))).collect()
+    }
+
+    fn measure_all(
+        &self,
+        ensemble: &Ensemble<'_>,
+        cases: Vec<(Operation, (usize, usize))>,
+        report: &mut Report,
+    ) -> Result<()> {
+        let options = &self.setting.options;
+        prepare(ensemble)?;
         for operation in [Operation::Create, Operation::Get] {
-            measure(&ensemble, operation, (128, 16), &Stretch::WARM_UP)?;
+            measure(ensemble, operation, (128, 16), &Stretch::WARM_UP)?;
         }
         for (operation, shape) in cases {
             let stretch =
                 Stretch { tag: "case", warm_up: options.warm_up(), span: options.span, requests_max: u64::MAX };
-            let measured = measure(&ensemble, operation, shape, &stretch)?;
+            let measured = measure(ensemble, operation, shape, &stretch)?;
             if shape == PACED_SHAPE {
                 let half = (measured.requests as f64 / measured.elapsed.as_secs_f64() / 2.0) as u32;
                 report.rates.entry(operation.name()).or_insert(half.max(1));
             }
             report.rows.add(&case(operation, shape), self.kind, measured);
-        }
-        for operation in paced {
-            // Alone, a case of this kind has no other to follow.
-            let rate = report.rates.get(operation.name()).copied().unwrap_or(1000);
-            report.paced.push(self.at_rate(&ensemble, operation, rate)?);
         }
         Ok(())
     }
