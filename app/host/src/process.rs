@@ -71,6 +71,13 @@ impl StopSignals {
             _ = self.terminate.recv() => StopSignal::Terminate,
         }
     }
+
+    /// Waits for a Ctrl-C while the process stops: somebody at a terminal who will wait no longer. Other signals pass unheeded then, as
+    /// the JVM lets them pass: `kafka-server-stop.sh`, run once for each of a machine's brokers, signals all of them each time.
+    pub async fn impatience(&mut self) -> StopSignal {
+        self.interrupt.recv().await;
+        StopSignal::Interrupt
+    }
 }
 
 /// Whether whoever started the process had it ignore a signal.

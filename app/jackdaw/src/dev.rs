@@ -148,7 +148,7 @@ fn serve(options: &Options) -> Result<i32, String> {
             reason = stop => if reason != StopReason::Requested {
                 return Err(format!("ZooKeeper ended: {reason}"));
             },
-            signal = signals.next() => std::process::exit(signal.exit_code()),
+            signal = signals.impatience() => std::process::exit(signal.exit_code()),
             () = tokio::time::sleep(STOP_MAX) => {}
         }
         Ok(signal.exit_code())

@@ -178,7 +178,7 @@ fn serve(file: Properties, login: Option<(String, Secret)>, log: &Log) -> Result
         };
         tokio::select! {
             () = broker.stop() => {}
-            signal = signals.next() => std::process::exit(signal.exit_code()),
+            signal = signals.impatience() => std::process::exit(signal.exit_code()),
             () = tokio::time::sleep(STOP_MAX) => log.write(Level::Warn, MAIN, "The broker did not stop in time"),
         }
         Ok(signal.exit_code())

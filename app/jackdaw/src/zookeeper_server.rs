@@ -294,7 +294,7 @@ fn run_until_stopped(server: &ZooKeeper, log: &Log) -> i32 {
         server.stop();
         tokio::select! {
             reason = server.stopped() => { ended(&reason, log); }
-            signal = signals.next() => std::process::exit(signal.exit_code()),
+            signal = signals.impatience() => std::process::exit(signal.exit_code()),
             () = tokio::time::sleep(STOP_MAX) => log.write(Level::Warn, MAIN, "The server did not stop in time"),
         }
         signal.exit_code()

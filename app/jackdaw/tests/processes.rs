@@ -222,22 +222,38 @@ fn a_second_process_on_the_same_data_is_refused_and_harms_nothing() {
     assert_eq!(first.wait().code(), Some(143));
 }
 
+/// A broker that was asked to stop by `signal` and waits: nobody confirms the end of its session while its ZooKeeper rests.
+fn broker_that_waits_to_stop(dir: &Path, signal: &str) -> (Process, Process) {
+    let (zookeeper, line) = dev(&dir.join("zookeeper"));
+    let zookeeper_port = port(&line, "ZooKeeper listens on");
+    let log_dir = dir.join("logs").display().to_string();
+    let lines = format!("zookeeper.connect=localhost:{zookeeper_port}/other\nlog.dirs={log_dir}");
+    let mut broker = Process::start(&["kafka-server-start", &broker_config(dir, &lines)]);
+    broker.await_line("[KafkaServer id=7] started (kafka.server.KafkaServer)");
+    zookeeper.signal("STOP");
+    broker.signal(signal);
+    broker.await_line("[KafkaServer id=7] shutting down (kafka.server.KafkaServer)");
+    (zookeeper, broker)
+}
+
 #[test]
 fn a_second_ctrl_c_ends_a_stop_that_waits() {
-    let data = tempfile::tempdir().unwrap();
-    let (zookeeper, line) = dev(data.path());
     let dir = tempfile::tempdir().unwrap();
-    let zookeeper_port = port(&line, "ZooKeeper listens on");
-    let log_dir = dir.path().join("logs").display().to_string();
-    let lines = format!("zookeeper.connect=localhost:{zookeeper_port}/other\nlog.dirs={log_dir}");
-    let mut broker = Process::start(&["kafka-server-start", &broker_config(dir.path(), &lines)]);
-    broker.await_line("[KafkaServer id=7] started (kafka.server.KafkaServer)");
-    // The end of its session is asked for and never confirmed.
-    zookeeper.signal("STOP");
-    broker.signal("INT");
-    broker.await_line("[KafkaServer id=7] shutting down (kafka.server.KafkaServer)");
+    let (_zookeeper, mut broker) = broker_that_waits_to_stop(dir.path(), "INT");
     broker.signal("INT");
     assert_eq!(broker.wait().code(), Some(130));
+}
+
+#[test]
+fn a_later_request_to_terminate_does_not_cut_a_stop_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let (zookeeper, mut broker) = broker_that_waits_to_stop(dir.path(), "TERM");
+    for signal in ["TERM", "HUP", "TERM"] {
+        broker.signal(signal);
+    }
+    zookeeper.signal("CONT");
+    broker.await_line("[KafkaServer id=7] shut down completed (kafka.server.KafkaServer)");
+    assert_eq!(broker.wait().code(), Some(143));
 }
 
 fn resident(process: &Process) -> usize {
