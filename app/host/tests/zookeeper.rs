@@ -22,7 +22,7 @@ struct World {
 
 impl World {
     fn start(dir: &Path) -> Self {
-        let system = System::start().unwrap();
+        let system = System::start(1).unwrap();
         let java = [("zookeeper.4lw.commands.whitelist", "*")].into_iter().collect();
         let loaded = ZooKeeperSettings::from_arguments(&["2181", dir.to_str().unwrap()], &java).unwrap();
         let silent = LogSettings::parse(&Properties::new(), &Properties::new(), &mut Vec::new());

@@ -123,7 +123,7 @@ fn serve(options: &Options) -> Result<i32, String> {
     let data_dir = options.data_dir.display();
     let create = std::fs::create_dir_all(&options.data_dir);
     create.map_err(|error| format!("cannot use {data_dir} (--data-dir): {error}"))?;
-    let system = System::start().map_err(|error| error.to_string())?;
+    let system = System::start(1).map_err(|error| error.to_string())?;
     let servers = Servers::start(options, &system)?;
 
     let code = block_on(async {

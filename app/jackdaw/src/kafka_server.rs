@@ -153,7 +153,7 @@ fn serve(file: Properties, login: Option<(String, Secret)>, log: &Log) -> Result
     // Ahead of all threads.
     let guardian = config.settings().guardian.then(|| Guardian::start(&config, log.clone()));
     let guardian = guardian.transpose().map_err(start)?;
-    let system = System::start().map_err(start)?;
+    let system = System::start(1).map_err(start)?;
     let random = System::random().map_err(start)?;
     let code = block_on(async {
         let mut signals = StopSignals::listen().map_err(start)?;

@@ -66,7 +66,7 @@ fn run_logged(java: &Java, arguments: &[String], log: &Log) -> i32 {
     if purge.interval_hours <= 0 {
         log.write(Level::Info, PURGE, "Purge task is not scheduled.");
     }
-    let started = System::start().map_err(|error| (UNEXPECTED_ERROR, error.to_string())).and_then(|system| {
+    let started = System::start(2).map_err(|error| (UNEXPECTED_ERROR, error.to_string())).and_then(|system| {
         // In the original's order: a second start of the same server fails at once.
         let clients = bind_clients(&settings, addresses, log)?;
         let peers = match &settings.member {

@@ -27,7 +27,7 @@ struct World {
 impl World {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let system = System::start().unwrap();
+        let system = System::start(1).unwrap();
         let java = [("zookeeper.extendedTypesEnabled", "true")].into_iter().collect();
         let arguments = ["2181", folder.path().to_str().unwrap()];
         let loaded = ZooKeeperSettings::from_arguments(&arguments, &java).unwrap();

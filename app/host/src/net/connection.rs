@@ -1,8 +1,9 @@
 //! One connection: a task on its loop reads, anybody sends.
 //!
 //! The task holds no buffer while nothing arrives: it reads into one that its loop's connections share. What is sent is
-//! queued and written at once by whoever sends it, on any thread; only what the socket does not take waits for the task. While too
-//! much waits, nothing is read, so that a peer that does not read can't make us hold ever more.
+//! queued and written at once by whoever sends it, on any thread; only what the socket does not take waits for the task. Who finds
+//! another thread writing leaves the queue to that one: nobody waits for a call into the system. While too much waits, nothing is read,
+//! so that a peer that does not read can't make us hold ever more.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use base::Part;
 use bytes::BytesMut;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -90,16 +91,29 @@ impl Default for Limits {
 /// these: an answer that is waited for must not keep the descriptor of a client that left.
 pub struct Connection {
     peer: SocketAddr,
+    /// Held over calls into the system, by one thread at a time. Locked before `state`, if both are.
+    wire: Mutex<Wire>,
+    /// Held briefly.
     state: Mutex<State>,
 }
 
-#[derive(Default)]
-struct State {
+/// The socket's sending side, in the hands of whoever writes.
+struct Wire {
     /// Gone with the task.
     stream: Option<OwnedWriteHalf>,
     /// What encrypts, if anything does.
     tls: Option<Tls>,
+    /// What was taken from the queue.
     output: Output,
+}
+
+#[derive(Default)]
+struct State {
+    queue: Output,
+    /// Bytes that were taken from the queue and are not written yet.
+    taken: usize,
+    /// The socket takes no more just now: the task waits for room.
+    full: bool,
     /// Closed when the output is written.
     closing: bool,
     /// Sending failed, or the task has ended: nothing is queued any more.
@@ -139,30 +153,53 @@ impl Connection {
 
     /// Puts a part behind what waits, to be written by the next [`Connection::flush`].
     pub fn queue(&self, part: Part) {
-        let mut state = self.state.lock();
-        if !state.dead && !state.closing {
-            state.output.push(part);
-        }
+        self.queue_all(std::iter::once(part));
     }
 
     /// Puts parts behind what waits and writes what the socket takes at once.
     pub fn send(&self, parts: impl Iterator<Item = Part>) {
+        self.queue_all(parts);
+        self.flush();
+    }
+
+    fn queue_all(&self, parts: impl Iterator<Item = Part>) {
         let mut state = self.state.lock();
-        if state.dead || state.closing {
-            return;
+        if !state.dead && !state.closing {
+            parts.for_each(|part| state.queue.push(part));
         }
-        parts.for_each(|part| state.output.push(part));
-        if !state.write() {
+    }
+
+    /// Writes what the socket takes at once; the connection's task writes the rest when it takes more. What is queued while another thread
+    /// writes is written by that one.
+    pub fn flush(&self) {
+        let Some(wire) = self.wire.try_lock() else { return };
+        let mut state = self.write(wire);
+        if state.full || state.dead || state.closing || state.congested {
             state.wake();
         }
     }
 
-    /// Writes what the socket takes at once; the connection's task writes the rest when it takes more.
-    pub fn flush(&self) {
+    /// Writes until nothing is queued, or the socket takes no more. The wire is given back under the state's lock: whoever queues something
+    /// later finds it free.
+    fn write(&self, mut wire: MutexGuard<'_, Wire>) -> MutexGuard<'_, State> {
         let mut state = self.state.lock();
-        let done = state.write();
-        if !done || state.closing || state.congested {
-            state.wake();
+        loop {
+            wire.output.append(&mut state.queue);
+            state.taken = wire.output.len();
+            let written = MutexGuard::unlocked(&mut state, || wire.write());
+            match written {
+                Ok(done) => state.full = !done,
+                Err(error) => {
+                    state.failure.get_or_insert(error);
+                    state.dead = true;
+                    state.queue.clear();
+                    wire.output.clear();
+                }
+            }
+            state.taken = wire.output.len();
+            if state.queue.len() == 0 || state.full || state.dead {
+                return state;
+            }
         }
     }
 
@@ -187,7 +224,7 @@ impl Connection {
 
     /// Bytes that are queued and not written.
     pub fn unsent(&self) -> usize {
-        self.state.lock().output.len()
+        self.state.lock().unsent()
     }
 
     /// What ended the connection, unless it was closed by one of its sides.
@@ -204,9 +241,9 @@ impl Connection {
     ) {
         let Transport { stream, session, .. } = transport.into();
         let (reader, stream) = stream.into_split();
-        let state = State { stream: Some(stream), tls: session.map(Tls::new), ..State::default() };
-        let secure = state.tls.is_some();
-        let connection = Arc::new(Self { peer, state: Mutex::new(state) });
+        let wire = Wire { stream: Some(stream), tls: session.map(Tls::new), output: Output::default() };
+        let secure = wire.tls.is_some();
+        let connection = Arc::new(Self { peer, wire: Mutex::new(wire), state: Mutex::default() });
         let handler = handler(&connection);
         Task {
             connection,
@@ -225,34 +262,20 @@ impl Connection {
     }
 }
 
-impl State {
+impl Wire {
     /// Whether nothing is left to write.
-    fn write(&mut self) -> bool {
-        let Some(stream) = &self.stream else { return false };
-        let written = match &mut self.tls {
+    fn write(&mut self) -> io::Result<bool> {
+        let Some(stream) = &self.stream else { return Ok(true) };
+        match &mut self.tls {
             None => self.output.write_to(stream.as_ref()),
             Some(tls) => tls.write(&mut self.output, stream.as_ref()),
-        };
-        match written {
-            Ok(done) => done,
-            Err(error) => {
-                self.failure.get_or_insert(error);
-                self.dead = true;
-                self.output.clear();
-                false
-            }
         }
     }
+}
 
-    fn is_written(&self) -> bool {
-        self.output.len() == 0 && self.tls.as_ref().is_none_or(|tls| !tls.waits())
-    }
-
-    /// Tells the peer that nothing follows, where that is told; whether it is written.
-    fn say_end(&mut self) -> bool {
-        let Some(tls) = &mut self.tls else { return true };
-        tls.say_end();
-        self.is_written() || self.write()
+impl State {
+    fn unsent(&self) -> usize {
+        self.taken + self.queue.len()
     }
 
     fn wake(&mut self) {
@@ -292,7 +315,7 @@ enum Sending {
         read: bool,
         paused: bool,
         closing: bool,
-        unsent: bool,
+        full: bool,
         congested: bool,
     },
 }
@@ -307,7 +330,7 @@ impl<H: Handler> Future for Task<H> {
             if woken && !task.ended {
                 task.handler.woken();
             }
-            let (read, paused, closing, unsent, congested) = match task.look_at_sending(context) {
+            let (read, paused, closing, full, congested) = match task.look_at_sending(context) {
                 Sending::Dead => return Poll::Ready(()),
                 Sending::Closed => {
                     // A failure means that the peer was faster.
@@ -315,15 +338,13 @@ impl<H: Handler> Future for Task<H> {
                     return Poll::Ready(());
                 }
                 Sending::Woken => continue,
-                Sending::Open { read, paused, closing, unsent, congested } => {
-                    (read, paused, closing, unsent, congested)
-                }
+                Sending::Open { read, paused, closing, full, congested } => (read, paused, closing, full, congested),
             };
             if congested != task.congested && !task.ended {
                 task.congested = congested;
                 task.handler.congested(congested);
             }
-            if unsent && task.reader.as_ref().poll_write_ready(context).is_ready() {
+            if full && task.reader.as_ref().poll_write_ready(context).is_ready() {
                 continue;
             }
             if task.is_overdue(closing || task.ended, context) {
@@ -356,15 +377,21 @@ impl<H: Handler> Future for Task<H> {
 impl<H: Handler> Task<H> {
     fn look_at_sending(&mut self, context: &Context<'_>) -> Sending {
         let mut state = self.connection.state.lock();
-        let written = (state.is_written() || state.write()) && (!state.closing || state.say_end());
+        // First of all: another thread that is writing wakes it, if something is left.
+        if state.task.as_ref().is_none_or(|task| !task.will_wake(context.waker())) {
+            state.task = Some(context.waker().clone());
+        }
+        if state.full || state.closing {
+            let closing = state.closing;
+            drop(state);
+            state = self.write(closing);
+        }
         if state.dead {
             return Sending::Dead;
         }
+        let written = state.unsent() == 0 && !state.full;
         if state.closing && written {
             return Sending::Closed;
-        }
-        if state.task.as_ref().is_none_or(|task| !task.will_wake(context.waker())) {
-            state.task = Some(context.waker().clone());
         }
         if state.woken {
             return Sending::Woken;
@@ -372,11 +399,28 @@ impl<H: Handler> Task<H> {
         // The handler is told of room when there is some to fill, not at each byte around the bound.
         let reported = self.limits.reads_when_congested && self.congested;
         let bound = if reported { self.limits.output_max / 2 } else { self.limits.output_max };
-        let congested = state.output.len() > bound;
+        let congested = state.unsent() > bound;
         state.congested = congested;
         let held_up = congested && !self.limits.reads_when_congested;
         let read = !held_up && !state.paused && !state.closing && !self.ended;
-        Sending::Open { read, paused: state.paused, closing: state.closing, unsent: !written, congested }
+        Sending::Open { read, paused: state.paused, closing: state.closing, full: state.full, congested }
+    }
+
+    /// Writes what is left, unless another thread is at it. One that closes has its peer told, where that is told, that nothing follows.
+    fn write(&self, closing: bool) -> MutexGuard<'_, State> {
+        let connection = &*self.connection;
+        if !closing {
+            let wire = connection.wire.try_lock();
+            return wire.map_or_else(|| connection.state.lock(), |wire| connection.write(wire));
+        }
+        let state = connection.write(connection.wire.lock());
+        if !self.secure || state.unsent() > 0 || state.full || state.dead {
+            return state;
+        }
+        drop(state);
+        let mut wire = connection.wire.lock();
+        wire.tls.iter_mut().for_each(Tls::say_end);
+        connection.write(wire)
     }
 
     /// Tells the handler, once, that nothing arrives any more.
@@ -461,14 +505,11 @@ impl<H: Handler> Task<H> {
             }
         };
         let mut plain = BytesMut::with_capacity(chunk.len());
-        let mut state = self.connection.state.lock();
-        let Some(tls) = &mut state.tls else { return Poll::Ready(Ok(false)) };
+        let mut wire = self.connection.wire.lock();
+        let Some(tls) = &mut wire.tls else { return Poll::Ready(Ok(false)) };
         let result = tls.read(&chunk, &mut plain);
-        // New keys are answered, and a peer that made a mistake is told which.
-        if !state.is_written() {
-            state.write();
-        }
-        drop(state);
+        // New keys are answered, and a peer that made a mistake is told which. Others leave what they send to whoever has the wire.
+        drop(self.connection.write(wire));
         if !plain.is_empty() {
             self.handler.received(plain);
         }
@@ -507,12 +548,15 @@ impl<H: Handler> Task<H> {
 
 impl<H: Handler> Drop for Task<H> {
     fn drop(&mut self) {
+        let mut wire = self.connection.wire.lock();
+        let stream = wire.stream.take();
+        wire.output.clear();
         let mut state = self.connection.state.lock();
         state.task = None;
         state.dead = true;
-        state.output.clear();
-        let stream = state.stream.take();
-        drop(state);
+        state.queue.clear();
+        state.taken = 0;
+        drop((state, wire));
         drop(stream);
         self.end();
     }
@@ -702,6 +746,49 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_while_another_thread_writes_is_written_by_that_one() {
+        let mut world = connect(Limits::default(), None, |connection: &Arc<Connection>, chunk| {
+            let wire = connection.wire.lock();
+            // Waits for nobody.
+            std::thread::scope(|scope| _ = scope.spawn(|| connection.send(std::iter::once(Part::Bytes(chunk)))));
+            drop(connection.write(wire));
+        });
+        world.client.write_all(b"left").unwrap();
+        world.client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut buffer = [0; 4];
+        world.client.read_exact(&mut buffer).unwrap();
+        assert_eq!(&buffer, b"left");
+    }
+
+    #[test]
+    fn what_many_threads_send_arrives_in_the_order_of_each() {
+        const EACH: u32 = 20_000;
+        let send = |connection: &Connection, thread: u8| {
+            for number in 0..EACH {
+                let bytes = [&[thread][..], &number.to_be_bytes()].concat();
+                connection.send(std::iter::once(Part::Bytes(bytes.into())));
+            }
+        };
+        let mut world = connect(Limits::default(), None, move |connection: &Arc<Connection>, _| {
+            for thread in 0..4 {
+                let connection = Arc::clone(connection);
+                std::thread::spawn(move || send(&connection, thread));
+            }
+        });
+        world.client.write_all(b"go").unwrap();
+        world.client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut next = [0; 4];
+        for _ in 0..4 * EACH {
+            let mut message = [0; 5];
+            world.client.read_exact(&mut message).unwrap();
+            let next = &mut next[usize::from(message[0])];
+            assert_eq!(message[1..], u32::to_be_bytes(*next));
+            *next += 1;
+        }
+        assert_eq!(next, [EACH; 4]);
+    }
+
+    #[test]
     fn a_client_that_left_keeps_no_socket_though_its_answer_is_still_waited_for() {
         let (keep, kept) = mpsc::channel();
         let mut world = connect(Limits::default(), None, move |connection: &Arc<Connection>, _| {
@@ -712,7 +799,7 @@ mod tests {
         world.client.shutdown(Shutdown::Both).unwrap();
         world.ended.recv().unwrap();
         // The end comes just behind the news of it.
-        while connection.state.lock().stream.is_some() {
+        while connection.wire.lock().stream.is_some() {
             std::thread::yield_now();
         }
         waker.wake();

@@ -39,6 +39,16 @@ impl Output {
         }
     }
 
+    /// Takes over all parts of another.
+    pub(super) fn append(&mut self, other: &mut Self) {
+        self.length += std::mem::take(&mut other.length);
+        if self.parts.is_empty() {
+            std::mem::swap(&mut self.parts, &mut other.parts);
+        } else {
+            self.parts.append(&mut other.parts);
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.parts.clear();
         self.length = 0;

@@ -148,11 +148,6 @@ impl Tls {
         Self { session, said_end: false }
     }
 
-    /// Whether encrypted bytes wait for the socket.
-    pub(super) fn waits(&self) -> bool {
-        self.session.wants_write()
-    }
-
     /// Encrypts and writes until nothing is left (`true`) or the socket takes no more (`false`).
     pub(super) fn write(&mut self, output: &mut Output, stream: &TcpStream) -> io::Result<bool> {
         loop {
