@@ -32,6 +32,8 @@ const CHUNK_LENGTH: usize = 256 * 1024;
 const CHUNK_LENGTH_MIN: usize = 8 * 1024;
 /// Reads in one turn of the task, after which others come first.
 const READS_MAX: usize = 8;
+/// How often one thread writes what others queue meanwhile, before the task goes on with it.
+const WRITES_MAX: usize = 16;
 /// How often a paused connection is looked at: whether its peer is still there.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a closed connection may take to read what is left for it.
@@ -105,6 +107,8 @@ struct Wire {
     tls: Option<Tls>,
     /// What was taken from the queue.
     output: Output,
+    /// Nothing will be queued any more: behind the output the peer is told so, where that is told.
+    ending: bool,
 }
 
 #[derive(Default)]
@@ -112,8 +116,8 @@ struct State {
     queue: Output,
     /// Bytes that were taken from the queue and are not written yet.
     taken: usize,
-    /// The socket takes no more just now: the task waits for room.
-    full: bool,
+    /// The task is to write what is left, when the socket has room.
+    left_to_task: bool,
     /// Closed when the output is written.
     closing: bool,
     /// Sending failed, or the task has ended: nothing is queued any more.
@@ -174,33 +178,35 @@ impl Connection {
     pub fn flush(&self) {
         let Some(wire) = self.wire.try_lock() else { return };
         let mut state = self.write(wire);
-        if state.full || state.dead || state.closing || state.congested {
+        if state.left_to_task || state.dead || state.closing || state.congested {
             state.wake();
         }
     }
 
-    /// Writes until nothing is queued, or the socket takes no more. The wire is given back under the state's lock: whoever queues something
-    /// later finds it free.
+    /// Writes until nothing is queued; what the socket does not take, or others queue for too long, is left to the task. The wire is given
+    /// back under the state's lock: whoever queues something later finds it free.
     fn write(&self, mut wire: MutexGuard<'_, Wire>) -> MutexGuard<'_, State> {
         let mut state = self.state.lock();
-        loop {
+        for _ in 0..WRITES_MAX {
             wire.output.append(&mut state.queue);
             state.taken = wire.output.len();
+            // As long as this thread is at it, the task is not to try again and again.
+            state.left_to_task = false;
             let written = MutexGuard::unlocked(&mut state, || wire.write());
-            match written {
-                Ok(done) => state.full = !done,
-                Err(error) => {
-                    state.failure.get_or_insert(error);
-                    state.dead = true;
-                    state.queue.clear();
-                    wire.output.clear();
-                }
+            state.left_to_task = matches!(written, Ok(false));
+            if let Err(error) = written {
+                state.failure.get_or_insert(error);
+                state.dead = true;
+                state.queue.clear();
+                wire.output.clear();
             }
             state.taken = wire.output.len();
-            if state.queue.len() == 0 || state.full || state.dead {
+            if state.left_to_task || state.queue.len() == 0 {
                 return state;
             }
         }
+        state.left_to_task = true;
+        state
     }
 
     /// Closes when all that was queued is written, or can't be.
@@ -241,7 +247,7 @@ impl Connection {
     ) {
         let Transport { stream, session, .. } = transport.into();
         let (reader, stream) = stream.into_split();
-        let wire = Wire { stream: Some(stream), tls: session.map(Tls::new), output: Output::default() };
+        let wire = Wire { stream: Some(stream), tls: session.map(Tls::new), output: Output::default(), ending: false };
         let secure = wire.tls.is_some();
         let connection = Arc::new(Self { peer, wire: Mutex::new(wire), state: Mutex::default() });
         let handler = handler(&connection);
@@ -266,10 +272,13 @@ impl Wire {
     /// Whether nothing is left to write.
     fn write(&mut self) -> io::Result<bool> {
         let Some(stream) = &self.stream else { return Ok(true) };
-        match &mut self.tls {
-            None => self.output.write_to(stream.as_ref()),
-            Some(tls) => tls.write(&mut self.output, stream.as_ref()),
+        let Some(tls) = &mut self.tls else { return self.output.write_to(stream.as_ref()) };
+        let done = tls.write(&mut self.output, stream.as_ref())?;
+        if !done || !self.ending {
+            return Ok(done);
         }
+        tls.say_end();
+        tls.write(&mut self.output, stream.as_ref())
     }
 }
 
@@ -315,7 +324,7 @@ enum Sending {
         read: bool,
         paused: bool,
         closing: bool,
-        full: bool,
+        unsent: bool,
         congested: bool,
     },
 }
@@ -330,7 +339,7 @@ impl<H: Handler> Future for Task<H> {
             if woken && !task.ended {
                 task.handler.woken();
             }
-            let (read, paused, closing, full, congested) = match task.look_at_sending(context) {
+            let (read, paused, closing, unsent, congested) = match task.look_at_sending(context) {
                 Sending::Dead => return Poll::Ready(()),
                 Sending::Closed => {
                     // A failure means that the peer was faster.
@@ -338,13 +347,15 @@ impl<H: Handler> Future for Task<H> {
                     return Poll::Ready(());
                 }
                 Sending::Woken => continue,
-                Sending::Open { read, paused, closing, full, congested } => (read, paused, closing, full, congested),
+                Sending::Open { read, paused, closing, unsent, congested } => {
+                    (read, paused, closing, unsent, congested)
+                }
             };
             if congested != task.congested && !task.ended {
                 task.congested = congested;
                 task.handler.congested(congested);
             }
-            if full && task.reader.as_ref().poll_write_ready(context).is_ready() {
+            if unsent && task.reader.as_ref().poll_write_ready(context).is_ready() {
                 continue;
             }
             if task.is_overdue(closing || task.ended, context) {
@@ -381,7 +392,7 @@ impl<H: Handler> Task<H> {
         if state.task.as_ref().is_none_or(|task| !task.will_wake(context.waker())) {
             state.task = Some(context.waker().clone());
         }
-        if state.full || state.closing {
+        if state.left_to_task || state.closing {
             let closing = state.closing;
             drop(state);
             state = self.write(closing);
@@ -389,7 +400,7 @@ impl<H: Handler> Task<H> {
         if state.dead {
             return Sending::Dead;
         }
-        let written = state.unsent() == 0 && !state.full;
+        let written = state.unsent() == 0 && !state.left_to_task;
         if state.closing && written {
             return Sending::Closed;
         }
@@ -403,23 +414,18 @@ impl<H: Handler> Task<H> {
         state.congested = congested;
         let held_up = congested && !self.limits.reads_when_congested;
         let read = !held_up && !state.paused && !state.closing && !self.ended;
-        Sending::Open { read, paused: state.paused, closing: state.closing, full: state.full, congested }
+        Sending::Open { read, paused: state.paused, closing: state.closing, unsent: state.left_to_task, congested }
     }
 
-    /// Writes what is left, unless another thread is at it. One that closes has its peer told, where that is told, that nothing follows.
+    /// Writes what is left, unless another thread is at it. To end is the task's own business.
     fn write(&self, closing: bool) -> MutexGuard<'_, State> {
         let connection = &*self.connection;
-        if !closing {
-            let wire = connection.wire.try_lock();
-            return wire.map_or_else(|| connection.state.lock(), |wire| connection.write(wire));
-        }
-        let state = connection.write(connection.wire.lock());
-        if !self.secure || state.unsent() > 0 || state.full || state.dead {
-            return state;
-        }
-        drop(state);
-        let mut wire = connection.wire.lock();
-        wire.tls.iter_mut().for_each(Tls::say_end);
+        let wire = match closing {
+            true => Some(connection.wire.lock()),
+            false => connection.wire.try_lock(),
+        };
+        let Some(mut wire) = wire else { return connection.state.lock() };
+        wire.ending = closing;
         connection.write(wire)
     }
 
